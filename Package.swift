@@ -21,6 +21,10 @@ let package = Package(
             name: "Primitives",
             dependencies: ["CSodium"],
             swiftSettings: strict),
+        .testTarget(
+            name: "PrimitivesTests",
+            dependencies: ["Primitives", "CSodium"],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11

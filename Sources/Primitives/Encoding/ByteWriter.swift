@@ -1,0 +1,62 @@
+/// Writes canonical bytes. Integers are little-endian; lengths and counts are `u32`.
+public struct ByteWriter: Sendable {
+    /// What has been written.
+    public private(set) var bytes: [UInt8]
+
+    /// An empty writer with room for `capacity` bytes.
+    public init(capacity: Int = 64) {
+        bytes = []
+        bytes.reserveCapacity(capacity)
+    }
+
+    public mutating func write(_ value: UInt8) { bytes.append(value) }
+
+    public mutating func write(_ value: UInt16) { writeInteger(value) }
+
+    public mutating func write(_ value: UInt32) { writeInteger(value) }
+
+    public mutating func write(_ value: UInt64) { writeInteger(value) }
+
+    public mutating func write(_ value: UInt128) { writeInteger(value) }
+
+    @inline(__always)
+    private mutating func writeInteger<T: FixedWidthInteger>(_ value: T) {
+        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+    }
+
+    /// One byte, 0 or 1.
+    public mutating func write(bool value: Bool) { bytes.append(value ? 1 : 0) }
+
+    /// The bytes alone: the reader knows how many.
+    public mutating func write(raw value: some Collection<UInt8>) { bytes.append(contentsOf: value) }
+
+    /// The bytes alone, from memory.
+    public mutating func write(raw value: UnsafeRawBufferPointer) { bytes.append(contentsOf: value) }
+
+    /// A `u32` length, then the bytes.
+    public mutating func write(bytes value: [UInt8]) {
+        write(UInt32(value.count))
+        bytes.append(contentsOf: value)
+    }
+
+    /// A `u32` length in bytes, then UTF-8.
+    public mutating func write(string value: String) {
+        let utf8 = value.utf8
+        write(UInt32(utf8.count))
+        bytes.append(contentsOf: utf8)
+    }
+
+    public mutating func write<T: CanonicalCodable>(_ value: T) { value.encode(into: &self) }
+
+    /// A flag byte, then the value where there is one.
+    public mutating func write<T: CanonicalCodable>(optional value: T?) {
+        write(bool: value != nil)
+        if let value { value.encode(into: &self) }
+    }
+
+    /// A `u32` count, then the values.
+    public mutating func write<T: CanonicalCodable>(list values: [T]) {
+        write(UInt32(values.count))
+        for value in values { value.encode(into: &self) }
+    }
+}
