@@ -25,6 +25,22 @@ let package = Package(
             name: "PrimitivesTests",
             dependencies: ["Primitives", "CSodium"],
             swiftSettings: strict),
+        .target(
+            name: "Consensus",
+            dependencies: ["Primitives"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ConsensusTests",
+            dependencies: ["Consensus", "Primitives"],
+            swiftSettings: strict),
+        .target(
+            name: "Simulation",
+            dependencies: ["Primitives", "Consensus"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: ["Simulation", "Primitives", "Consensus"],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11

@@ -1,0 +1,70 @@
+import Primitives
+
+/// What is known of one view.
+struct Round: Sendable {
+    enum Slot: Sendable, Equatable {
+        case none
+        case unverified(Proposal)
+        case verified(Proposal)
+        /// Two proposals are known: no more notarize or finalize from us here.
+        case equivocated
+
+        var proposal: Proposal? {
+            switch self {
+            case .unverified(let proposal), .verified(let proposal): proposal
+            case .none, .equivocated: nil
+            }
+        }
+    }
+
+    enum Certification: Sendable, Equatable {
+        case none
+        case outstanding
+        case yes
+        case no
+    }
+
+    /// A vote as it is held: checked, being checked, or not looked at yet.
+    struct HeldVote: Sendable {
+        enum Check: Sendable { case unchecked, underWay, good }
+        let vote: Vote
+        var check: Check
+    }
+
+    let leader: Int
+    var slot = Slot.none
+    var proposalSource: PublicKey?
+    var verificationAsked = false
+
+    /// One vote per kind and signer.
+    var votes: [Subject.Kind: [UInt16: HeldVote]] = [:]
+    /// Signers already reported.
+    var accused: Set<UInt16> = []
+
+    var notarization: Certificate?
+    var nullification: Certificate?
+    var finalization: Certificate?
+    var certification = Certification.none
+
+    var proposed = false
+    var proposeAsked = false
+    var sentNotarize: Vote?
+    var sentNullify: Vote?
+    var sentFinalize: Vote?
+
+    var leaderDeadline: Instant?
+    var advanceDeadline: Instant?
+    var retryAt: Instant?
+    var enteredAt: Instant?
+    var timeoutReason: TimeoutReason?
+
+    init(leader: Int) { self.leader = leader }
+
+    func certificate(_ kind: Subject.Kind) -> Certificate? {
+        switch kind {
+        case .notarize: notarization
+        case .nullify: nullification
+        case .finalize: finalization
+        }
+    }
+}
