@@ -41,6 +41,10 @@ let package = Package(
             name: "SimulationTests",
             dependencies: ["Simulation", "Primitives", "Consensus"],
             swiftSettings: strict),
+        .target(
+            name: "Gossip",
+            dependencies: ["Primitives"],
+            swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11
