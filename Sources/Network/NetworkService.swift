@@ -1,0 +1,369 @@
+internal import Foundation
+public import Gossip
+public import Logging
+internal import NIOCore
+internal import NIOPosix
+public import Primitives
+
+public typealias PeerID = PublicKey
+
+/// How a node takes part in the network.
+public struct NetworkConfiguration: Sendable {
+    public var identity: SecretKey
+    public var network: Digest
+    public var roles: NodeRoles
+    public var listenHost: String
+    /// TCP and UDP; 0 takes any.
+    public var port: Int
+    /// UDP addresses of nodes to ask first, `host:port`.
+    public var bootstrap: [String]
+    public var savedRecords: [NodeRecord]
+    public var maximumPeers: Int
+
+    public init(
+        identity: SecretKey, network: Digest, roles: NodeRoles, listenHost: String = "127.0.0.1", port: Int,
+        bootstrap: [String], savedRecords: [NodeRecord] = [], maximumPeers: Int = 64
+    ) {
+        self.identity = identity
+        self.network = network
+        self.roles = roles
+        self.listenHost = listenHost
+        self.port = port
+        self.bootstrap = bootstrap
+        self.savedRecords = savedRecords
+        self.maximumPeers = maximumPeers
+    }
+}
+
+/// Who hears what comes. Called on event loops: must not block.
+public protocol NetworkDelegate: AnyObject, Sendable {
+    func peerConnected(_ peer: PeerID, hello: Hello)
+    func peerDisconnected(_ peer: PeerID, reason: String)
+    func received(_ bytes: [UInt8], on channel: NetworkChannel, from peer: PeerID)
+    /// `reply` with nil says no.
+    func request(
+        _ bytes: [UInt8], on channel: NetworkChannel, from peer: PeerID, reply: @escaping @Sendable ([UInt8]?) -> Void)
+    func headHeight() -> UInt64
+}
+
+/// A peer as operators see it.
+public struct PeerInfo: Sendable {
+    public let id: PeerID
+    public let address: String
+    public let direction: String
+    public let roles: NodeRoles
+    public let headHeight: UInt64
+    public let roundTripMilliseconds: Double
+    public let bytesIn: UInt64
+    public let bytesOut: UInt64
+    public let score: Int
+}
+
+/// Every session of a node, and the dialling of those it lacks.
+public final class NetworkService: SessionOwner, @unchecked Sendable {
+    private let configuration: NetworkConfiguration
+    private weak var delegate: (any NetworkDelegate)?
+    private let logger: Logger
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let context: TLSContext
+    private let lock = NSLock()
+    // Guarded by `lock`.
+    private var sessions: [PeerID: Session] = [:]
+    private var dialling: Set<PeerID> = []
+    private var retryAt: [PeerID: (at: UInt64, tries: Int)] = [:]
+    private var banned: [PeerID: UInt64] = [:]
+    private var logged: Set<String> = []
+    private var disconnects: [String: Int] = [:]
+    private var stopping = false
+    private var server: (any Channel)?
+    private var discovery: DiscoveryShell?
+    private var dialer: RepeatedTask?
+    private var record: NodeRecord?
+
+    public static let banScore = -100
+
+    public init(
+        configuration: NetworkConfiguration, delegate: any NetworkDelegate, logger: Logger
+    ) throws(NetworkFault) {
+        self.configuration = configuration
+        self.delegate = delegate
+        self.logger = logger
+        context = try TLSContext(identity: configuration.identity)
+    }
+
+    // MARK: Life
+
+    /// Listens on TCP and UDP and begins to look for peers. Returns the port of both.
+    public func start() async throws(NetworkFault) -> Int {
+        let host = configuration.listenHost
+        let context = context
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 128)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelInitializer { [weak self] channel in
+                guard let self else { return channel.eventLoop.makeFailedFuture(ChannelError.alreadyClosed) }
+                return self.prepare(channel, context, dialled: false, expected: nil)
+            }
+        let server: any Channel
+        do { server = try await bootstrap.bind(host: host, port: configuration.port).get() } catch {
+            throw NetworkService.explain(error, host, configuration.port)
+        }
+        let port = server.localAddress?.port ?? configuration.port
+        let ip = server.localAddress?.ipAddress ?? host
+        let endpoint: Endpoint
+        do { endpoint = try Endpoint.parse("\(ip.contains(":") ? "[\(ip)]" : ip):\(port)") } catch {
+            throw .badAddress("\(ip):\(port)")
+        }
+        let record = NodeRecord(
+            key: configuration.identity, network: configuration.network,
+            sequence: UInt64(Date().timeIntervalSince1970 * 1000), endpoint: endpoint, tcpPort: UInt16(clamping: port),
+            roles: configuration.roles)
+        var addresses: [Endpoint] = []
+        for text in configuration.bootstrap { addresses.append(try Endpoint.parse(text)) }
+        let shell = DiscoveryShell(
+            discovery: Discovery(
+                key: configuration.identity, record: record, bootstrap: addresses, saved: configuration.savedRecords,
+                seed: SystemRandom.bytes(8).reduce(0) { $0 << 8 | UInt64($1) }))
+        do { try await shell.start(group: group, host: ip, port: port) } catch {
+            try? await server.close()
+            throw NetworkService.explain(error, host, port)
+        }
+        lock.withLock {
+            self.server = server
+            self.record = record
+            discovery = shell
+        }
+        let dialer = group.next().scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(150)) {
+            [weak self] _ in self?.dialMissing()
+        }
+        lock.withLock { self.dialer = dialer }
+        return port
+    }
+
+    private static func explain(_ error: any Error, _ host: String, _ port: Int) -> NetworkFault {
+        if let error = error as? IOError, error.errnoCode == EADDRINUSE { return .portInUse(host: host, port: port) }
+        return .cannotListen(host: host, port: port, reason: "\(error)")
+    }
+
+    /// Ends every session and frees the ports.
+    public func shutdown() async {
+        let (open, server, discovery, dialer) = lock.withLock {
+            stopping = true
+            return (Array(sessions.values), self.server, self.discovery, self.dialer)
+        }
+        dialer?.cancel()
+        for session in open { session.end("this node is stopping") }
+        try? await server?.close()
+        await discovery?.stop()
+        try? await group.shutdownGracefully()
+    }
+
+    private func prepare(
+        _ channel: any Channel, _ context: TLSContext, dialled: Bool, expected: PeerID?
+    ) -> EventLoopFuture<Void> {
+        do {
+            let tls = try TLSHandler(context: context, isServer: !dialled, expected: expected)
+            let session = Session(dialled: dialled, network: configuration.network, owner: self)
+            try channel.pipeline.syncOperations.addHandlers([tls, session])
+            return channel.eventLoop.makeSucceededVoidFuture()
+        } catch {
+            return channel.eventLoop.makeFailedFuture(error)
+        }
+    }
+
+    // MARK: Dialling
+
+    private func dialMissing() {
+        let now = DispatchTime.now().uptimeNanoseconds
+        let known = discovery?.known ?? []
+        var targets: [NodeRecord] = []
+        lock.withLock {
+            if stopping { return }
+            for record in known.sorted(by: { $0.identity < $1.identity }) {
+                let id = record.identity
+                if sessions[id] != nil || dialling.contains(id) || sessions.count + dialling.count >= configuration.maximumPeers {
+                    continue
+                }
+                if let until = banned[id], until > now { continue }
+                if let retry = retryAt[id], retry.at > now { continue }
+                dialling.insert(id)
+                targets.append(record)
+            }
+        }
+        for record in targets { dial(record) }
+    }
+
+    private func dial(_ record: NodeRecord) {
+        let id = record.identity
+        ClientBootstrap(group: group)
+            .connectTimeout(.seconds(3))
+            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelInitializer { [weak self, context] channel in
+                guard let self else { return channel.eventLoop.makeFailedFuture(ChannelError.alreadyClosed) }
+                return self.prepare(channel, context, dialled: true, expected: id)
+            }
+            .connect(host: record.endpoint.host, port: Int(record.tcpPort))
+            .whenComplete { [weak self] result in
+                guard let self else { return }
+                self.lock.withLock {
+                    self.dialling.remove(id)
+                    let tries = (self.retryAt[id]?.tries ?? 0) + 1
+                    let pause = min(UInt64(30), 1 << UInt64(min(tries, 5))) * 250_000_000
+                    self.retryAt[id] = (DispatchTime.now().uptimeNanoseconds + pause, tries)
+                }
+                if case .success(let channel) = result, self.lock.withLock({ self.stopping }) {
+                    channel.close(promise: nil)
+                }
+            }
+    }
+
+    // MARK: Sessions
+
+    func hello() -> Hello {
+        // The service hands out sessions only after it has a record.
+        guard let record = lock.withLock({ record }) else { preconditionFailure("a session began before the service") }
+        return Hello(network: configuration.network, headHeight: delegate?.headHeight() ?? 0, record: record)
+    }
+
+    func sessionReady(_ session: Session) {
+        guard let peer = session.peer, let hello = session.hello else { return }
+        if peer == configuration.identity.publicKey { return session.end("this is ourselves") }
+        var refused: String?
+        var replaced: Session?
+        lock.withLock {
+            if stopping { refused = "this node is stopping" }
+            if let until = banned[peer], until > DispatchTime.now().uptimeNanoseconds { refused = "banned" }
+            if refused == nil, let other = sessions[peer] {
+                // Of crossed dials the one by the lower identity stays; of two alike the newer, since the older may be half dead.
+                let lowerDials = configuration.identity.publicKey < peer
+                if session.dialled != other.dialled, session.dialled != lowerDials {
+                    refused = "another connection to this peer stands"
+                } else {
+                    replaced = other
+                }
+            }
+            if refused == nil, replaced == nil, sessions.count >= configuration.maximumPeers { refused = "all places are taken" }
+            if refused == nil {
+                sessions[peer] = session
+                retryAt[peer] = nil
+            }
+        }
+        if let refused { return session.end(refused) }
+        replaced?.end("replaced by another connection to the same peer")
+        if replaced == nil { logger.debug("peer \(peer.hex.prefix(8)) connected") }
+        delegate?.peerConnected(peer, hello: hello)
+        discovery?.learn(hello.record)
+    }
+
+    func sessionEnded(_ session: Session, reason: String) {
+        var gone: PeerID?
+        var isNews = false
+        lock.withLock {
+            disconnects[reason, default: 0] += 1
+            if disconnects.count > 256 { disconnects = [reason: 1] }
+            if let peer = session.peer, sessions[peer] === session {
+                sessions[peer] = nil
+                gone = peer
+            }
+            if logged.count < 1_024 { isNews = logged.insert("\(session.peer?.hex ?? "")\(reason)").inserted }
+        }
+        if isNews && !lock.withLock({ stopping }) {
+            logger.info("a session with \(session.peer.map { String($0.hex.prefix(8)) } ?? "an unknown peer") ended: \(reason)")
+        }
+        if let gone { delegate?.peerDisconnected(gone, reason: reason) }
+    }
+
+    func session(_ session: Session, received frame: Frame) {
+        guard let peer = session.peer, lock.withLock({ sessions[peer] === session }) else { return }
+        switch frame.kind {
+        case .message: delegate?.received(frame.content, on: frame.channel, from: peer)
+        case .request:
+            delegate?.request(frame.content, on: frame.channel, from: peer) { [weak session] answer in
+                session?.answer(frame, with: answer)
+            }
+        default: break
+        }
+    }
+
+    // MARK: Talking
+
+    public func send(_ bytes: [UInt8], on channel: NetworkChannel, to peer: PeerID) {
+        lock.withLock { sessions[peer] }?.send(Frame(channel: channel, kind: .message, id: 0, content: bytes))
+    }
+
+    public func broadcast(_ bytes: [UInt8], on channel: NetworkChannel, except: PeerID? = nil) {
+        let frame = Frame(channel: channel, kind: .message, id: 0, content: bytes)
+        for session in lock.withLock({ sessions.filter { $0.key != except }.map(\.value) }) { session.send(frame) }
+    }
+
+    public func request(
+        _ bytes: [UInt8], on channel: NetworkChannel, to peer: PeerID, timeout: Interval
+    ) async throws(RequestFault) -> [UInt8] {
+        guard let session = lock.withLock({ sessions[peer] }) else { throw .notConnected }
+        let result: Result<[UInt8], RequestFault> = await withCheckedContinuation { continuation in
+            session.request(bytes, on: channel, timeout: timeout) { continuation.resume(returning: $0) }
+        }
+        return try result.get()
+    }
+
+    /// Lowers a peer's score; below the bound it is sent away for a growing time.
+    public func penalize(_ peer: PeerID, reason: String, points: Int = 34) {
+        guard let session = lock.withLock({ sessions[peer] }) else { return }
+        if session.counters.penalize(points) > NetworkService.banScore { return }
+        lock.withLock { banned[peer] = DispatchTime.now().uptimeNanoseconds + 60_000_000_000 }
+        session.end("banned: \(reason)")
+    }
+
+    /// The peers at hand, in order of their ids.
+    public var peers: [PeerInfo] {
+        lock.withLock { sessions }.sorted { $0.key < $1.key }.compactMap { id, session in
+            guard let hello = session.hello else { return nil }
+            let values = session.counters.current
+            return PeerInfo(
+                id: id, address: "\(hello.record.endpoint.host):\(hello.record.tcpPort)",
+                direction: session.dialled ? "outbound" : "inbound", roles: hello.record.roles, headHeight: values.head,
+                roundTripMilliseconds: Double(values.roundTrip) / 1e6, bytesIn: values.received.reduce(0, +),
+                bytesOut: values.sent.reduce(0, +), score: values.score)
+        }
+    }
+
+    public var connectedPeers: [PeerID] { lock.withLock { sessions.keys.sorted() } }
+
+    /// Every record that discovery has proven, to be kept over a restart.
+    public var knownRecords: [NodeRecord] { discovery?.known ?? [] }
+
+    /// Why sessions ended, counted.
+    public var disconnectReasons: [String: Int] { lock.withLock { disconnects } }
+}
+
+extension Endpoint {
+    /// Reads `127.0.0.1:27600` or `[::1]:27600`.
+    static func parse(_ text: String) throws(NetworkFault) -> Endpoint {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]) else {
+            throw .badAddress(text)
+        }
+        var host = String(text[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        if host == "localhost" { host = "127.0.0.1" }
+        guard let socket = try? SocketAddress(ipAddress: host, port: port), let endpoint = try? Endpoint(socket) else {
+            throw .badAddress(text)
+        }
+        return endpoint
+    }
+
+    init(_ socket: SocketAddress) throws {
+        // The address stands at byte 4 of a sockaddr_in and at byte 8 of a sockaddr_in6.
+        switch socket {
+        case .v4(let address):
+            let bytes = withUnsafeBytes(of: address.address) { Array($0[4..<8]) }
+            try self.init(address: bytes, port: UInt16(clamping: socket.port ?? 0))
+        case .v6(let address):
+            let bytes = withUnsafeBytes(of: address.address) { Array($0[8..<24]) }
+            try self.init(address: bytes, port: UInt16(clamping: socket.port ?? 0))
+        case .unixDomainSocket: throw NetworkFault.badAddress("a local socket")
+        }
+    }
+
+    var socketAddress: SocketAddress? { try? SocketAddress(ipAddress: host, port: Int(port)) }
+}
