@@ -9,6 +9,8 @@ public enum StorageFault: Error, Equatable, Sendable, CustomStringConvertible {
     case diskFull(path: String)
     /// What was durable is damaged.
     case corrupt(path: String, offset: UInt64, reason: String)
+    /// Two blocks were said to be final at one height.
+    case conflictingFinalization(Height, Digest, Digest)
     case missing(path: String)
     case exists(path: String)
     /// A write failed half-way and could not be undone, so the file takes no more.
@@ -40,6 +42,8 @@ public enum StorageFault: Error, Equatable, Sendable, CustomStringConvertible {
             "no space left on the disk of \(path); free some and start again: nothing acknowledged is lost"
         case .corrupt(let path, let offset, let reason):
             "\(path) is damaged at byte \(offset) (\(reason)); restore it from a backup or start from an empty home"
+        case .conflictingFinalization(let height, let one, let other):
+            "blocks \(one) and \(other) are both said to be final at height \(height.value): stop this node and report it"
         case .missing(let path): "\(path) does not exist"
         case .exists(let path): "\(path) exists already"
         case .unusable(let path): "an earlier write to \(path) failed; restart the node once the disk is well"

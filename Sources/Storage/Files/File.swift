@@ -60,25 +60,22 @@ final class File: Sendable {
     }
 
     func write(_ bytes: [UInt8], at offset: UInt64) throws(StorageFault) {
-        do {
-            try bytes.withUnsafeBytes { buffer throws(StorageFault) in try write(buffer, at: offset) }
-        } catch let fault as StorageFault { throw fault } catch {
-            throw .unusable(path: path)
-        }
+        if let fault = bytes.withUnsafeBytes({ put($0, at: offset) }) { throw fault }
     }
 
-    func write(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) throws(StorageFault) {
+    private func put(_ buffer: UnsafeRawBufferPointer, at offset: UInt64) -> StorageFault? {
         var written = 0
         while written < buffer.count {
-            let put = pwrite(
+            let count = pwrite(
                 descriptor, buffer.baseAddress?.advanced(by: written), buffer.count - written,
                 off_t(offset) + off_t(written))
-            if put < 0 {
+            if count < 0 {
                 if errno == EINTR { continue }
-                throw File.fault("write", path)
+                return File.fault("write", path)
             }
-            written += put
+            written += count
         }
+        return nil
     }
 
     func truncate(to length: UInt64) throws(StorageFault) {

@@ -38,6 +38,12 @@ struct FrameFile {
         return FrameFile(file: file, end: preambleLength)
     }
 
+    /// Opens a file that is only read from here on, without looking at its frames.
+    static func sealed(_ path: String) throws(StorageFault) -> FrameFile {
+        let file = try File(path, .read)
+        return FrameFile(file: file, end: try file.size())
+    }
+
     /// Opens a file and hands every frame to `visit` with its payload's offset.
     ///
     /// - Parameter proves: whether a whole frame proves that everything before it had been durable.

@@ -1,0 +1,24 @@
+internal import Glibc
+
+/// A blob's bytes in memory, read by the kernel as they are touched. Stays valid when the blob is deleted.
+///
+/// Unchecked: the memory is read-only and lives as long as this object.
+public final class MappedBlob: @unchecked Sendable {
+    /// The bytes; valid while this object lives.
+    public let bytes: UnsafeRawBufferPointer
+
+    init(_ file: File, length: UInt64) throws(StorageFault) {
+        if length == 0 {
+            bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+            return
+        }
+        guard let mapped = mmap(nil, Int(length), PROT_READ, MAP_SHARED, file.descriptor, 0), mapped != MAP_FAILED else {
+            throw File.fault("map", file.path)
+        }
+        bytes = UnsafeRawBufferPointer(start: mapped, count: Int(length))
+    }
+
+    deinit {
+        if let start = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: start), bytes.count) }
+    }
+}
