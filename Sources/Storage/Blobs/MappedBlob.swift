@@ -4,7 +4,7 @@ internal import Glibc
 ///
 /// Unchecked: the memory is read-only and lives as long as this object.
 public final class MappedBlob: @unchecked Sendable {
-    /// The bytes; valid while this object lives.
+    /// The bytes, valid only while this object is kept: hold it in a property, or use `withUnsafeBytes`.
     public let bytes: UnsafeRawBufferPointer
 
     init(_ file: File, length: UInt64) throws(StorageFault) {
@@ -16,6 +16,12 @@ public final class MappedBlob: @unchecked Sendable {
             throw File.fault("map", file.path)
         }
         bytes = UnsafeRawBufferPointer(start: mapped, count: Int(length))
+    }
+
+    /// Lends the bytes to `body`.
+    public func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        defer { withExtendedLifetime(self) {} }
+        return try body(bytes)
     }
 
     deinit {
