@@ -20,8 +20,10 @@ enum TestModel {
         }
     }
 
+    static var isPresent: Bool { FileManager.default.fileExists(atPath: folder + "/config.json") }
+
     static func tokenizer() throws -> WordPieceTokenizer {
-        guard FileManager.default.fileExists(atPath: folder + "/config.json") else { throw Absent() }
+        guard isPresent else { throw Absent() }
         let file = try MappedFile(path: folder + "/tokenizer.json")
         return try WordPieceTokenizer(tokenizerJSON: file.bytes, limit: 256)
     }

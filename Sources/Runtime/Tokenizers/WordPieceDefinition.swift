@@ -19,6 +19,7 @@ struct WordPieceDefinition: Sendable {
 
 /// Why a tokenizer is refused.
 public enum TokenizerFault: Error, Equatable, Sendable {
+    case file(FileFault)
     case json(file: String, JSONFault)
     /// A part that no tokenizer here has: its name and what the file asks for.
     case unsupported(String, found: String)
@@ -30,6 +31,7 @@ public enum TokenizerFault: Error, Equatable, Sendable {
 extension TokenizerFault: CustomStringConvertible {
     public var description: String {
         switch self {
+        case .file(let fault): fault.description
         case .json(let file, let fault): "\(file) \(fault): download the model again."
         case .unsupported(let part, let found):
             "The tokenizer's \(part) is \(found.prefix(60)), which is not supported: use a BERT model with a WordPiece tokenizer."
