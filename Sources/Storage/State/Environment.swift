@@ -1,0 +1,159 @@
+internal import CLMDB
+internal import Glibc
+
+/// The named tables of a node's LMDB environment.
+enum Table: Int, CaseIterable {
+    case state, tree, index, meta
+
+    var name: String {
+        switch self {
+        case .state: "state"
+        case .tree: "tree"
+        case .index: "index"
+        case .meta: "meta"
+        }
+    }
+}
+
+/// One LMDB environment, used by one thread at a time (its owner holds a lock): so the map may grow whenever it is full.
+final class Environment {
+    let path: String
+    private let environment: OpaquePointer
+    private var tables: [MDB_dbi] = []
+    /// A read transaction kept between reads; reset before every write, so that it holds no old pages.
+    private var reader: OpaquePointer?
+    private var readerIsLive = false
+
+    init(_ path: String, mapBytes: Int) throws(StorageFault) {
+        self.path = path
+        var made: OpaquePointer?
+        try Environment.check(mdb_env_create(&made), "create", path)
+        guard let made else { throw .database(operation: "create", path: path, reason: "no environment") }
+        environment = made
+        do throws(StorageFault) {
+            try check(mdb_env_set_maxdbs(made, 8), "set up")
+            try check(mdb_env_set_mapsize(made, mapBytes), "set up")
+            try check(mdb_env_open(made, path, UInt32(MDB_NOTLS), 0o644), "open")
+            var transaction: OpaquePointer?
+            try check(mdb_txn_begin(made, nil, 0, &transaction), "begin a write")
+            for table in Table.allCases {
+                var handle: MDB_dbi = 0
+                let status = mdb_dbi_open(transaction, table.name, UInt32(MDB_CREATE), &handle)
+                if status != 0 { mdb_txn_abort(transaction) }
+                try check(status, "open table \(table.name) of")
+                tables.append(handle)
+            }
+            try check(mdb_txn_commit(transaction), "commit")
+            try check(mdb_txn_begin(made, nil, UInt32(MDB_RDONLY), &reader), "begin a read")
+            readerIsLive = true
+        } catch {
+            mdb_env_close(made)
+            throw error
+        }
+    }
+
+    deinit {
+        if let reader { mdb_txn_abort(reader) }
+        mdb_env_close(environment)
+    }
+
+    func get(_ table: Table, _ key: [UInt8]) throws(StorageFault) -> [UInt8]? {
+        try renewReader()
+        var found: [UInt8]?
+        let status = withValue(key) { key in
+            var value = MDB_val()
+            let status = mdb_get(reader, tables[table.rawValue], &key, &value)
+            if status == 0 { found = Array(UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size)) }
+            return status
+        }
+        if status == MDB_NOTFOUND { return nil }
+        try check(status, "read")
+        return found
+    }
+
+    /// Hands over entries from the first key at or behind `start`, in order, until `body` answers false.
+    func walk(
+        _ table: Table, from start: [UInt8], _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
+    ) throws(StorageFault) {
+        try renewReader()
+        var cursor: OpaquePointer?
+        try check(mdb_cursor_open(reader, tables[table.rawValue], &cursor), "read")
+        defer { mdb_cursor_close(cursor) }
+        let status = withValue(start) { bound in
+            var key = bound
+            var value = MDB_val()
+            var status = mdb_cursor_get(cursor, &key, &value, start.isEmpty ? MDB_FIRST : MDB_SET_RANGE)
+            while status == 0 {
+                let more = body(
+                    UnsafeRawBufferPointer(start: key.mv_data, count: key.mv_size),
+                    UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
+                if !more { break }
+                status = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)
+            }
+            return status
+        }
+        if status != MDB_NOTFOUND { try check(status, "read") }
+    }
+
+    /// Writes everything in one synced transaction, all or nothing, growing the map as often as it is full.
+    func write(_ entries: [(table: Table, key: [UInt8], value: [UInt8]?)]) throws(StorageFault) {
+        if readerIsLive {
+            mdb_txn_reset(reader)
+            readerIsLive = false
+        }
+        while true {
+            let status = attempt(entries)
+            if status != MDB_MAP_FULL { return try check(status, "write") }
+            var information = MDB_envinfo()
+            try check(mdb_env_info(environment, &information), "examine")
+            try check(mdb_env_set_mapsize(environment, information.me_mapsize * 2), "grow")
+        }
+    }
+
+    private func attempt(_ entries: [(table: Table, key: [UInt8], value: [UInt8]?)]) -> Int32 {
+        var transaction: OpaquePointer?
+        let begun = mdb_txn_begin(environment, nil, 0, &transaction)
+        if begun != 0 { return begun }
+        for entry in entries {
+            let status = withValue(entry.key) { key in
+                guard let bytes = entry.value else {
+                    let status = mdb_del(transaction, tables[entry.table.rawValue], &key, nil)
+                    return status == MDB_NOTFOUND ? 0 : status
+                }
+                return withValue(bytes) { value in
+                    mdb_put(transaction, tables[entry.table.rawValue], &key, &value, 0)
+                }
+            }
+            if status != 0 {
+                mdb_txn_abort(transaction)
+                return status
+            }
+        }
+        return mdb_txn_commit(transaction)
+    }
+
+    private func renewReader() throws(StorageFault) {
+        if readerIsLive { return }
+        try check(mdb_txn_renew(reader), "read")
+        readerIsLive = true
+    }
+
+    private func withValue(_ bytes: [UInt8], _ body: (inout MDB_val) -> Int32) -> Int32 {
+        bytes.withUnsafeBytes { buffer in
+            // LMDB reads keys and values through this pointer and never writes.
+            var value = MDB_val(mv_size: buffer.count, mv_data: UnsafeMutableRawPointer(mutating: buffer.baseAddress))
+            return body(&value)
+        }
+    }
+
+    private func check(_ status: Int32, _ operation: String) throws(StorageFault) {
+        try Environment.check(status, operation, path)
+    }
+
+    private static func check(_ status: Int32, _ operation: String, _ path: String) throws(StorageFault) {
+        if status == 0 { return }
+        if status == ENOSPC { throw .diskFull(path: path) }
+        let reason = mdb_strerror(status).map { String(cString: $0) } ?? "error \(status)"
+        throw .database(operation: operation, path: path, reason: reason)
+    }
+}

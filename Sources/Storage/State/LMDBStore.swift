@@ -1,0 +1,196 @@
+public import Ledger
+public import Primitives
+internal import Synchronization
+
+/// State, tree and indices in one LMDB environment.
+///
+/// Commits go to an overlay in memory, and every `blocksPerFlush` blocks the overlay goes to LMDB in one synced
+/// transaction with its height. After a crash the store is at the height of its last flush, and the blocks behind it, which
+/// are in the `BlockStore`, are executed again. So executing never waits for the disk.
+///
+/// The flush stands at the beginning of the commit after, so that index entries put between two commits go with the block
+/// they belong to.
+public final class LMDBStore: StateStore, Sendable {
+    public let path: String
+    private let blocksPerFlush: Int
+    private let content: Mutex<Content>
+
+    private struct Content: ~Copyable {
+        let environment: Environment
+        var overlays: [Overlay] = [Overlay(), Overlay(), Overlay()]
+        var height: Height?
+        var flushed: Height?
+        var pendingBlocks = 0
+    }
+
+    private static let heightKey = Array("height".utf8)
+
+    /// Opens the environment in a directory, making it where it is not there yet.
+    ///
+    /// - Parameter initialMapBytes: the map's size to begin with; it doubles when full.
+    public init(directory: String, blocksPerFlush: Int = 8, initialMapBytes: Int = 256 << 20) throws(StorageFault) {
+        try File.makeDirectory(directory)
+        let environment = try Environment(directory, mapBytes: initialMapBytes)
+        var height: Height?
+        if let bytes = try environment.get(.meta, LMDBStore.heightKey) {
+            do throws(DecodingFault) { height = try Height(canonicalBytes: bytes) } catch {
+                throw .corrupt(path: directory, offset: 0, reason: "its height: \(error)")
+            }
+        }
+        path = directory
+        self.blocksPerFlush = max(1, blocksPerFlush)
+        content = Mutex(Content(environment: environment, height: height, flushed: height))
+    }
+
+    // MARK: StateStore
+
+    public var height: Height? { content.withLock { $0.height } }
+
+    /// The height that is on disk: where a restart begins.
+    public var flushedHeight: Height? { content.withLock { $0.flushed } }
+
+    public func value(_ space: StateSpace, _ key: [UInt8]) throws(StateFault) -> [UInt8]? {
+        do throws(StorageFault) { return try read(LMDBStore.table(space), key) } catch {
+            throw LMDBStore.fault(error)
+        }
+    }
+
+    public func scan(_ space: StateSpace, prefix: [UInt8], after: [UInt8]?, limit: Int) throws(StateFault)
+        -> [(key: [UInt8], value: [UInt8])]
+    {
+        do throws(StorageFault) {
+            return try scan(LMDBStore.table(space), prefix: prefix, after: after, limit: limit)
+        } catch { throw LMDBStore.fault(error) }
+    }
+
+    public func commit(_ writes: StateWrites, height: Height) throws(StateFault) {
+        for entry in writes.entries where entry.key.isEmpty || entry.key.count > StorageLimits.stateKeyBytes {
+            throw .unavailable("a key of \(entry.key.count) bytes, 1 to \(StorageLimits.stateKeyBytes) are taken")
+        }
+        try content.withLock { content throws(StateFault) in
+            if let last = content.height, height != last.next() {
+                throw .wrongHeight(expected: last.next(), found: height)
+            }
+            if content.pendingBlocks >= blocksPerFlush {
+                do throws(StorageFault) { try LMDBStore.flush(&content) } catch { throw LMDBStore.fault(error) }
+            }
+            for entry in writes.entries {
+                content.overlays[LMDBStore.table(entry.space).rawValue].set(entry.key, entry.value)
+            }
+            content.height = height
+            content.pendingBlocks += 1
+        }
+    }
+
+    // MARK: Indices
+
+    /// Puts entries into the index (transaction id to its place, and what else a node looks up). Durable with the next
+    /// flush; what is not is put again when its block is executed again.
+    public func put(index entries: [(key: [UInt8], value: [UInt8])]) throws(StorageFault) {
+        for entry in entries where entry.key.isEmpty || entry.key.count > StorageLimits.stateKeyBytes {
+            throw .tooLarge(
+                what: "an index key", found: UInt64(entry.key.count), limit: UInt64(StorageLimits.stateKeyBytes))
+        }
+        content.withLock { content in
+            for entry in entries { content.overlays[Table.index.rawValue].set(entry.key, entry.value) }
+        }
+    }
+
+    /// What the index has under a key.
+    public func index(_ key: [UInt8]) throws(StorageFault) -> [UInt8]? { try read(.index, key) }
+
+    /// Up to `limit` index entries whose keys start with `prefix`, in byte order, those at or before `after` left out.
+    public func scanIndex(prefix: [UInt8], after: [UInt8]? = nil, limit: Int) throws(StorageFault)
+        -> [(key: [UInt8], value: [UInt8])]
+    {
+        try scan(.index, prefix: prefix, after: after, limit: limit)
+    }
+
+    /// Writes the overlay to the disk and returns once it is durable. Called when a node stops.
+    public func flush() throws(StorageFault) {
+        try content.withLock { content throws(StorageFault) in try LMDBStore.flush(&content) }
+    }
+
+    // MARK: Inside
+
+    private static func flush(_ content: inout Content) throws(StorageFault) {
+        var entries: [(table: Table, key: [UInt8], value: [UInt8]?)] = []
+        for table in [Table.state, .tree, .index] {
+            // In key order, so that LMDB's pages are filled and found one after the other.
+            for key in content.overlays[table.rawValue].keys() {
+                entries.append((table, key, content.overlays[table.rawValue].values[key] ?? nil))
+            }
+        }
+        if entries.isEmpty && content.height == content.flushed { return }
+        if let height = content.height { entries.append((.meta, heightKey, height.canonicalBytes)) }
+        try content.environment.write(entries)
+        for i in content.overlays.indices { content.overlays[i].removeAll() }
+        content.flushed = content.height
+        content.pendingBlocks = 0
+    }
+
+    private func read(_ table: Table, _ key: [UInt8]) throws(StorageFault) -> [UInt8]? {
+        if key.isEmpty || key.count > StorageLimits.stateKeyBytes { return nil }
+        return try content.withLock { content throws(StorageFault) in
+            if let known = content.overlays[table.rawValue].values[key] { return known }
+            return try content.environment.get(table, key)
+        }
+    }
+
+    private func scan(
+        _ table: Table, prefix: [UInt8], after: [UInt8]?, limit: Int
+    ) throws(StorageFault) -> [(key: [UInt8], value: [UInt8])] {
+        if limit <= 0 { return [] }
+        var bound = prefix
+        var excluding = false
+        if let after, !after.lexicographicallyPrecedes(prefix) {
+            bound = after
+            excluding = true
+        }
+        if bound.count > StorageLimits.stateKeyBytes {
+            // No key is that long; the first key behind such a bound is the first behind what a key may have of it.
+            bound.removeLast(bound.count - StorageLimits.stateKeyBytes)
+            excluding = true
+        }
+        return try content.withLock { content throws(StorageFault) in
+            let keys = content.overlays[table.rawValue].keys()
+            let overlay = content.overlays[table.rawValue].values
+            var next = Overlay.position(in: keys, of: bound, excluding: excluding)
+            var found: [(key: [UInt8], value: [UInt8])] = []
+
+            /// Takes overlay entries up to `key` (all that match, where nil); answers whether the overlay has `key` itself.
+            func takeOverlay(upTo key: [UInt8]?) -> Bool {
+                while next < keys.count, found.count < limit, keys[next].starts(with: prefix) {
+                    let candidate = keys[next]
+                    if let key, key.lexicographicallyPrecedes(candidate) { return false }
+                    next += 1
+                    if let value = overlay[candidate] ?? nil { found.append((candidate, value)) }
+                    if candidate == key { return true }
+                }
+                return false
+            }
+
+            try content.environment.walk(table, from: bound) { keyBytes, valueBytes in
+                guard keyBytes.starts(with: prefix) else { return false }
+                let key = Array(keyBytes)
+                if excluding && key == bound { return true }
+                if !takeOverlay(upTo: key) && found.count < limit { found.append((key, Array(valueBytes))) }
+                return found.count < limit
+            }
+            _ = takeOverlay(upTo: nil)
+            return found
+        }
+    }
+
+    private static func table(_ space: StateSpace) -> Table {
+        switch space {
+        case .state: .state
+        case .tree: .tree
+        }
+    }
+
+    private static func fault(_ fault: StorageFault) -> StateFault {
+        if case .corrupt = fault { return .corrupt(fault.description) }
+        return .unavailable(fault.description)
+    }
+}
