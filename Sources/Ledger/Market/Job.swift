@@ -62,6 +62,8 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
     public var masked: Digest?
     public var committedHeight: Height = 0
     public var commitment: ResultCommitment?
+    /// The chain clock at its opening, where its window begins.
+    public var openedClock: UInt64 = 0
 
     public init(
         provider: Address, device: UInt16, price: Amount, share: Amount, milliseconds: UInt64,
@@ -88,6 +90,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         masked = try reader.readOptional(Digest.self)
         committedHeight = try reader.read(Height.self)
         commitment = try reader.readOptional(ResultCommitment.self)
+        openedClock = try reader.readUInt64()
     }
 
     public func encode(into writer: inout ByteWriter) {
@@ -102,6 +105,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         writer.write(optional: masked)
         writer.write(committedHeight)
         writer.write(optional: commitment)
+        writer.write(openedClock)
     }
 }
 

@@ -78,6 +78,14 @@ public enum Query {
         try read(BlockRecord.self, StateKey.block(height), store)
     }
 
+    /// The state root after a height; nil where it was never executed here.
+    public static func stateRoot(at height: Height, in store: any StateStore) throws(LedgerFault) -> Digest? {
+        do {
+            guard let bytes = try store.value(.tree, StateKey.root(height)) else { return nil }
+            return try Digest(bytes: bytes)
+        } catch let fault as StateFault { throw .state(fault) } catch { throw .corrupt("a state root") }
+    }
+
     public static func totals(in store: any StateStore) throws(LedgerFault) -> Totals {
         guard let totals = try read(Totals.self, StateKey.totals, store) else { throw .noGenesis }
         return totals
@@ -99,13 +107,17 @@ public enum Query {
 
     /// Whether the state itself wants another block (`docs/consensus.md`, rule 2): a match that the market's last change may
     /// have made possible, a draw that waits for a height, or a timer whose time has come. A running job is none of these.
-    public static func hasWork(in store: any StateStore) throws(LedgerFault) -> Bool {
+    public static func hasWork(in store: any StateStore, at time: Timestamp? = nil) throws(LedgerFault) -> Bool {
         let chain = try chain(in: store)
+        // What the clock would read in a block of this time.
+        let clock = try time.map { time throws(LedgerFault) in
+            Fees.clock(chain.clock, from: chain.time, to: time, try parameters(in: store))
+        } ?? chain.clock
         let entries: [(key: [UInt8], value: [UInt8])]
         do {
             if !(try store.scan(.state, prefix: StateKey.draws, after: nil, limit: 1)).isEmpty { return true }
             let timers = try store.scan(.state, prefix: StateKey.timers, after: nil, limit: 1)
-            if let first = timers.first, StateKey.number(first.key.dropFirst()) <= chain.clock { return true }
+            if let first = timers.first, StateKey.number(first.key.dropFirst()) < clock { return true }
             entries = try store.scan(.state, prefix: StateKey.queue, after: nil, limit: 1024)
         } catch { throw .state(error) }
         for entry in entries {

@@ -30,6 +30,8 @@ public enum StateKey {
     public static func job(_ id: Digest) -> [UInt8] { jobs + id.bytes }
     /// A block record.
     public static func block(_ height: Height) -> [UInt8] { blocks + big(height.value) }
+    /// In the tree's space: no root can be part of what it is the root of.
+    static func root(_ height: Height) -> [UInt8] { [0xfe] + big(height.value) }
     static func validator(_ index: UInt16) -> [UInt8] { validators + [UInt8(index >> 8), UInt8(index & 255)] }
     static func provider(_ address: Address) -> [UInt8] { providers + address.bytes }
     static func offer(_ provider: Address, _ device: UInt16) -> [UInt8] {
