@@ -1,0 +1,223 @@
+public import Primitives
+
+/// Something that a block did, for those who watch. Never needed to act: everything is in the state too.
+public enum LedgerEvent: Hashable, Sendable {
+    case job(id: Digest, state: JobState, attempt: UInt32)
+    case assigned(job: Digest, provider: Address, price: Amount)
+    case auditorDrawn(job: Digest, auditor: Address)
+    case transferred(from: Address, to: Address, amount: Amount)
+    case provider(Address)
+    case model(name: String)
+}
+
+/// What a block made.
+public struct ExecutionResult: Sendable {
+    public let height: Height
+    public let stateRoot: Digest
+    public let receiptsRoot: Digest
+    public let receipts: [TransactionReceipt]
+    public let events: [LedgerEvent]
+    /// The state's changes and the tree's, to be committed at `height`.
+    public let writes: StateWrites
+}
+
+/// Execution of finalized blocks: a pure function of the state and the block.
+public enum Execution {
+    /// Runs the block on the committed state without committing. In order: the clock, the matches and draws by this block's
+    /// beacon, the timers that are due, the transactions, the block's record.
+    public static func execute(
+        _ block: Block, parameters: ChainParameters, on store: any StateStore
+    ) throws(LedgerFault) -> ExecutionResult {
+        let overlay = try Overlay(store, parameters: parameters)
+        if block.header.height != overlay.chain.height.next() {
+            throw .notNext(expected: overlay.chain.height.next(), found: block.header.height)
+        }
+        var executor = Executor(overlay: overlay, header: block.header)
+        do {
+            return try executor.run(block)
+        } catch let fault as LedgerFault {
+            throw fault
+        } catch {
+            throw .money("\(error)")
+        }
+    }
+
+    /// Executes and commits.
+    @discardableResult
+    public static func apply(
+        _ block: Block, parameters: ChainParameters, to store: any StateStore
+    ) throws(LedgerFault) -> ExecutionResult {
+        let result = try execute(block, parameters: parameters, on: store)
+        do { try store.commit(result.writes, height: result.height) } catch { throw .state(error) }
+        return result
+    }
+}
+
+/// Why a transaction failed. It has still paid its fee.
+struct TransactionFailure: Error {
+    let reason: String
+}
+
+/// One block's execution.
+struct Executor {
+    var overlay: Overlay
+    let header: Header
+    var events: [LedgerEvent] = []
+
+    init(overlay: Overlay, header: Header) {
+        self.overlay = overlay
+        self.header = header
+    }
+
+    var parameters: ChainParameters { overlay.parameters }
+    var clock: UInt64 { overlay.chain.clock }
+    var height: Height { header.height }
+
+    mutating func run(_ block: Block) throws -> ExecutionResult {
+        overlay.chain.clock = Fees.clock(overlay.chain.clock, from: overlay.chain.time, to: header.time, parameters)
+        overlay.chain.time = header.time
+        overlay.chain.height = header.height
+        overlay.begin()
+        try drawAuditors()
+        try matchOpenJobs()
+        try runTimers()
+        let proposer = try overlay.object(Validator.self, StateKey.validator(header.proposer))?.operatorAddress
+        var receipts: [TransactionReceipt] = []
+        receipts.reserveCapacity(block.transactions.count)
+        for signed in block.transactions { receipts.append(try run(signed, proposer: proposer)) }
+        let receiptsRoot = MerkleTree.root(receipts.map { MerkleTree.leaf($0.canonicalBytes) })
+        let record = BlockRecord(payloadDigest: header.digest, receiptsRoot: receiptsRoot)
+        try overlay.set(record, StateKey.block(header.height))
+        if !overlay.totals.isConserved { throw LedgerFault.money("after block \(header.height)") }
+        let changes = try overlay.finish()
+        var writes = StateWrites()
+        for change in changes { writes.set(.state, change.key, change.value) }
+        let root = try StateTree.update(changes, in: overlay.store, writes: &writes)
+        writes.set(.tree, StateKey.root(header.height), root.bytes)
+        return ExecutionResult(
+            height: header.height, stateRoot: root, receiptsRoot: receiptsRoot, receipts: receipts, events: events,
+            writes: writes)
+    }
+
+    private mutating func run(_ signed: SignedTransaction, proposer: Address?) throws -> TransactionReceipt {
+        let transaction = signed.transaction
+        let bytes = transaction.canonicalBytes
+        let id = Digest.of(.transaction, bytes)
+        let weight = Fees.weight(transaction.payload, bytes: bytes.count, parameters)
+        let sender = transaction.sender.address
+        var account = try overlay.account(sender)
+        // Block validity has seen to nonce and fee; a block that lies about them changes nothing here.
+        if account.nonce != transaction.nonce {
+            let reason = "the nonce is \(transaction.nonce), the account's next is \(account.nonce)"
+            return TransactionReceipt(id: id, succeeded: false, reason: reason, weight: weight, fee: .zero)
+        }
+        account.nonce = account.nonce.next()
+        overlay.set(account, at: sender)
+        let fee: Amount
+        do {
+            fee = try Fees.fee(weight: weight, baseFee: header.baseFee, tip: transaction.tip)
+            if fee > transaction.maximumFee { throw TransactionFailure(reason: "the fee is \(fee) XPL, above its ceiling") }
+        } catch {
+            return TransactionReceipt(id: id, succeeded: false, reason: words(error), weight: weight, fee: .zero)
+        }
+        let kept = events.count
+        overlay.begin()
+        var failure: (any Error)?
+        var taken = fee
+        do {
+            if transaction.payload.isMarketMove, let job = transaction.payload.job {
+                taken = try payFromAllowance(fee, job: job, mover: sender)
+            } else {
+                taken = try pay(fee, tip: transaction.tip, from: sender, proposer: proposer)
+            }
+            try apply(transaction.payload, id: id, sender: sender)
+        } catch let fault as LedgerFault {
+            throw fault
+        } catch {
+            failure = error
+            overlay.rollback()
+            events.removeLast(events.count - kept)
+            overlay.begin()
+            taken = try pay(fee, tip: transaction.tip, from: sender, proposer: proposer)
+        }
+        return TransactionReceipt(
+            id: id, succeeded: failure == nil, reason: failure.map(words) ?? "", weight: weight, fee: taken)
+    }
+
+    private func words(_ error: any Error) -> String {
+        let text: String
+        switch error {
+        case let failure as TransactionFailure: text = failure.reason
+        case let fault as AmountFault: text = fault.description
+        default: text = "\(error)"
+        }
+        return text.utf8.count <= 512 ? text : String(text.prefix(120))
+    }
+
+    /// Takes a fee from the balance, what is missing from the sender's bond, and no more than there is. Burns the base fee,
+    /// gives the proposer the tip.
+    private mutating func pay(_ fee: Amount, tip: Amount, from sender: Address, proposer: Address?) throws -> Amount {
+        let liquid = min(fee, try overlay.account(sender).balance)
+        if liquid > .zero { try debit(sender, liquid) }
+        var taken = liquid
+        if liquid < fee, var provider = try overlay.object(Provider.self, StateKey.provider(sender)) {
+            let fromBond = min(try fee.subtracting(liquid), provider.bond)
+            provider.bond = try provider.bond.subtracting(fromBond)
+            try overlay.set(provider, StateKey.provider(sender))
+            try lower(\.bonded, fromBond)
+            taken = try taken.adding(fromBond)
+        }
+        let toProposer = min(tip, taken)
+        if let proposer, toProposer > .zero {
+            try credit(proposer, toProposer)
+            try raise(\.burned, try taken.subtracting(toProposer))
+        } else {
+            try raise(\.burned, taken)
+        }
+        return taken
+    }
+
+    /// Burns a market move's fee from its job's allowance, and what is missing from the mover.
+    private mutating func payFromAllowance(_ fee: Amount, job id: Digest, mover: Address) throws -> Amount {
+        guard var job = try overlay.object(Job.self, StateKey.job(id)), !job.state.isTerminal,
+            job.assignment?.provider == mover || job.audits.contains(where: { $0.auditor == mover && !$0.isSilent })
+        else { throw TransactionFailure(reason: "the sender has no part in this job") }
+        let part = min(fee, job.allowance)
+        job.allowance = try job.allowance.subtracting(part)
+        job.escrow = try job.escrow.subtracting(part)
+        try overlay.set(job, StateKey.job(id))
+        try lower(\.escrowed, part)
+        try raise(\.burned, part)
+        let rest = try fee.subtracting(part)
+        return rest == .zero ? part : try part.adding(try pay(rest, tip: .zero, from: mover, proposer: nil))
+    }
+
+    // MARK: Money. Every base unit that leaves one place enters another in the same function or its caller.
+
+    mutating func raise(_ path: WritableKeyPath<Totals, Amount>, _ amount: Amount) throws {
+        overlay.totals[keyPath: path] = try overlay.totals[keyPath: path].adding(amount)
+    }
+
+    mutating func lower(_ path: WritableKeyPath<Totals, Amount>, _ amount: Amount) throws {
+        overlay.totals[keyPath: path] = try overlay.totals[keyPath: path].subtracting(amount)
+    }
+
+    mutating func credit(_ address: Address, _ amount: Amount) throws {
+        if amount == .zero { return }
+        var account = try overlay.account(address)
+        account.balance = try account.balance.adding(amount)
+        overlay.set(account, at: address)
+        try raise(\.liquid, amount)
+    }
+
+    mutating func debit(_ address: Address, _ amount: Amount) throws {
+        var account = try overlay.account(address)
+        if account.balance < amount {
+            let missing = try amount.subtracting(account.balance)
+            throw TransactionFailure(reason: "not enough XPL: \(missing) more needed")
+        }
+        account.balance = try account.balance.subtracting(amount)
+        overlay.set(account, at: address)
+        try lower(\.liquid, amount)
+    }
+}

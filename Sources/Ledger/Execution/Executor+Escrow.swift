@@ -1,0 +1,154 @@
+import Primitives
+
+/// What becomes of a job's money, its timer and its place.
+extension Executor {
+    func later(_ clock: UInt64, _ spans: UInt64...) -> UInt64 {
+        spans.reduce(clock) { sum, span in
+            let (next, overflow) = sum.addingReportingOverflow(span)
+            return overflow ? .max : next
+        }
+    }
+
+    func times(_ factor: UInt64, _ span: UInt64) -> UInt64 {
+        let (product, overflow) = span.multipliedReportingOverflow(by: factor)
+        return overflow ? .max : product
+    }
+
+    /// When the window for challenges ends: from the opening, base and twice the time on the slowest eligible device; longer
+    /// where the policy asked for an audit and nobody answered.
+    func windowEnd(_ job: Job, _ assignment: Assignment) -> UInt64 {
+        let isUnaudited = job.spec.policy.perMille == 1000 && !job.audits.contains { !$0.isSilent }
+        return later(
+            assignment.openedClock, parameters.settleBase, times(2, assignment.slowestMilliseconds),
+            isUnaudited || job.audits.contains { $0.isSilent } && !job.audits.contains { !$0.isSilent }
+                ? parameters.unauditedWindow : 0)
+    }
+
+    mutating func save(_ job: Job) throws { try overlay.set(job, StateKey.job(job.id)) }
+
+    mutating func enter(_ job: inout Job, _ state: JobState) {
+        job.state = state
+        if job.history.count < Job.maximumHistory {
+            job.history.append(JobStep(state: state, height: height, time: header.time))
+        }
+        events.append(.job(id: job.id, state: state, attempt: job.attempt))
+    }
+
+    /// A job has at most one timer.
+    mutating func setTimer(_ job: inout Job, _ due: UInt64?) throws {
+        if let old = job.timer { try overlay.set(bytes: nil, StateKey.timer(old, job.id)) }
+        job.timer = due
+        if let due { try overlay.set(bytes: [], StateKey.timer(due, job.id)) }
+    }
+
+    /// Puts a job into the queue; matched by the next block's beacon.
+    mutating func enqueue(_ job: inout Job) throws {
+        enter(&job, .open)
+        job.stage = .none
+        try overlay.set(QueueEntry(job: job.id), StateKey.queued(job.number))
+        try setTimer(&job, later(clock, job.spec.queueMilliseconds))
+    }
+
+    /// Gives the provider its bond share and its place back.
+    mutating func release(_ job: inout Job) throws {
+        guard let assignment = job.assignment else { return }
+        if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
+            provider.locked = (try? provider.locked.subtracting(assignment.share)) ?? .zero
+            try store(provider)
+        }
+        let key = StateKey.offer(assignment.provider, assignment.device)
+        if var offer = try overlay.object(Offer.self, key) {
+            offer.running -= min(offer.running, 1)
+            try overlay.set(offer, key)
+        }
+        overlay.chain.marketChange = max(overlay.chain.marketChange, height.next())
+    }
+
+    /// Takes a penalty from a bond, as far as it goes: to somebody, or burned.
+    mutating func penalise(_ address: Address, _ amount: Amount, to receiver: Address?) throws {
+        guard var provider = try overlay.object(Provider.self, StateKey.provider(address)) else { return }
+        let taken = min(amount, provider.bond)
+        provider.bond = try provider.bond.subtracting(taken)
+        try store(provider)
+        try lower(\.bonded, taken)
+        if let receiver { try credit(receiver, taken) } else { try raise(\.burned, taken) }
+    }
+
+    /// After an attempt is over: back into the queue without its provider, or failed where nothing more is allowed.
+    mutating func reopen(_ job: inout Job, without provider: Address) throws {
+        if !job.excluded.contains(provider) { job.excluded.append(provider) }
+        job.assignment = nil
+        job.audits = []
+        job.redraws = 0
+        let isLate = clock > later(job.submittedClock, job.spec.deadlineMilliseconds)
+        if job.lost >= parameters.maximumAttempts || isLate || job.excluded.count >= Job.maximumExcluded {
+            if isLate { job.reason = "its deadline is over" }
+            try close(&job, .failed)
+        } else {
+            try enqueue(&job)
+            try save(job)
+        }
+    }
+
+    /// Ends a job: what is left of its escrow goes back to the requester.
+    mutating func close(_ job: inout Job, _ state: JobState) throws {
+        try lower(\.escrowed, job.escrow)
+        try credit(job.requester, job.escrow)
+        job.escrow = .zero
+        job.allowance = .zero
+        job.stage = .none
+        enter(&job, state)
+        try setTimer(&job, nil)
+        try save(job)
+    }
+
+    /// Pays from a job's escrow. The protocol's fee is 4%, rounded down: 40% of it burned, 30% to the stakers' pool, 20% to the
+    /// treasury, each rounded down, and the rest of it to the audit pool. The royalty is rounded down; the payee gets all else.
+    private mutating func pay(_ amount: Amount, to payee: Address, from job: inout Job, royaltyTo: Address?) throws {
+        job.escrow = try job.escrow.subtracting(amount)
+        try lower(\.escrowed, amount)
+        let fee = try amount.scaled(parameters.protocolFeePerMille, over: 1000)
+        let burned = try fee.scaled(parameters.burnedPerMille, over: 1000)
+        let stakers = try fee.scaled(parameters.stakersPerMille, over: 1000)
+        let treasury = try fee.scaled(parameters.treasuryPerMille, over: 1000)
+        try raise(\.burned, burned)
+        try raise(\.stakersPool, stakers)
+        try raise(\.treasury, treasury)
+        try raise(\.auditPool, try fee.subtracting(burned).subtracting(stakers).subtracting(treasury))
+        var rest = try amount.subtracting(fee)
+        if let royaltyTo, job.royaltyBasisPoints > 0 {
+            let royalty = try amount.scaled(UInt64(job.royaltyBasisPoints), over: 10_000)
+            rest = try rest.subtracting(royalty)
+            try credit(royaltyTo, royalty)
+        }
+        try credit(payee, rest)
+    }
+
+    /// Pays provider and auditors, refunds the rest, writes the receipt.
+    mutating func settle(_ job: inout Job) throws {
+        guard let assignment = job.assignment, let commitment = assignment.commitment,
+            let provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider))
+        else { throw LedgerFault.corrupt("a job settles without its result") }
+        try pay(assignment.price, to: provider.payout, from: &job, royaltyTo: job.royaltyTo)
+        var auditors: [Address] = []
+        var auditFees = Amount.zero
+        for audit in job.audits where !audit.isSilent && audit.commitment == commitment {
+            let payout = try overlay.object(Provider.self, StateKey.provider(audit.auditor))?.payout ?? audit.auditor
+            try pay(assignment.price, to: payout, from: &job, royaltyTo: nil)
+            auditFees = try auditFees.adding(assignment.price)
+            auditors.append(audit.auditor)
+        }
+        try release(&job)
+        if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
+            provider.settled += 1
+            try store(provider)
+        }
+        let receipt = JobReceipt(
+            job: job.id, requester: job.requester, provider: assignment.provider, attempt: job.attempt,
+            commitment: commitment, computeUnits: job.spec.computeUnits, amount: assignment.price, auditFees: auditFees,
+            auditors: auditors, submittedHeight: job.submittedHeight, committedHeight: assignment.committedHeight,
+            settledHeight: height)
+        try overlay.set(receipt, StateKey.receipt(job.id))
+        try close(&job, .settled)
+    }
+}

@@ -1,0 +1,144 @@
+import Primitives
+
+/// The moves that a requester, a provider and an auditor make in a job.
+extension Executor {
+    /// The job for a move, at the attempt it names, not late by the block's own clock.
+    private mutating func job(_ id: Digest, attempt: UInt32, in state: JobState) throws -> Job {
+        guard let job = try overlay.object(Job.self, StateKey.job(id)) else {
+            throw TransactionFailure(reason: "there is no job \(id)")
+        }
+        if job.state != state { throw TransactionFailure(reason: "the job is \(job.state), not \(state)") }
+        if job.attempt != attempt {
+            throw TransactionFailure(reason: "the job is at attempt \(job.attempt), not \(attempt)")
+        }
+        if let timer = job.timer, clock > timer {
+            throw TransactionFailure(reason: "the deadline was \(timer) ms of chain clock, it is \(clock)")
+        }
+        return job
+    }
+
+    private mutating func ownJob(_ id: Digest, _ attempt: UInt32, in state: JobState, _ sender: Address) throws -> (Job, Assignment) {
+        let job = try job(id, attempt: attempt, in: state)
+        guard let assignment = job.assignment, assignment.provider == sender else {
+            throw TransactionFailure(reason: "the job is not assigned to the sender")
+        }
+        return (job, assignment)
+    }
+
+    mutating func cancel(_ id: Digest, _ sender: Address) throws {
+        guard var job = try overlay.object(Job.self, StateKey.job(id)), job.requester == sender else {
+            throw TransactionFailure(reason: "the sender has no job \(id)")
+        }
+        switch job.state {
+        case .open: try overlay.set(bytes: nil, StateKey.queued(job.number))
+        case .assigned: try release(&job)
+        default: throw TransactionFailure(reason: "the job is \(job.state): it can be cancelled only before its start")
+        }
+        try close(&job, .cancelled)
+    }
+
+    mutating func decline(_ id: Digest, _ attempt: UInt32, _ reason: DeclineReason, _ sender: Address) throws {
+        var job = try ownJob(id, attempt, in: .assigned, sender).0
+        guard var provider = try overlay.object(Provider.self, StateKey.provider(sender)) else {
+            throw LedgerFault.corrupt("an assigned provider is missing")
+        }
+        if clock - min(clock, provider.declinesSince) >= parameters.declineEpochMilliseconds {
+            provider.declines = 0
+            provider.declinesSince = clock
+        }
+        provider.declines += 1
+        try store(provider)
+        if provider.declines > parameters.freeDeclines {
+            try penalise(sender, try provider.bond.scaled(parameters.silencePenaltyPerMille, over: 1000), to: nil)
+        }
+        job.reason = "declined: \(reason)"
+        try release(&job)
+        try reopen(&job, without: sender)
+    }
+
+    mutating func start(_ id: Digest, _ attempt: UInt32, _ sender: Address) throws {
+        var (job, assignment) = try ownJob(id, attempt, in: .assigned, sender)
+        assignment.runDeadline = later(clock, parameters.runBase, times(4, assignment.milliseconds))
+        job.assignment = assignment
+        enter(&job, .running)
+        try setTimer(&job, min(later(clock, parameters.heartbeatWindow), assignment.runDeadline))
+        try save(job)
+    }
+
+    mutating func heartbeat(_ id: Digest, _ attempt: UInt32, _ sender: Address) throws {
+        var (job, assignment) = try ownJob(id, attempt, in: .running, sender)
+        let due = min(later(clock, parameters.heartbeatWindow), assignment.runDeadline)
+        // A heartbeat that moves the deadline by less than a quarter of its window would only spend the allowance.
+        if due < later(job.timer ?? 0, parameters.heartbeatWindow / 4), due < assignment.runDeadline {
+            throw TransactionFailure(reason: "the last heartbeat is too fresh")
+        }
+        try setTimer(&job, due)
+        try save(job)
+    }
+
+    mutating func commit(_ id: Digest, _ attempt: UInt32, _ masked: Digest, _ sender: Address) throws {
+        var (job, assignment) = try ownJob(id, attempt, in: .running, sender)
+        assignment.masked = masked
+        assignment.committedHeight = height
+        job.assignment = assignment
+        job.stage = .draw
+        enter(&job, .committed)
+        try setTimer(&job, nil)
+        try overlay.set(bytes: [], StateKey.draw(height.advanced(by: parameters.auditLag), id))
+        try save(job)
+    }
+
+    mutating func commitAudit(_ id: Digest, _ attempt: UInt32, _ masked: Digest, _ sender: Address) throws {
+        var job = try job(id, attempt: attempt, in: .committed)
+        guard job.stage == .auditors,
+            let index = job.audits.firstIndex(where: { $0.auditor == sender && !$0.isSilent && $0.masked == nil })
+        else { throw TransactionFailure(reason: "no audit of this job waits for the sender") }
+        job.audits[index].masked = masked
+        if !job.audits.contains(where: { !$0.isSilent && $0.masked == nil }) { try awaitOpening(&job) }
+        try save(job)
+    }
+
+    mutating func open(
+        _ id: Digest, _ attempt: UInt32, _ commitment: ResultCommitment, _ salt: Digest, _ sender: Address
+    ) throws {
+        var (job, assignment) = try ownJob(id, attempt, in: .committed, sender)
+        if job.stage != .opening { throw TransactionFailure(reason: "the auditors have not all committed yet") }
+        if assignment.masked != commitment.masked(salt: salt, provider: sender, job: id, attempt: attempt) {
+            throw TransactionFailure(reason: "this does not open the commitment that was posted")
+        }
+        assignment.commitment = commitment
+        assignment.openedClock = clock
+        job.assignment = assignment
+        job.stage = .none
+        if job.audits.contains(where: { !$0.isSilent }) {
+            enter(&job, .auditing)
+            try setTimer(&job, later(clock, parameters.revealWindow))
+        } else {
+            enter(&job, .opened)
+            try setTimer(&job, windowEnd(job, assignment))
+        }
+        try save(job)
+    }
+
+    mutating func reveal(
+        _ id: Digest, _ attempt: UInt32, _ commitment: ResultCommitment, _ salt: Digest, _ sender: Address
+    ) throws {
+        var job = try job(id, attempt: attempt, in: .auditing)
+        guard let assignment = job.assignment,
+            let index = job.audits.firstIndex(where: { $0.auditor == sender && !$0.isSilent && $0.commitment == nil })
+        else { throw TransactionFailure(reason: "no audit of this job waits for the sender") }
+        if job.audits[index].masked != commitment.masked(salt: salt, provider: sender, job: id, attempt: attempt) {
+            throw TransactionFailure(reason: "this does not open the commitment that was posted")
+        }
+        job.audits[index].commitment = commitment
+        if commitment != assignment.commitment {
+            // Nobody's vote decides: the money stays where it is until the dispute is walked.
+            job.reason = "auditor \(sender) found another result"
+            enter(&job, .disputed)
+            try setTimer(&job, nil)
+        } else if !job.audits.contains(where: { !$0.isSilent && $0.commitment == nil }) {
+            try setTimer(&job, windowEnd(job, assignment))
+        }
+        try save(job)
+    }
+}

@@ -1,0 +1,249 @@
+import Primitives
+
+/// What happens to jobs without a transaction: matches, draws, timers.
+extension Executor {
+    private static let maximumOffers = 65_536
+
+    /// Matches the queue by this block's beacon. Jobs that the market as it is was already asked about are passed over.
+    mutating func matchOpenJobs() throws {
+        let limit = Int(parameters.matchesPerBlock)
+        var entries = try overlay.scan(
+            prefix: StateKey.queue, after: StateKey.queued(overlay.chain.matchCursor), limit: limit)
+        if entries.count < limit, overlay.chain.matchCursor > 0 {
+            let seen = Set(entries.map(\.key))
+            let first = try overlay.scan(prefix: StateKey.queue, limit: limit - entries.count)
+            entries += first.filter { !seen.contains($0.key) }
+        }
+        if let last = entries.last { overlay.chain.matchCursor = StateKey.number(last.key.dropFirst()) }
+        var due: [(key: [UInt8], entry: QueueEntry)] = []
+        for entry in entries {
+            let queued = try QueueEntry(canonicalBytes: entry.value)
+            if queued.isDue(overlay.chain) { due.append((entry.key, queued)) }
+        }
+        if due.isEmpty { return }
+        var (offers, providers) = try market()
+        for (key, queued) in due {
+            var entry = queued
+            guard var job = try overlay.object(Job.self, StateKey.job(entry.job)) else {
+                throw LedgerFault.corrupt("a queued job is missing")
+            }
+            // Its timer, later in this block, will end it.
+            if let timer = job.timer, clock > timer { continue }
+            let plan = Matching.plan(
+                job.spec, excluding: job.excluded, offers: offers, providers: providers, height: height, parameters)
+            guard let match = Matching.pick(plan, beacon: header.beacon, job: job.id, attempt: job.attempt),
+                let index = offers.firstIndex(where: { $0.provider == match.provider && $0.terms.device == match.device }),
+                var provider = providers[match.provider]
+            else {
+                entry.tried = height
+                try overlay.set(entry, key)
+                continue
+            }
+            let share = try Matching.share(match.price, job.spec.policy)
+            provider.locked = try provider.locked.adding(share)
+            providers[match.provider] = provider
+            try store(provider)
+            offers[index].running += 1
+            try overlay.set(offers[index], StateKey.offer(match.provider, match.device))
+            job.attempt += 1
+            job.assignment = Assignment(
+                provider: match.provider, device: match.device, price: match.price, share: share,
+                milliseconds: match.milliseconds,
+                slowestMilliseconds: plan.eligible.map(\.milliseconds).max() ?? match.milliseconds, height: height)
+            try overlay.set(bytes: nil, key)
+            enter(&job, .assigned)
+            events.append(.assigned(job: job.id, provider: match.provider, price: match.price))
+            try setTimer(&job, later(clock, parameters.startWindow))
+            try save(job)
+        }
+    }
+
+    private mutating func market() throws -> ([Offer], [Address: Provider]) {
+        var offers: [Offer] = []
+        var providers: [Address: Provider] = [:]
+        for entry in try overlay.scan(prefix: StateKey.offers, limit: Executor.maximumOffers) {
+            let offer = try Offer(canonicalBytes: entry.value)
+            offers.append(offer)
+            if providers[offer.provider] == nil {
+                providers[offer.provider] = try overlay.object(Provider.self, StateKey.provider(offer.provider))
+            }
+        }
+        return (offers, providers)
+    }
+
+    // MARK: Audits
+
+    /// Draws the auditors of the jobs whose height has come.
+    mutating func drawAuditors() throws {
+        let entries = try overlay.scan(prefix: StateKey.draws, limit: Int(parameters.matchesPerBlock))
+        let due = entries.filter { StateKey.number($0.key.dropFirst()) <= height.value }
+        if due.isEmpty { return }
+        let (offers, providers) = try market()
+        for entry in due {
+            try overlay.set(bytes: nil, entry.key)
+            let id = try Digest(bytes: entry.key.suffix(32))
+            guard var job = try overlay.object(Job.self, StateKey.job(id)), job.stage == .draw, let assignment = job.assignment
+            else { continue }
+            try drawAuditors(of: &job, assignment, offers, providers)
+            try save(job)
+        }
+    }
+
+    private mutating func drawAuditors(
+        of job: inout Job, _ assignment: Assignment, _ offers: [Offer], _ providers: [Address: Provider]
+    ) throws {
+        let chance = Matching.draw(header.beacon, job.id, UInt64.max, below: 1000)
+        if job.redraws == 0, chance >= UInt128(job.spec.policy.perMille) {
+            try awaitOpening(&job)
+            return
+        }
+        let answering = job.audits.count { !$0.isSilent }
+        let wanted = Int(job.spec.policy.auditors) - answering
+        var candidates: [Provider] = []
+        for offer in offers {
+            guard offer.terms.memory >= job.spec.memory, !offer.isPaused, offer.activeFrom <= height,
+                offer.terms.expiry >= height, let provider = providers[offer.provider], !provider.isWithdrawn,
+                provider.address != assignment.provider, provider.free >= assignment.price, provider.bond > .zero,
+                !job.audits.contains(where: { $0.auditor == provider.address }), candidates.last?.address != provider.address
+            else { continue }
+            candidates.append(provider)
+        }
+        for round in 0..<max(0, wanted) where !candidates.isEmpty {
+            // Bonds are parts of the supply, so their sum fits.
+            let total = candidates.reduce(UInt128(0)) { $0 &+ $1.bond.baseUnits }
+            let salt = job.redraws << 32 | UInt64(job.attempt) << 8 | UInt64(round)
+            var ticket = Matching.draw(header.beacon, job.id, salt, below: total)
+            var index = 0
+            while index < candidates.count - 1, ticket >= candidates[index].bond.baseUnits {
+                ticket -= candidates[index].bond.baseUnits
+                index += 1
+            }
+            let auditor = candidates.remove(at: index).address
+            job.audits.append(Audit(auditor: auditor, height: height))
+            events.append(.auditorDrawn(job: job.id, auditor: auditor))
+        }
+        if job.audits.contains(where: { !$0.isSilent && $0.masked == nil }) {
+            job.stage = .auditors
+            try setTimer(&job, later(clock, parameters.auditBase, times(4, assignment.slowestMilliseconds)))
+        } else {
+            try awaitOpening(&job)
+        }
+    }
+
+    /// The auditors have committed, or there are none: the provider may open.
+    mutating func awaitOpening(_ job: inout Job) throws {
+        job.stage = .opening
+        try setTimer(&job, later(clock, parameters.openWindow))
+    }
+
+    // MARK: Timers
+
+    /// Acts on the timers whose time is over, oldest first, up to the cap.
+    mutating func runTimers() throws {
+        for entry in try overlay.scan(prefix: StateKey.timers, limit: Int(parameters.timersPerBlock)) {
+            // At its deadline a move is still in time, so the timer acts after it.
+            if StateKey.number(entry.key.dropFirst()) >= clock { break }
+            let id = try Digest(bytes: entry.key.suffix(32))
+            guard var job = try overlay.object(Job.self, StateKey.job(id)) else {
+                throw LedgerFault.corrupt("a timed job is missing")
+            }
+            try setTimer(&job, nil)
+            try timeOut(&job)
+        }
+    }
+
+    private mutating func timeOut(_ job: inout Job) throws {
+        switch (job.state, job.assignment) {
+        case (.open, _):
+            try overlay.set(bytes: nil, StateKey.queued(job.number))
+            job.reason = "no offer matched before its queue deadline"
+            try close(&job, .expired)
+        case (.assigned, let assignment?): try startMissed(&job, assignment)
+        case (.running, let assignment?): try runLost(&job, assignment)
+        case (.committed, let assignment?) where job.stage == .auditors: try auditorsSilent(&job, assignment)
+        case (.committed, let assignment?): try convict(&job, assignment)
+        case (.opened, _?): try settle(&job)
+        case (.auditing, let assignment?): try auditOver(&job, assignment)
+        default: throw LedgerFault.corrupt("a timer on a job that is \(job.state)")
+        }
+    }
+
+    private mutating func startMissed(_ job: inout Job, _ assignment: Assignment) throws {
+        let bond = try overlay.object(Provider.self, StateKey.provider(assignment.provider))?.bond ?? .zero
+        try release(&job)
+        try penalise(assignment.provider, try bond.scaled(parameters.silencePenaltyPerMille, over: 1000), to: nil)
+        let key = StateKey.offer(assignment.provider, assignment.device)
+        if var offer = try overlay.object(Offer.self, key) {
+            offer.isPaused = true
+            try overlay.set(offer, key)
+        }
+        job.reason = "the provider did not start in time"
+        try reopen(&job, without: assignment.provider)
+    }
+
+    private mutating func loseAttempt(_ job: inout Job, _ provider: Address) throws {
+        job.lost += 1
+        if var provider = try overlay.object(Provider.self, StateKey.provider(provider)) {
+            provider.lost += 1
+            try store(provider)
+        }
+    }
+
+    private mutating func runLost(_ job: inout Job, _ assignment: Assignment) throws {
+        try release(&job)
+        let outage = try assignment.price.scaled(parameters.outagePricePerMille, over: 1000)
+        try penalise(assignment.provider, outage, to: job.requester)
+        try loseAttempt(&job, assignment.provider)
+        job.reason = clock > assignment.runDeadline ? "the run took too long" : "the provider fell silent"
+        try reopen(&job, without: assignment.provider)
+    }
+
+    /// Not opened in time: the share goes half to the requester, at most the price, and is burned for the rest.
+    private mutating func convict(_ job: inout Job, _ assignment: Assignment) throws {
+        try release(&job)
+        let compensation = min(try assignment.share.scaled(1, over: 2), assignment.price)
+        try penalise(assignment.provider, compensation, to: job.requester)
+        try penalise(assignment.provider, try assignment.share.subtracting(compensation), to: nil)
+        try loseAttempt(&job, assignment.provider)
+        if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
+            provider.convictions += 1
+            provider.settled = provider.settled / 3 * 2
+            try store(provider)
+        }
+        job.reason = "the provider did not open its result in time"
+        try reopen(&job, without: assignment.provider)
+    }
+
+    private mutating func silence(_ job: inout Job, _ index: Int, _ assignment: Assignment) throws {
+        job.audits[index].isSilent = true
+        let outage = try assignment.price.scaled(parameters.outagePricePerMille, over: 1000)
+        try penalise(job.audits[index].auditor, outage, to: nil)
+    }
+
+    private mutating func auditorsSilent(_ job: inout Job, _ assignment: Assignment) throws {
+        for index in job.audits.indices where !job.audits[index].isSilent && job.audits[index].masked == nil {
+            try silence(&job, index, assignment)
+        }
+        if job.redraws < parameters.maximumRedraws {
+            job.redraws += 1
+            job.stage = .draw
+            try overlay.set(bytes: [], StateKey.draw(height.advanced(by: parameters.auditLag), job.id))
+        } else {
+            try awaitOpening(&job)
+        }
+        try save(job)
+    }
+
+    /// The reveals' deadline or the window's end. Opened results are open to copying, so nobody is drawn again here.
+    private mutating func auditOver(_ job: inout Job, _ assignment: Assignment) throws {
+        let silent = job.audits.indices.filter { !job.audits[$0].isSilent && job.audits[$0].commitment == nil }
+        for index in silent { try silence(&job, index, assignment) }
+        let end = windowEnd(job, assignment)
+        if !silent.isEmpty, end > clock {
+            try setTimer(&job, end)
+            try save(job)
+        } else {
+            try settle(&job)
+        }
+    }
+}

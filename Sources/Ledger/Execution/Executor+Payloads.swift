@@ -1,0 +1,134 @@
+import Primitives
+
+extension Executor {
+    /// Carries out a payload whose fee is paid. Throws `TransactionFailure` or `AmountFault`: the caller undoes all of it.
+    mutating func apply(_ payload: Payload, id: Digest, sender: Address) throws {
+        switch payload {
+        case .transfer(let to, let amount, _):
+            try debit(sender, amount)
+            try credit(to, amount)
+            events.append(.transferred(from: sender, to: to, amount: amount))
+        case .registerProvider(let name, let node, let payout, let bond):
+            try registerProvider(name, node, payout, bond, sender)
+        case .addBond(let amount):
+            var provider = try ownProvider(sender)
+            try debit(sender, amount)
+            provider.bond = try provider.bond.adding(amount)
+            try raise(\.bonded, amount)
+            try store(provider)
+            overlay.chain.marketChange = max(overlay.chain.marketChange, height.next())
+        case .withdrawProvider:
+            var provider = try ownProvider(sender)
+            if provider.locked > .zero {
+                throw TransactionFailure(reason: "\(provider.locked) XPL of the bond are held by outstanding jobs")
+            }
+            try lower(\.bonded, provider.bond)
+            try credit(sender, provider.bond)
+            provider.bond = .zero
+            provider.isWithdrawn = true
+            try store(provider)
+        case .setOffer(let terms): try setOffer(terms, sender)
+        case .pauseOffer(let device):
+            guard var offer = try overlay.object(Offer.self, StateKey.offer(sender, device)) else {
+                throw TransactionFailure(reason: "no offer on device \(device)")
+            }
+            offer.isPaused = true
+            try overlay.set(offer, StateKey.offer(sender, device))
+        case .publishModel(let name, let manifest, let program, let royalty):
+            try publish(name, manifest, program, royalty, sender)
+        case .submitJob(let spec): try submit(spec, id: id, sender)
+        case .cancelJob(let job): try cancel(job, sender)
+        case .declineJob(let job, let attempt, let reason): try decline(job, attempt, reason, sender)
+        case .startJob(let job, let attempt): try start(job, attempt, sender)
+        case .heartbeatJob(let job, let attempt): try heartbeat(job, attempt, sender)
+        case .commitResult(let job, let attempt, let masked): try commit(job, attempt, masked, sender)
+        case .commitAudit(let job, let attempt, let masked): try commitAudit(job, attempt, masked, sender)
+        case .openResult(let job, let attempt, let commitment, let salt):
+            try open(job, attempt, commitment, salt, sender)
+        case .revealAudit(let job, let attempt, let commitment, let salt):
+            try reveal(job, attempt, commitment, salt, sender)
+        }
+    }
+
+    mutating func store(_ provider: Provider) throws {
+        try overlay.set(provider, StateKey.provider(provider.address))
+        events.append(.provider(provider.address))
+    }
+
+    mutating func ownProvider(_ sender: Address) throws -> Provider {
+        guard let provider = try overlay.object(Provider.self, StateKey.provider(sender)), !provider.isWithdrawn else {
+            throw TransactionFailure(reason: "the sender is no registered provider")
+        }
+        return provider
+    }
+
+    private mutating func registerProvider(
+        _ name: String, _ node: PublicKey, _ payout: Address, _ bond: Amount, _ sender: Address
+    ) throws {
+        if bond < parameters.minimumBond {
+            throw TransactionFailure(reason: "the bond is \(bond) XPL, the least is \(parameters.minimumBond)")
+        }
+        try debit(sender, bond)
+        var provider = Provider(address: sender, name: name, node: node, payout: payout, bond: bond)
+        if let old = try overlay.object(Provider.self, StateKey.provider(sender)) {
+            if !old.isWithdrawn { throw TransactionFailure(reason: "the sender is already registered") }
+            // It comes back with the reputation it left with.
+            provider.settled = old.settled
+            provider.lost = old.lost
+            provider.convictions = old.convictions
+        }
+        try raise(\.bonded, bond)
+        try store(provider)
+        overlay.chain.marketChange = max(overlay.chain.marketChange, height.next())
+    }
+
+    private mutating func setOffer(_ terms: OfferTerms, _ sender: Address) throws {
+        _ = try ownProvider(sender)
+        let active = height.advanced(by: parameters.offerActivationHeights)
+        if terms.expiry < active { throw TransactionFailure(reason: "the offer would expire before it becomes active") }
+        var offer = Offer(provider: sender, terms: terms, activeFrom: active)
+        if let old = try overlay.object(Offer.self, StateKey.offer(sender, terms.device)) { offer.running = old.running }
+        try overlay.set(offer, StateKey.offer(sender, terms.device))
+        overlay.chain.marketChange = max(overlay.chain.marketChange, active)
+        events.append(.provider(sender))
+    }
+
+    private mutating func publish(
+        _ name: String, _ manifest: Digest, _ program: Digest, _ royalty: UInt16, _ sender: Address
+    ) throws {
+        if name.isEmpty { throw TransactionFailure(reason: "a model needs a name") }
+        if royalty > parameters.maximumRoyaltyBasisPoints {
+            throw TransactionFailure(
+                reason: "the royalty is \(royalty) basis points, the most is \(parameters.maximumRoyaltyBasisPoints)")
+        }
+        if let old = try overlay.object(Model.self, StateKey.model(name)), old.publisher != sender {
+            throw TransactionFailure(reason: "the name \(name) belongs to \(old.publisher)")
+        }
+        if let old = try overlay.object(Model.self, StateKey.manifest(manifest)), old.publisher != sender {
+            throw TransactionFailure(reason: "this model was published as \(old.name)")
+        }
+        let model = Model(
+            name: name, publisher: sender, manifest: manifest, program: program, royaltyBasisPoints: royalty, height: height)
+        try overlay.set(model, StateKey.model(name))
+        try overlay.set(model, StateKey.manifest(manifest))
+        events.append(.model(name: name))
+    }
+
+    private mutating func submit(_ spec: JobSpec, id: Digest, _ sender: Address) throws {
+        let escrow = try Fees.escrow(spec, parameters)
+        try debit(sender, try escrow.adding(parameters.postingFee))
+        try raise(\.escrowed, escrow)
+        try raise(\.burned, parameters.postingFee)
+        overlay.chain.jobs += 1
+        var job = Job(
+            id: id, number: overlay.chain.jobs, requester: sender, spec: spec, height: height, clock: clock,
+            escrow: escrow, allowance: parameters.feeAllowance)
+        if let model = try overlay.object(Model.self, StateKey.manifest(spec.manifest)) {
+            job.royaltyTo = model.publisher
+            job.royaltyBasisPoints = model.royaltyBasisPoints
+        }
+        try overlay.set(id, StateKey.jobNumber(job.number))
+        try enqueue(&job)
+        try save(job)
+    }
+}

@@ -1,0 +1,74 @@
+public import Primitives
+
+/// What a transaction weighs, what a weight unit costs, and what a transaction may take from its sender.
+public enum Fees {
+    /// The weight of a signed transaction whose inner part has `bytes` canonical bytes.
+    public static func weight(_ payload: Payload, bytes: Int, _ parameters: ChainParameters) -> UInt64 {
+        let kind: UInt64
+        switch payload {
+        case .transfer: kind = 0
+        case .submitJob: kind = parameters.weightPerJob
+        default: kind = parameters.weightPerMarketPayload
+        }
+        // Both factors are bounded by the parameters' check and by the decoder, so this cannot overflow.
+        return parameters.weightPerTransaction + UInt64(bytes + 64) * parameters.weightPerByte + kind
+    }
+
+    /// The weight of a transaction.
+    public static func weight(_ transaction: Transaction, _ parameters: ChainParameters) -> UInt64 {
+        weight(transaction.payload, bytes: transaction.canonicalBytes.count, parameters)
+    }
+
+    /// The chain's clock in a block of this time: it advances by at most two heartbeats, so it stands still in a halt.
+    public static func clock(
+        _ clock: UInt64, from parent: Timestamp, to time: Timestamp, _ parameters: ChainParameters
+    ) -> UInt64 {
+        let elapsed = time.milliseconds > parent.milliseconds ? time.milliseconds - parent.milliseconds : 0
+        let (sum, overflow) = clock.addingReportingOverflow(min(elapsed, 2 * parameters.heartbeatMilliseconds))
+        return overflow ? .max : sum
+    }
+
+    /// The base fee of a block at `time` after `parent`: toward half-full blocks by at most 1/8 per 10 s of chain clock, pro
+    /// rata, rounded toward zero but by at least one unit upwards where the parent was more than half full.
+    public static func baseFee(after parent: Header, at time: Timestamp, _ parameters: ChainParameters) -> UInt64 {
+        let elapsed = min(clock(0, from: parent.time, to: time, parameters), 10_000)
+        let target = parameters.blockWeightLimit / 2
+        let distance = parent.weight > target ? parent.weight - target : target - parent.weight
+        let step = UInt128(parent.baseFee) * UInt128(min(distance, target)) * UInt128(elapsed)
+            / (UInt128(target) * 8 * 10_000)
+        if parent.weight > target {
+            let raised = UInt128(parent.baseFee) + max(step, 1)
+            return UInt64(min(raised, 1 << 60))
+        }
+        return max(parameters.minimumBaseFee, UInt64(UInt128(parent.baseFee) - step))
+    }
+
+    /// What a job locks: the run and its audits at the highest price its requester allows, and the fee allowance.
+    public static func escrow(_ spec: JobSpec, _ parameters: ChainParameters) throws(AmountFault) -> Amount {
+        let ceiling = try spec.computeUnits.price(perThousandUnits: spec.maximumPricePer1000CU)
+        return try ceiling.multiplied(by: 1 + spec.policy.auditors).adding(parameters.feeAllowance)
+    }
+
+    /// What the payload itself takes from the sender's balance if it succeeds.
+    public static func declaredValue(_ payload: Payload, _ parameters: ChainParameters) throws(AmountFault) -> Amount {
+        switch payload {
+        case .transfer(_, let amount, _): amount
+        case .registerProvider(_, _, _, let bond): bond
+        case .addBond(let amount): amount
+        case .submitJob(let spec): try escrow(spec, parameters).adding(parameters.postingFee)
+        default: .zero
+        }
+    }
+
+    /// The most that a transaction can take from its sender's balance. A market move is paid by the job's allowance, so its
+    /// sender needs none.
+    public static func maximumDebit(_ transaction: Transaction, _ parameters: ChainParameters) throws(AmountFault) -> Amount {
+        if transaction.payload.isMarketMove { return .zero }
+        return try transaction.maximumFee.adding(declaredValue(transaction.payload, parameters))
+    }
+
+    /// Base fee and tip.
+    public static func fee(weight: UInt64, baseFee: UInt64, tip: Amount) throws(AmountFault) -> Amount {
+        try Amount(baseUnits: UInt128(weight) * UInt128(baseFee)).adding(tip)
+    }
+}

@@ -1,0 +1,123 @@
+public import Primitives
+
+/// Every number the protocol reads. Fixed in genesis; times are milliseconds of chain clock.
+public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
+    // Blocks
+    /// The network's δ, in milliseconds.
+    public var deltaMilliseconds: UInt64 = 500
+    /// The pace of a network without work.
+    public var heartbeatMilliseconds: UInt64 = 2000
+    /// The least time from one block to the next.
+    public var blockPaceMilliseconds: UInt64 = 100
+    public var blockWeightLimit: UInt64 = 4_000_000
+    /// Heights that execution may lie behind before only empty blocks are valid.
+    public var executionLagLimit: UInt64 = 32
+    /// Heights between a commitment and its auditors' draw.
+    public var auditLag: UInt64 = 16
+    // Fees
+    /// Base units per weight unit: the least, and the first.
+    public var minimumBaseFee: UInt64 = 10
+    public var weightPerTransaction: UInt64 = 200
+    public var weightPerByte: UInt64 = 1
+    public var weightPerMarketPayload: UInt64 = 400
+    public var weightPerJob: UInt64 = 2000
+    public var postingFee = Amount(baseUnits: 1_000_000)
+    public var feeAllowance = Amount(baseUnits: 100_000_000)
+    /// A provider's market moves in blocks not yet executed.
+    public var maximumPendingMoves: UInt64 = 64
+    // Pay, in thousandths
+    public var protocolFeePerMille: UInt64 = 40
+    public var burnedPerMille: UInt64 = 400
+    public var stakersPerMille: UInt64 = 300
+    public var treasuryPerMille: UInt64 = 200
+    public var maximumRoyaltyBasisPoints: UInt16 = 2000
+    // Market
+    public var minimumBond = Amount.xpl(100)
+    public var offerActivationHeights: UInt64 = 10
+    public var priceBandPerMille: UInt64 = 100
+    public var reputationCap: UInt64 = 10
+    public var silencePenaltyPerMille: UInt64 = 1
+    public var outagePricePerMille: UInt64 = 100
+    public var freeDeclines: UInt64 = 2
+    public var declineEpochMilliseconds: UInt64 = 3_600_000
+    public var maximumAttempts: UInt64 = 3
+    public var maximumRedraws: UInt64 = 2
+    /// Assignments that a provider misses the start of are given to another after this.
+    public var startWindow: UInt64 = 20_000
+    public var heartbeatWindow: UInt64 = 10_000
+    /// A run may take this and four times the time that the device's rate gives.
+    public var runBase: UInt64 = 20_000
+    public var auditBase: UInt64 = 30_000
+    public var openWindow: UInt64 = 20_000
+    public var revealWindow: UInt64 = 20_000
+    public var settleBase: UInt64 = 3000
+    public var unauditedWindow: UInt64 = 10_000
+    public var timersPerBlock: UInt64 = 256
+    public var matchesPerBlock: UInt64 = 64
+
+    public init() {}
+
+    /// Seconds where a network of strangers would take minutes.
+    public static var devnet: ChainParameters { ChainParameters() }
+
+    static let wholeNumbers: [any WritableKeyPath<ChainParameters, UInt64> & Sendable] = [
+        \.deltaMilliseconds, \.heartbeatMilliseconds, \.blockPaceMilliseconds, \.blockWeightLimit, \.executionLagLimit,
+        \.auditLag, \.minimumBaseFee, \.weightPerTransaction, \.weightPerByte, \.weightPerMarketPayload, \.weightPerJob,
+        \.maximumPendingMoves, \.protocolFeePerMille, \.burnedPerMille, \.stakersPerMille, \.treasuryPerMille,
+        \.offerActivationHeights, \.priceBandPerMille, \.reputationCap, \.silencePenaltyPerMille, \.outagePricePerMille,
+        \.freeDeclines, \.declineEpochMilliseconds, \.maximumAttempts, \.maximumRedraws, \.startWindow,
+        \.heartbeatWindow, \.runBase, \.auditBase, \.openWindow, \.revealWindow, \.settleBase, \.unauditedWindow,
+        \.timersPerBlock, \.matchesPerBlock,
+    ]
+    static let amounts: [any WritableKeyPath<ChainParameters, Amount> & Sendable] = [
+        \.postingFee, \.feeAllowance, \.minimumBond,
+    ]
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        for path in ChainParameters.wholeNumbers { self[keyPath: path] = try reader.readUInt64() }
+        for path in ChainParameters.amounts { self[keyPath: path] = try reader.read(Amount.self) }
+        maximumRoyaltyBasisPoints = try reader.readUInt16()
+        if let problem { throw .invalid(problem) }
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        for path in ChainParameters.wholeNumbers { writer.write(self[keyPath: path]) }
+        for path in ChainParameters.amounts { writer.write(self[keyPath: path]) }
+        writer.write(maximumRoyaltyBasisPoints)
+    }
+
+    /// What is out of bounds, in words; nil where nothing is.
+    public var problem: String? {
+        if protocolFeePerMille > 200 { return "the protocol's fee is at most 200 in a thousand" }
+        if burnedPerMille > 1000 || stakersPerMille > 1000 || treasuryPerMille > 1000
+            || burnedPerMille + stakersPerMille + treasuryPerMille > 1000
+        {
+            return "the shares of the protocol's fee add up to more than all of it"
+        }
+        if maximumRoyaltyBasisPoints > 2000 { return "a royalty is at most 2000 basis points" }
+        if silencePenaltyPerMille > 1000 || outagePricePerMille > 1000 { return "a penalty is at most the whole" }
+        if priceBandPerMille > 1000 || reputationCap < 1 || reputationCap > 1000 {
+            return "the price band or the reputation cap is out of bounds"
+        }
+        if heartbeatMilliseconds < 1 || heartbeatMilliseconds > 3_600_000 { return "the heartbeat is 1 ms to an hour" }
+        if blockWeightLimit < 10_000 || blockWeightLimit > 1 << 40 { return "the block weight limit is out of bounds" }
+        if minimumBaseFee < 1 || minimumBaseFee > 1 << 40 { return "the least base fee is out of bounds" }
+        if max(weightPerTransaction, weightPerByte, weightPerMarketPayload, weightPerJob) > 1 << 32 {
+            return "a weight is out of bounds"
+        }
+        if max(postingFee, feeAllowance, minimumBond) > Genesis.totalSupply { return "an amount is above the supply" }
+        if auditLag < 1 || auditLag > 1024 || executionLagLimit < 2 || executionLagLimit > 1024 {
+            return "the audit lag or the execution lag is out of bounds"
+        }
+        if maximumAttempts < 1 || maximumAttempts > 16 || maximumRedraws > 16 { return "too many attempts or redraws" }
+        if timersPerBlock < 1 || matchesPerBlock < 1 || max(timersPerBlock, matchesPerBlock, offerActivationHeights) > 65_536
+        {
+            return "a per-block cap is out of bounds"
+        }
+        let windows = [startWindow, heartbeatWindow, runBase, auditBase, openWindow, revealWindow, settleBase, unauditedWindow]
+        if windows.contains(where: { $0 < 1 || $0 > JobSpec.maximumMilliseconds }) {
+            return "a window is 1 ms to 30 days"
+        }
+        return nil
+    }
+}

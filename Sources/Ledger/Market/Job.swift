@@ -1,0 +1,339 @@
+public import Primitives
+
+/// Where a job stands (`docs/market.md`, the life of a job).
+public enum JobState: UInt8, Sendable, Hashable, CaseIterable, CustomStringConvertible {
+    case open = 0
+    case assigned = 1
+    case running = 2
+    case committed = 3
+    case opened = 4
+    case auditing = 5
+    case settled = 6
+    case expired = 7
+    case cancelled = 8
+    case failed = 9
+    case disputed = 10
+
+    /// Nothing more happens to it.
+    public var isTerminal: Bool { self == .settled || self == .expired || self == .cancelled || self == .failed }
+
+    public var description: String {
+        switch self {
+        case .open: "open"
+        case .assigned: "assigned"
+        case .running: "running"
+        case .committed: "committed"
+        case .opened: "opened"
+        case .auditing: "auditing"
+        case .settled: "settled"
+        case .expired: "expired"
+        case .cancelled: "cancelled"
+        case .failed: "failed"
+        case .disputed: "disputed"
+        }
+    }
+}
+
+/// What a committed job waits for.
+public enum CommitStage: UInt8, Sendable, Hashable, CaseIterable {
+    case none = 0
+    /// The draw of its auditors, at a height.
+    case draw = 1
+    /// The auditors' masked commitments.
+    case auditors = 2
+    /// The provider's opening.
+    case opening = 3
+}
+
+/// One attempt at a job.
+public struct Assignment: Hashable, Sendable, CanonicalCodable {
+    public let provider: Address
+    public let device: UInt16
+    /// What the requester pays for the whole job.
+    public let price: Amount
+    /// What the job holds of the provider's bond.
+    public let share: Amount
+    /// The job's time on this device, and on the slowest that was eligible.
+    public let milliseconds: UInt64
+    public let slowestMilliseconds: UInt64
+    public let height: Height
+    /// The chain clock by which the run must be committed; set at the start.
+    public var runDeadline: UInt64 = 0
+    public var masked: Digest?
+    public var committedHeight: Height = 0
+    public var commitment: ResultCommitment?
+    /// The chain clock at its opening, where its window begins.
+    public var openedClock: UInt64 = 0
+
+    public init(
+        provider: Address, device: UInt16, price: Amount, share: Amount, milliseconds: UInt64,
+        slowestMilliseconds: UInt64, height: Height
+    ) {
+        self.provider = provider
+        self.device = device
+        self.price = price
+        self.share = share
+        self.milliseconds = milliseconds
+        self.slowestMilliseconds = slowestMilliseconds
+        self.height = height
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        provider = try reader.read(Address.self)
+        device = try reader.readUInt16()
+        price = try reader.read(Amount.self)
+        share = try reader.read(Amount.self)
+        milliseconds = try reader.readUInt64()
+        slowestMilliseconds = try reader.readUInt64()
+        height = try reader.read(Height.self)
+        runDeadline = try reader.readUInt64()
+        masked = try reader.readOptional(Digest.self)
+        committedHeight = try reader.read(Height.self)
+        commitment = try reader.readOptional(ResultCommitment.self)
+        openedClock = try reader.readUInt64()
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(provider)
+        writer.write(device)
+        writer.write(price)
+        writer.write(share)
+        writer.write(milliseconds)
+        writer.write(slowestMilliseconds)
+        writer.write(height)
+        writer.write(runDeadline)
+        writer.write(optional: masked)
+        writer.write(committedHeight)
+        writer.write(optional: commitment)
+        writer.write(openedClock)
+    }
+}
+
+/// One auditor of an attempt.
+public struct Audit: Hashable, Sendable, CanonicalCodable {
+    public let auditor: Address
+    public let height: Height
+    public var masked: Digest?
+    public var commitment: ResultCommitment?
+    /// Missed its deadline; it answers no more and is not paid.
+    public var isSilent = false
+
+    public init(auditor: Address, height: Height) {
+        self.auditor = auditor
+        self.height = height
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        auditor = try reader.read(Address.self)
+        height = try reader.read(Height.self)
+        masked = try reader.readOptional(Digest.self)
+        commitment = try reader.readOptional(ResultCommitment.self)
+        isSilent = try reader.readBool()
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(auditor)
+        writer.write(height)
+        writer.write(optional: masked)
+        writer.write(optional: commitment)
+        writer.write(bool: isSilent)
+    }
+}
+
+/// One change of a job's state.
+public struct JobStep: Hashable, Sendable, CanonicalCodable {
+    public let state: JobState
+    public let height: Height
+    public let time: Timestamp
+
+    public init(state: JobState, height: Height, time: Timestamp) {
+        self.state = state
+        self.height = height
+        self.time = time
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        let code = try reader.readUInt8()
+        guard let state = JobState(rawValue: code) else { throw .invalid("no job state \(code)") }
+        self.state = state
+        height = try reader.read(Height.self)
+        time = try reader.read(Timestamp.self)
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(state.rawValue)
+        writer.write(height)
+        writer.write(time)
+    }
+}
+
+/// A job with all that the chain knows of it.
+public struct Job: Hashable, Sendable, CanonicalCodable {
+    public static let maximumExcluded = 64
+    /// History beyond this is not recorded; the state itself goes on.
+    public static let maximumHistory = 64
+    static let maximumAudits = 64
+
+    /// The id of the transaction that posted it.
+    public let id: Digest
+    public let number: UInt64
+    public let requester: Address
+    public let spec: JobSpec
+    public let submittedHeight: Height
+    public let submittedClock: UInt64
+    public var state: JobState = .open
+    public var stage: CommitStage = .none
+    /// The number of the present or last attempt; the first is 1.
+    public var attempt: UInt32 = 0
+    /// Attempts lost while running or committed.
+    public var lost: UInt64 = 0
+    public var excluded: [Address] = []
+    public var assignment: Assignment?
+    public var audits: [Audit] = []
+    public var redraws: UInt64 = 0
+    /// All of the requester's money that the job holds, the allowance in it.
+    public var escrow: Amount
+    /// The part of the escrow that pays for market moves.
+    public var allowance: Amount
+    /// When its timer is due, in chain clock.
+    public var timer: UInt64?
+    public var royaltyTo: Address?
+    public var royaltyBasisPoints: UInt16 = 0
+    public var history: [JobStep] = []
+    /// Why it stands where it stands, where that needs words.
+    public var reason: String = ""
+
+    public init(
+        id: Digest, number: UInt64, requester: Address, spec: JobSpec, height: Height, clock: UInt64, escrow: Amount,
+        allowance: Amount
+    ) {
+        self.id = id
+        self.number = number
+        self.requester = requester
+        self.spec = spec
+        submittedHeight = height
+        submittedClock = clock
+        self.escrow = escrow
+        self.allowance = allowance
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        id = try reader.read(Digest.self)
+        number = try reader.readUInt64()
+        requester = try reader.read(Address.self)
+        spec = try reader.read(JobSpec.self)
+        submittedHeight = try reader.read(Height.self)
+        submittedClock = try reader.readUInt64()
+        let stateCode = try reader.readUInt8()
+        let stageCode = try reader.readUInt8()
+        guard let state = JobState(rawValue: stateCode), let stage = CommitStage(rawValue: stageCode) else {
+            throw .invalid("no job state \(stateCode)/\(stageCode)")
+        }
+        self.state = state
+        self.stage = stage
+        attempt = try reader.readUInt32()
+        lost = try reader.readUInt64()
+        excluded = try reader.readList(Address.self, max: Job.maximumExcluded)
+        assignment = try reader.readOptional(Assignment.self)
+        audits = try reader.readList(Audit.self, max: Job.maximumAudits)
+        redraws = try reader.readUInt64()
+        escrow = try reader.read(Amount.self)
+        allowance = try reader.read(Amount.self)
+        timer = try reader.readOptional(UInt64.self)
+        royaltyTo = try reader.readOptional(Address.self)
+        royaltyBasisPoints = try reader.readUInt16()
+        history = try reader.readList(JobStep.self, max: Job.maximumHistory)
+        reason = try reader.readString(max: 256)
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(id)
+        writer.write(number)
+        writer.write(requester)
+        writer.write(spec)
+        writer.write(submittedHeight)
+        writer.write(submittedClock)
+        writer.write(state.rawValue)
+        writer.write(stage.rawValue)
+        writer.write(attempt)
+        writer.write(lost)
+        writer.write(list: excluded)
+        writer.write(optional: assignment)
+        writer.write(list: audits)
+        writer.write(redraws)
+        writer.write(escrow)
+        writer.write(allowance)
+        writer.write(optional: timer)
+        writer.write(optional: royaltyTo)
+        writer.write(royaltyBasisPoints)
+        writer.write(list: history)
+        writer.write(string: reason)
+    }
+}
+
+/// Proof of verified, paid work. Lies under `StateKey.receipt(job)`, provable by a `StateProof`.
+public struct JobReceipt: Hashable, Sendable, CanonicalCodable {
+    public let job: Digest
+    public let requester: Address
+    public let provider: Address
+    public let attempt: UInt32
+    public let commitment: ResultCommitment
+    public let computeUnits: ComputeUnits
+    /// What the requester paid for the run; audit fees apart.
+    public let amount: Amount
+    public let auditFees: Amount
+    /// Those who ran it again and agree.
+    public let auditors: [Address]
+    public let submittedHeight: Height
+    public let committedHeight: Height
+    public let settledHeight: Height
+
+    public init(
+        job: Digest, requester: Address, provider: Address, attempt: UInt32, commitment: ResultCommitment,
+        computeUnits: ComputeUnits, amount: Amount, auditFees: Amount, auditors: [Address], submittedHeight: Height,
+        committedHeight: Height, settledHeight: Height
+    ) {
+        self.job = job
+        self.requester = requester
+        self.provider = provider
+        self.attempt = attempt
+        self.commitment = commitment
+        self.computeUnits = computeUnits
+        self.amount = amount
+        self.auditFees = auditFees
+        self.auditors = auditors
+        self.submittedHeight = submittedHeight
+        self.committedHeight = committedHeight
+        self.settledHeight = settledHeight
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        job = try reader.read(Digest.self)
+        requester = try reader.read(Address.self)
+        provider = try reader.read(Address.self)
+        attempt = try reader.readUInt32()
+        commitment = try reader.read(ResultCommitment.self)
+        computeUnits = try reader.read(ComputeUnits.self)
+        amount = try reader.read(Amount.self)
+        auditFees = try reader.read(Amount.self)
+        auditors = try reader.readList(Address.self, max: Job.maximumAudits)
+        submittedHeight = try reader.read(Height.self)
+        committedHeight = try reader.read(Height.self)
+        settledHeight = try reader.read(Height.self)
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(job)
+        writer.write(requester)
+        writer.write(provider)
+        writer.write(attempt)
+        writer.write(commitment)
+        writer.write(computeUnits)
+        writer.write(amount)
+        writer.write(auditFees)
+        writer.write(list: auditors)
+        writer.write(submittedHeight)
+        writer.write(committedHeight)
+        writer.write(settledHeight)
+    }
+}

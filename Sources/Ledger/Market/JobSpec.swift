@@ -1,0 +1,182 @@
+public import Primitives
+
+/// How a job's result is checked.
+public enum AuditPolicy: Hashable, Sendable, CanonicalCodable {
+    public static let maximumAuditors: UInt8 = 7
+
+    /// One auditor is drawn with this probability in thousandths (1 to 1000).
+    case sampled(perMille: UInt16)
+    /// One auditor is drawn always.
+    case audited
+    /// This many auditors are drawn always (1 to 7).
+    case replicated(count: UInt8)
+
+    /// The most auditors that can be drawn at once.
+    public var auditors: UInt64 {
+        switch self {
+        case .sampled, .audited: 1
+        case .replicated(let count): UInt64(count)
+        }
+    }
+
+    /// The probability of an audit, in thousandths.
+    public var perMille: UInt64 {
+        switch self {
+        case .sampled(let perMille): UInt64(perMille)
+        case .audited, .replicated: 1000
+        }
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        switch try reader.readUInt8() {
+        case 0:
+            let perMille = try reader.readUInt16()
+            if perMille < 1 || perMille > 1000 { throw .invalid("a sampling rate is 1 to 1000 in a thousand") }
+            self = .sampled(perMille: perMille)
+        case 1: self = .audited
+        case 2:
+            let count = try reader.readUInt8()
+            if count < 1 || count > AuditPolicy.maximumAuditors {
+                throw .invalid("1 to \(AuditPolicy.maximumAuditors) auditors, found \(count)")
+            }
+            self = .replicated(count: count)
+        case let other: throw .invalid("no audit policy \(other)")
+        }
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .sampled(let perMille):
+            writer.write(UInt8(0))
+            writer.write(perMille)
+        case .audited: writer.write(UInt8(1))
+        case .replicated(let count):
+            writer.write(UInt8(2))
+            writer.write(count)
+        }
+    }
+}
+
+/// One axis of a program with its value.
+public struct JobAxis: Hashable, Sendable, CanonicalCodable {
+    public var name: String
+    public var size: UInt64
+
+    public init(name: String, size: UInt64) {
+        self.name = name
+        self.size = size
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        name = try reader.readString(max: JobSpec.maximumNameBytes)
+        size = try reader.readUInt64()
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(string: name)
+        writer.write(size)
+    }
+}
+
+/// One input of a job: its name in the program, and its tensor root.
+public struct JobInput: Hashable, Sendable, CanonicalCodable {
+    public var name: String
+    public var root: Digest
+
+    public init(name: String, root: Digest) {
+        self.name = name
+        self.root = root
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        name = try reader.readString(max: JobSpec.maximumNameBytes)
+        root = try reader.read(Digest.self)
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(string: name)
+        writer.write(root)
+    }
+}
+
+/// A job as its requester states it: run this program on these inputs once.
+public struct JobSpec: Hashable, Sendable, CanonicalCodable {
+    public static let maximumAxes = 16
+    public static let maximumInputs = 32
+    public static let maximumNameBytes = 64
+    /// The longest wait or run a job may state: 30 days of chain clock.
+    public static let maximumMilliseconds: UInt64 = 30 * 24 * 3600 * 1000
+
+    public var program: Digest
+    /// The model's manifest blob: where its weights are found.
+    public var manifest: Digest
+    public var axes: [JobAxis]
+    public var inputs: [JobInput]
+    /// The f32 cost of one run. A provider for whom it does not come out declines with `costMismatch`.
+    public var computeUnits: ComputeUnits
+    /// Bytes of memory a device must have.
+    public var memory: UInt64
+    public var steps: UInt64
+    public var maximumPricePer1000CU: Amount
+    public var policy: AuditPolicy
+    /// How long it may wait for a match, in milliseconds of chain clock.
+    public var queueMilliseconds: UInt64
+    /// After this long since submission no new attempt starts, in milliseconds of chain clock.
+    public var deadlineMilliseconds: UInt64
+    /// The node that serves the inputs.
+    public var storageHint: PublicKey
+
+    public init(
+        program: Digest, manifest: Digest, axes: [JobAxis], inputs: [JobInput], computeUnits: ComputeUnits,
+        memory: UInt64, steps: UInt64 = 1, maximumPricePer1000CU: Amount, policy: AuditPolicy,
+        queueMilliseconds: UInt64, deadlineMilliseconds: UInt64, storageHint: PublicKey
+    ) {
+        self.program = program
+        self.manifest = manifest
+        self.axes = axes
+        self.inputs = inputs
+        self.computeUnits = computeUnits
+        self.memory = memory
+        self.steps = steps
+        self.maximumPricePer1000CU = maximumPricePer1000CU
+        self.policy = policy
+        self.queueMilliseconds = queueMilliseconds
+        self.deadlineMilliseconds = deadlineMilliseconds
+        self.storageHint = storageHint
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        program = try reader.read(Digest.self)
+        manifest = try reader.read(Digest.self)
+        axes = try reader.readList(JobAxis.self, max: JobSpec.maximumAxes)
+        inputs = try reader.readList(JobInput.self, max: JobSpec.maximumInputs)
+        computeUnits = try reader.read(ComputeUnits.self)
+        memory = try reader.readUInt64()
+        steps = try reader.readUInt64()
+        maximumPricePer1000CU = try reader.read(Amount.self)
+        policy = try reader.read(AuditPolicy.self)
+        queueMilliseconds = try reader.readUInt64()
+        deadlineMilliseconds = try reader.readUInt64()
+        storageHint = try reader.read(PublicKey.self)
+        if computeUnits.weightedOperations == 0 { throw .invalid("a job costs at least one operation") }
+        if steps != 1 { throw .invalid("a job runs one step, found \(steps)") }
+        if max(queueMilliseconds, deadlineMilliseconds) > JobSpec.maximumMilliseconds {
+            throw .invalid("a job's times are at most 30 days")
+        }
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(program)
+        writer.write(manifest)
+        writer.write(list: axes)
+        writer.write(list: inputs)
+        writer.write(computeUnits)
+        writer.write(memory)
+        writer.write(steps)
+        writer.write(maximumPricePer1000CU)
+        writer.write(policy)
+        writer.write(queueMilliseconds)
+        writer.write(deadlineMilliseconds)
+        writer.write(storageHint)
+    }
+}

@@ -1,0 +1,167 @@
+public import Primitives
+
+/// An offer that could take a job.
+public struct EligibleOffer: Hashable, Sendable, CanonicalCodable {
+    public let provider: Address
+    public let device: UInt16
+    /// What the requester would pay.
+    public let price: Amount
+    /// The price over the provider's reliability: what offers are compared by.
+    public let effectivePrice: Amount
+    /// The job's time on the device.
+    public let milliseconds: UInt64
+    /// Free capacity times capped reputation: its weight in the draw.
+    public let weight: UInt64
+    /// Whether it lies within the band above the best.
+    public var isInDraw: Bool
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        provider = try reader.read(Address.self)
+        device = try reader.readUInt16()
+        price = try reader.read(Amount.self)
+        effectivePrice = try reader.read(Amount.self)
+        milliseconds = try reader.readUInt64()
+        weight = try reader.readUInt64()
+        isInDraw = try reader.readBool()
+    }
+
+    init(offer: Offer, price: Amount, effectivePrice: Amount, milliseconds: UInt64, weight: UInt64) {
+        provider = offer.provider
+        device = offer.terms.device
+        self.price = price
+        self.effectivePrice = effectivePrice
+        self.milliseconds = milliseconds
+        self.weight = weight
+        isInDraw = false
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(provider)
+        writer.write(device)
+        writer.write(price)
+        writer.write(effectivePrice)
+        writer.write(milliseconds)
+        writer.write(weight)
+        writer.write(bool: isInDraw)
+    }
+}
+
+/// An offer that could not, with the constraint in words and numbers.
+public struct ExcludedOffer: Hashable, Sendable {
+    public let provider: Address
+    public let device: UInt16
+    public let reason: String
+}
+
+/// What the market says of a job now.
+public struct MatchPlan: Hashable, Sendable {
+    public var eligible: [EligibleOffer] = []
+    public var excluded: [ExcludedOffer] = []
+    /// The ceiling, from the job's own numbers.
+    public var maximumPrice: Amount = .zero
+    /// What the requester must have liquid, fees of the transaction apart.
+    public var escrowAndPosting: Amount = .zero
+    /// The exact price if the cheapest in the draw is drawn; nil where none is.
+    public var price: Amount? { eligible.filter(\.isInDraw).map(\.price).min() }
+}
+
+/// Who gets a job. The same function for execution and for `job plan`.
+public enum Matching {
+    /// What a provider must have free of its bond for a job at this price. From S > c / D with a margin of two, at one auditor and
+    /// a colluding share of 20%: 2.4 times the price over the audit probability.
+    static func share(_ price: Amount, _ policy: AuditPolicy) throws(AmountFault) -> Amount {
+        try price.scaled(2400, over: policy.perMille)
+    }
+
+    /// The job's time at a rate, in milliseconds, rounded up, at most 30 days.
+    static func milliseconds(_ units: ComputeUnits, rate: UInt64) -> UInt64 {
+        let exact = (UInt128(units.weightedOperations) * 1000 + UInt128(rate) - 1) / UInt128(max(rate, 1))
+        return UInt64(min(exact, UInt128(JobSpec.maximumMilliseconds)))
+    }
+
+    /// The plan on the committed state, for a block that would follow it.
+    public static func plan(_ spec: JobSpec, excluding: [Address] = [], in store: any StateStore) throws(LedgerFault) -> MatchPlan {
+        let parameters = try Query.parameters(in: store)
+        let height = try Query.chain(in: store).height.next()
+        var providers: [Address: Provider] = [:]
+        for provider in try Query.providers(in: store) { providers[provider.address] = provider }
+        return plan(
+            spec, excluding: excluding, offers: try Query.offers(in: store), providers: providers, height: height, parameters)
+    }
+
+    static func plan(
+        _ spec: JobSpec, excluding: [Address], offers: [Offer], providers: [Address: Provider], height: Height,
+        _ parameters: ChainParameters
+    ) -> MatchPlan {
+        var plan = MatchPlan()
+        plan.maximumPrice =
+            (try? spec.computeUnits.price(perThousandUnits: spec.maximumPricePer1000CU)) ?? Amount(baseUnits: .max)
+        plan.escrowAndPosting =
+            (try? Fees.escrow(spec, parameters).adding(parameters.postingFee)) ?? Amount(baseUnits: .max)
+        for offer in offers {
+            if let reason = exclusion(
+                offer, spec, providers[offer.provider], excluding, plan.maximumPrice, height, &plan.eligible, parameters)
+            {
+                plan.excluded.append(
+                    ExcludedOffer(provider: offer.provider, device: offer.terms.device, reason: reason))
+            }
+        }
+        guard let best = plan.eligible.map(\.effectivePrice).min() else { return plan }
+        let limit = (try? best.scaled(1000 + parameters.priceBandPerMille, over: 1000)) ?? best
+        for index in plan.eligible.indices { plan.eligible[index].isInDraw = plan.eligible[index].effectivePrice <= limit }
+        return plan
+    }
+
+    /// Adds the offer to `eligible` and returns nil, or returns why not.
+    private static func exclusion(
+        _ offer: Offer, _ spec: JobSpec, _ provider: Provider?, _ excluding: [Address], _ ceiling: Amount, _ height: Height,
+        _ eligible: inout [EligibleOffer], _ parameters: ChainParameters
+    ) -> String? {
+        let terms = offer.terms
+        guard let provider, !provider.isWithdrawn else { return "the provider has withdrawn" }
+        if offer.isPaused { return "the offer is paused" }
+        if excluding.contains(offer.provider) { return "the provider has already given this job up" }
+        if offer.activeFrom > height { return "the offer becomes active at height \(offer.activeFrom), the next is \(height)" }
+        if terms.expiry < height { return "the offer expired at height \(terms.expiry), the next is \(height)" }
+        if terms.memory < spec.memory { return "the device has \(terms.memory) bytes of memory, the job needs \(spec.memory)" }
+        if offer.running >= terms.capacity { return "all \(terms.capacity) places are taken" }
+        if terms.pricePer1000CUf32 > spec.maximumPricePer1000CU {
+            return "the ask is \(terms.pricePer1000CUf32) XPL per 1000 CU, the job pays at most \(spec.maximumPricePer1000CU)"
+        }
+        guard let price = try? spec.computeUnits.price(perThousandUnits: terms.pricePer1000CUf32),
+            let share = try? share(price, spec.policy),
+            let effective = try? price.scaled(1000, over: provider.reliabilityPerMille)
+        else { return "the price is larger than any amount" }
+        if provider.free < share { return "\(provider.free) XPL of its bond are free, the job needs \(share)" }
+        let weight = UInt64(terms.capacity - offer.running) * min(provider.settled + 1, parameters.reputationCap)
+        eligible.append(
+            EligibleOffer(
+                offer: offer, price: price, effectivePrice: effective,
+                milliseconds: milliseconds(spec.computeUnits, rate: terms.measuredRate), weight: weight))
+        return nil
+    }
+
+    /// A number below `bound` from the beacon and what it decides about.
+    static func draw(_ beacon: Digest, _ about: Digest, _ salt: UInt64, below bound: UInt128) -> UInt128 {
+        var writer = ByteWriter(capacity: 72)
+        writer.write(beacon)
+        writer.write(about)
+        writer.write(salt)
+        var reader = ByteReader(Digest.of(.draw, writer.bytes).bytes)
+        // 32 bytes always hold 16. The bound is far below 2¹²⁸, so the remainder's bias is nothing.
+        let word = (try? reader.readUInt128()) ?? 0
+        return bound == 0 ? 0 : word % bound
+    }
+
+    /// The offer drawn, by weight.
+    static func pick(_ plan: MatchPlan, beacon: Digest, job: Digest, attempt: UInt32) -> EligibleOffer? {
+        let candidates = plan.eligible.filter { $0.isInDraw && $0.weight > 0 }
+        let total = candidates.reduce(UInt128(0)) { $0 + UInt128($1.weight) }
+        var ticket = draw(beacon, job, UInt64(attempt), below: total)
+        for candidate in candidates {
+            if ticket < UInt128(candidate.weight) { return candidate }
+            ticket -= UInt128(candidate.weight)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,139 @@
+public import Primitives
+
+/// Who runs jobs, with what is at stake.
+public struct Provider: Hashable, Sendable, CanonicalCodable {
+    /// Who signs for it: the account that registered.
+    public let address: Address
+    public var name: String
+    public var node: PublicKey
+    public var payout: Address
+    public var bond: Amount
+    /// The part of the bond that outstanding jobs hold.
+    public var locked: Amount = .zero
+    /// Settled and lost jobs, the halves of its reputation.
+    public var settled: UInt64 = 0
+    public var lost: UInt64 = 0
+    public var convictions: UInt64 = 0
+    public var declines: UInt64 = 0
+    /// The chain clock when the count of declines began.
+    public var declinesSince: UInt64 = 0
+    public var isWithdrawn = false
+
+    public init(address: Address, name: String, node: PublicKey, payout: Address, bond: Amount) {
+        self.address = address
+        self.name = name
+        self.node = node
+        self.payout = payout
+        self.bond = bond
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        address = try reader.read(Address.self)
+        name = try reader.readString(max: Payload.maximumNameBytes)
+        node = try reader.read(PublicKey.self)
+        payout = try reader.read(Address.self)
+        bond = try reader.read(Amount.self)
+        locked = try reader.read(Amount.self)
+        settled = try reader.readUInt64()
+        lost = try reader.readUInt64()
+        convictions = try reader.readUInt64()
+        declines = try reader.readUInt64()
+        declinesSince = try reader.readUInt64()
+        isWithdrawn = try reader.readBool()
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(address)
+        writer.write(string: name)
+        writer.write(node)
+        writer.write(payout)
+        writer.write(bond)
+        writer.write(locked)
+        writer.write(settled)
+        writer.write(lost)
+        writer.write(convictions)
+        writer.write(declines)
+        writer.write(declinesSince)
+        writer.write(bool: isWithdrawn)
+    }
+
+    /// The bond that no job holds.
+    public var free: Amount { (try? bond.subtracting(locked)) ?? .zero }
+
+    /// Settled of all, in thousandths; ten jobs in its favour to begin with.
+    public var reliabilityPerMille: UInt64 {
+        let good = UInt128(settled) + 10
+        return UInt64(max(1, good * 1000 / (good + UInt128(lost))))
+    }
+}
+
+/// A standing offer with what the chain adds to its terms.
+public struct Offer: Hashable, Sendable, CanonicalCodable {
+    public let provider: Address
+    public var terms: OfferTerms
+    public var activeFrom: Height
+    public var isPaused = false
+    /// Jobs assigned to it now.
+    public var running: UInt16 = 0
+
+    public init(provider: Address, terms: OfferTerms, activeFrom: Height) {
+        self.provider = provider
+        self.terms = terms
+        self.activeFrom = activeFrom
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        provider = try reader.read(Address.self)
+        terms = try reader.read(OfferTerms.self)
+        activeFrom = try reader.read(Height.self)
+        isPaused = try reader.readBool()
+        running = try reader.readUInt16()
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(provider)
+        writer.write(terms)
+        writer.write(activeFrom)
+        writer.write(bool: isPaused)
+        writer.write(running)
+    }
+}
+
+/// A published model: a name for a manifest and a program.
+public struct Model: Hashable, Sendable, CanonicalCodable {
+    public let name: String
+    public let publisher: Address
+    public let manifest: Digest
+    public let program: Digest
+    public let royaltyBasisPoints: UInt16
+    public let height: Height
+
+    public init(
+        name: String, publisher: Address, manifest: Digest, program: Digest, royaltyBasisPoints: UInt16, height: Height
+    ) {
+        self.name = name
+        self.publisher = publisher
+        self.manifest = manifest
+        self.program = program
+        self.royaltyBasisPoints = royaltyBasisPoints
+        self.height = height
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        name = try reader.readString(max: Payload.maximumNameBytes)
+        publisher = try reader.read(Address.self)
+        manifest = try reader.read(Digest.self)
+        program = try reader.read(Digest.self)
+        royaltyBasisPoints = try reader.readUInt16()
+        height = try reader.read(Height.self)
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(string: name)
+        writer.write(publisher)
+        writer.write(manifest)
+        writer.write(program)
+        writer.write(royaltyBasisPoints)
+        writer.write(height)
+    }
+}

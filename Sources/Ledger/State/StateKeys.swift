@@ -1,0 +1,46 @@
+public import Primitives
+
+/// The typed keys: one letter for the type, then its name in bytes that sort as they should.
+public enum StateKey {
+    static func big(_ value: UInt64) -> [UInt8] { withUnsafeBytes(of: value.bigEndian) { Array($0) } }
+    static func number(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) } }
+
+    static let chain: [UInt8] = [0x63]
+    static let totals: [UInt8] = [0x74]
+    static let parameters: [UInt8] = [0x67]
+    static let accounts: [UInt8] = [0x61]
+    static let validators: [UInt8] = [0x76]
+    static let providers: [UInt8] = [0x70]
+    static let offers: [UInt8] = [0x6f]
+    static let models: [UInt8] = [0x6d]
+    static let manifests: [UInt8] = [0x4d]
+    static let jobs: [UInt8] = [0x6a]
+    static let jobNumbers: [UInt8] = [0x4a]
+    static let queue: [UInt8] = [0x71]
+    static let timers: [UInt8] = [0x77]
+    static let draws: [UInt8] = [0x64]
+    static let receipts: [UInt8] = [0x72]
+    static let blocks: [UInt8] = [0x62]
+
+    /// An account's key: what a balance proof is about.
+    public static func account(_ address: Address) -> [UInt8] { accounts + address.bytes }
+    /// A job's receipt: what a receipt proof is about.
+    public static func receipt(_ job: Digest) -> [UInt8] { receipts + job.bytes }
+    /// A job.
+    public static func job(_ id: Digest) -> [UInt8] { jobs + id.bytes }
+    /// A block record.
+    public static func block(_ height: Height) -> [UInt8] { blocks + big(height.value) }
+    /// In the tree's space: no root can be part of what it is the root of.
+    static func root(_ height: Height) -> [UInt8] { [0xfe] + big(height.value) }
+    static func validator(_ index: UInt16) -> [UInt8] { validators + [UInt8(index >> 8), UInt8(index & 255)] }
+    static func provider(_ address: Address) -> [UInt8] { providers + address.bytes }
+    static func offer(_ provider: Address, _ device: UInt16) -> [UInt8] {
+        offers + provider.bytes + [UInt8(device >> 8), UInt8(device & 255)]
+    }
+    static func model(_ name: String) -> [UInt8] { models + Array(name.utf8) }
+    static func manifest(_ manifest: Digest) -> [UInt8] { manifests + manifest.bytes }
+    static func jobNumber(_ number: UInt64) -> [UInt8] { jobNumbers + big(number) }
+    static func queued(_ number: UInt64) -> [UInt8] { queue + big(number) }
+    static func timer(_ due: UInt64, _ job: Digest) -> [UInt8] { timers + big(due) + job.bytes }
+    static func draw(_ height: Height, _ job: Digest) -> [UInt8] { draws + big(height.value) + job.bytes }
+}

@@ -1,0 +1,207 @@
+public import Primitives
+
+/// What a transaction wishes.
+public enum Payload: Hashable, Sendable, CanonicalCodable {
+    public static let maximumMemoBytes = 128
+    public static let maximumNameBytes = 64
+    public static let maximumSaltBytes = 32
+    public static let maximumReasonBytes = 128
+
+    case transfer(to: Address, amount: Amount, memo: [UInt8])
+    case registerProvider(name: String, node: PublicKey, payout: Address, bond: Amount)
+    case addBond(amount: Amount)
+    case withdrawProvider
+    case setOffer(OfferTerms)
+    case pauseOffer(device: UInt16)
+    case publishModel(name: String, manifest: Digest, program: Digest, royaltyBasisPoints: UInt16)
+    case submitJob(JobSpec)
+    case cancelJob(job: Digest)
+    case declineJob(job: Digest, attempt: UInt32, reason: DeclineReason)
+    case startJob(job: Digest, attempt: UInt32)
+    case heartbeatJob(job: Digest, attempt: UInt32)
+    case commitResult(job: Digest, attempt: UInt32, masked: Digest)
+    case commitAudit(job: Digest, attempt: UInt32, masked: Digest)
+    case openResult(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
+    case revealAudit(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
+
+    /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance.
+    public var isMarketMove: Bool {
+        switch self {
+        case .declineJob, .startJob, .heartbeatJob, .commitResult, .commitAudit, .openResult, .revealAudit: true
+        default: false
+        }
+    }
+
+    /// The job this moves; nil where it moves none that exists.
+    public var job: Digest? {
+        switch self {
+        case .cancelJob(let job), .declineJob(let job, _, _), .startJob(let job, _), .heartbeatJob(let job, _),
+            .commitResult(let job, _, _), .commitAudit(let job, _, _), .openResult(let job, _, _, _),
+            .revealAudit(let job, _, _, _):
+            job
+        default: nil
+        }
+    }
+
+    private var tag: UInt8 {
+        switch self {
+        case .transfer: 0
+        case .registerProvider: 1
+        case .addBond: 2
+        case .withdrawProvider: 3
+        case .setOffer: 4
+        case .pauseOffer: 5
+        case .publishModel: 6
+        case .submitJob: 7
+        case .cancelJob: 8
+        case .declineJob: 9
+        case .startJob: 10
+        case .heartbeatJob: 11
+        case .commitResult: 12
+        case .commitAudit: 13
+        case .openResult: 14
+        case .revealAudit: 15
+        }
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(tag)
+        switch self {
+        case .transfer(let to, let amount, let memo):
+            writer.write(to)
+            writer.write(amount)
+            writer.write(bytes: memo)
+        case .registerProvider(let name, let node, let payout, let bond):
+            writer.write(string: name)
+            writer.write(node)
+            writer.write(payout)
+            writer.write(bond)
+        case .addBond(let amount): writer.write(amount)
+        case .withdrawProvider: break
+        case .setOffer(let terms): writer.write(terms)
+        case .pauseOffer(let device): writer.write(device)
+        case .publishModel(let name, let manifest, let program, let royalty):
+            writer.write(string: name)
+            writer.write(manifest)
+            writer.write(program)
+            writer.write(royalty)
+        case .submitJob(let spec): writer.write(spec)
+        case .cancelJob(let job): writer.write(job)
+        case .declineJob(let job, let attempt, let reason):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(reason.rawValue)
+        case .startJob(let job, let attempt), .heartbeatJob(let job, let attempt):
+            writer.write(job)
+            writer.write(attempt)
+        case .commitResult(let job, let attempt, let masked), .commitAudit(let job, let attempt, let masked):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(masked)
+        case .openResult(let job, let attempt, let commitment, let salt),
+            .revealAudit(let job, let attempt, let commitment, let salt):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(commitment)
+            writer.write(salt)
+        }
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        switch try reader.readUInt8() {
+        case 0:
+            self = .transfer(
+                to: try reader.read(Address.self), amount: try reader.read(Amount.self),
+                memo: try reader.readBytes(max: Payload.maximumMemoBytes))
+        case 1:
+            self = .registerProvider(
+                name: try reader.readString(max: Payload.maximumNameBytes), node: try reader.read(PublicKey.self),
+                payout: try reader.read(Address.self), bond: try reader.read(Amount.self))
+        case 2: self = .addBond(amount: try reader.read(Amount.self))
+        case 3: self = .withdrawProvider
+        case 4: self = .setOffer(try reader.read(OfferTerms.self))
+        case 5: self = .pauseOffer(device: try reader.readUInt16())
+        case 6:
+            let name = try reader.readString(max: Payload.maximumNameBytes)
+            let manifest = try reader.read(Digest.self)
+            let program = try reader.read(Digest.self)
+            self = .publishModel(
+                name: name, manifest: manifest, program: program, royaltyBasisPoints: try reader.readUInt16())
+        case 7: self = .submitJob(try reader.read(JobSpec.self))
+        case 8: self = .cancelJob(job: try reader.read(Digest.self))
+        case 9:
+            let job = try reader.read(Digest.self)
+            let attempt = try reader.readUInt32()
+            let code = try reader.readUInt8()
+            guard let reason = DeclineReason(rawValue: code) else { throw .invalid("no decline reason \(code)") }
+            self = .declineJob(job: job, attempt: attempt, reason: reason)
+        case 10: self = .startJob(job: try reader.read(Digest.self), attempt: try reader.readUInt32())
+        case 11: self = .heartbeatJob(job: try reader.read(Digest.self), attempt: try reader.readUInt32())
+        case 12:
+            self = .commitResult(
+                job: try reader.read(Digest.self), attempt: try reader.readUInt32(), masked: try reader.read(Digest.self))
+        case 13:
+            self = .commitAudit(
+                job: try reader.read(Digest.self), attempt: try reader.readUInt32(), masked: try reader.read(Digest.self))
+        case 14:
+            self = .openResult(
+                job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
+                commitment: try reader.read(ResultCommitment.self), salt: try reader.read(Digest.self))
+        case 15:
+            self = .revealAudit(
+                job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
+                commitment: try reader.read(ResultCommitment.self), salt: try reader.read(Digest.self))
+        case let other: throw .invalid("no payload has the tag \(other)")
+        }
+    }
+}
+
+/// Why a provider gives a job back.
+public enum DeclineReason: UInt8, Sendable, Hashable, CaseIterable {
+    case costMismatch = 0
+    case inputsUnavailable = 1
+    case inputsMalformed = 2
+    case unsupported = 3
+    case busy = 4
+}
+
+/// What a run made, in three roots (`docs/programs.md`).
+public struct ResultCommitment: Hashable, Sendable, CanonicalCodable {
+    public static let maximumScans = 16
+
+    /// The steps that each scan really took.
+    public var steps: [UInt64]
+    /// Over all step outputs.
+    public var outputRoot: Digest
+    /// Over the kept carried tensors.
+    public var stateRoot: Digest
+
+    public init(steps: [UInt64], outputRoot: Digest, stateRoot: Digest) {
+        self.steps = steps
+        self.outputRoot = outputRoot
+        self.stateRoot = stateRoot
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        steps = try reader.readList(UInt64.self, max: ResultCommitment.maximumScans)
+        outputRoot = try reader.read(Digest.self)
+        stateRoot = try reader.read(Digest.self)
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(list: steps)
+        writer.write(outputRoot)
+        writer.write(stateRoot)
+    }
+
+    /// The mask under which it is posted: it names the job, the attempt and who posts it, so that nobody can copy it.
+    public func masked(salt: Digest, provider: Address, job: Digest, attempt: UInt32) -> Digest {
+        var writer = ByteWriter(capacity: 256)
+        writer.write(self)
+        writer.write(salt)
+        writer.write(provider)
+        writer.write(job)
+        writer.write(attempt)
+        return Digest.of(.maskedResult, writer.bytes)
+    }
+}
