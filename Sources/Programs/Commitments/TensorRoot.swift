@@ -1,0 +1,44 @@
+public import Primitives
+
+/// A tensor's name: its type, shape, and a Merkle tree over blocks of 1,024 bytes.
+public enum TensorRoot {
+    public static let blockLength = 1_024
+
+    /// The root of row-major little-endian bytes. Hashes all of them once.
+    public static func of(_ element: ElementType, _ shape: [UInt64], _ bytes: UnsafeRawBufferPointer) -> Digest {
+        var leaves: [Digest] = []
+        leaves.reserveCapacity(bytes.count / blockLength + 1)
+        var start = 0
+        while start < bytes.count {
+            let end = min(start + blockLength, bytes.count)
+            let block = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+            if block.count == blockLength {
+                leaves.append(MerkleTree.leaf(block))
+            } else {
+                leaves.append(MerkleTree.leaf(Array(block) + [UInt8](repeating: 0, count: blockLength - block.count)))
+            }
+            start = end
+        }
+        var writer = ByteWriter(capacity: 128)
+        writer.write(element)
+        writer.write(UInt8(shape.count))
+        for dimension in shape { writer.write(dimension) }
+        writer.write(MerkleTree.root(leaves))
+        return Digest.of(.tensor, writer.bytes)
+    }
+
+    public static func of(_ element: ElementType, _ shape: [UInt64], _ bytes: [UInt8]) -> Digest {
+        bytes.withUnsafeBytes { of(element, shape, $0) }
+    }
+}
+
+/// The roots of a result commitment.
+public enum ResultRoots {
+    /// Over all step outputs: for each step the tree over its tensors' roots, then the tree over the steps.
+    public static func outputRoot(_ steps: [[Digest]]) -> Digest {
+        Digest.of(.outputs, MerkleTree.root(steps.map { MerkleTree.root($0) }).bytes)
+    }
+
+    /// Over the kept carried tensors.
+    public static func stateRoot(_ kept: [Digest]) -> Digest { Digest.of(.outputs, MerkleTree.root(kept).bytes) }
+}

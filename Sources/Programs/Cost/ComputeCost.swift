@@ -1,0 +1,70 @@
+public import Primitives
+
+/// The price of a program in weighted operations: a pure function of its shapes, so that nobody has to trust a clock.
+///
+/// An element of `map` costs its operations (transcendental ones eight), of `reduce` one, of `contract` 2·K, of `sort` 4·⌈log₂ n⌉; a `gather` costs one an
+/// element where it is an output or reads an index tensor, else nothing. Bytes of parameters and inputs are read once, an eighth of an operation each.
+public enum ComputeCost {
+    /// What a named function costs beside an addition.
+    static let functionWeight: UInt64 = 8
+
+    static func weight(_ expression: MapExpression) -> UInt64 {
+        expression.nodes.reduce(0) { total, node in
+            guard case .operation(let operation, _) = node else { return total }
+            switch operation {
+            case .exp, .log, .tanh, .erf, .sin, .cos, .squareRoot, .divide: return total + functionWeight
+            default: return total + 1
+            }
+        }
+    }
+
+    static func cost(_ record: OperationRecord, _ types: [TensorType], isOutput: Bool) -> UInt128 {
+        let count = UInt128(record.result.count)
+        switch record.operation {
+        case .map(let expression, _): return count * UInt128(max(1, weight(expression)))
+        case .reduce(_, let input, _, _): return UInt128(types[Int(input.index)].count)
+        case .contract(let left, _, _, _):
+            return 2 * count * UInt128(types[Int(left.index)].shape.last?.factor ?? 1)
+        case .gather(let pieces, _):
+            let indexed = pieces.contains { $0.coordinates.contains { $0.table != nil } }
+            return isOutput || indexed ? count : 0
+        case .sort(let input, _):
+            let length = types[Int(input.index)].shape.last?.factor ?? 1
+            return count * 4 * UInt128(UInt64(64 - max(1, length - 1).leadingZeroBitCount))
+        }
+    }
+}
+
+extension SpecialisedProgram {
+    /// The cost of running all steps.
+    public func cost() throws(ProgramFault) -> ComputeUnits {
+        var total: UInt128 = 0
+        for scan in scans {
+            let types = types(of: scan)
+            let leading = parameters.count + inputs.count + carried.count
+            let outputs = Set(scan.outputs)
+            var step: UInt128 = 0
+            for (number, record) in scan.operations.enumerated() {
+                // At most 2^16 ops of at most 2^40 elements and weight 2^42: below 2^100.
+                step += ComputeCost.cost(record, types, isOutput: outputs.contains(ValueID(leading + number)))
+            }
+            let (product, overflow) = step.multipliedReportingOverflow(by: UInt128(scan.steps.factor))
+            let (sum, carry) = total.addingReportingOverflow(product)
+            if overflow || carry { throw .overflow("the program's cost") }
+            total = sum
+        }
+        for declaration in parameters + inputs { total += UInt128(declaration.type.byteCount / 8) }
+        guard let operations = UInt64(exactly: total) else { throw .overflow("the program's cost") }
+        return ComputeUnits(weightedOperations: operations)
+    }
+
+    /// How many numbers the parameters hold.
+    public var parameterCount: UInt64 { parameters.reduce(0) { $0 + $1.type.count } }
+
+    /// Bytes of parameters, inputs and the widest step of a plain execution: what an offer's memory is held against.
+    public var memoryEstimate: UInt64 {
+        let fixed = (parameters + inputs + carried).reduce(UInt64(0)) { $0 &+ $1.type.byteCount }
+        let widest = scans.flatMap(\.operations).map(\.result.byteCount).max() ?? 0
+        return fixed &+ 4 &* widest
+    }
+}
