@@ -7,7 +7,7 @@ Usage: python3 scripts/unicode/bert_tables.py OUT.swift
 """
 import sys
 import unicodedata
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
 
@@ -67,6 +67,12 @@ def main():
         low = lower.normalize_str(s)
         if low != s:
             lowered[c] = low
+    # A single-word token is found beside everything but a word character.
+    probe = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    probe.add_tokens([AddedToken("Q", single_word=True, normalized=False)])
+    found = probe.encode_batch([chr(c) + "Q" for c in POINTS])
+    words_of = [c for c, e in zip(POINTS, found) if "Q" not in e.tokens and c != ord("Q")] + [ord("Q")]
+    words_of.sort()
     combining = {}
     for c in POINTS:
         k = unicodedata.combining(chr(c))
@@ -109,6 +115,7 @@ def main():
             literal("spaces", "Become one space when text is cleaned.", range_words(spaces)),
             literal("marks", "Dropped with accents: non-spacing marks.", range_words(marks)),
             literal("punctuation", "Tokens of their own.", range_words(punctuation)),
+            literal("wordCharacters", "Beside these a single-word token is not recognised.", range_words(words_of)),
             literal("combiningClasses", "`class:range range …`, for the canonical order of marks.", classes),
             literal("lowercase", "`range±distance`, `/2` for every second; `=` for an expansion.", words),
             literal("decompositions", "Full canonical decompositions: `start:value value …` for consecutive code points.", runs),

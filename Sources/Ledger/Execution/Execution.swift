@@ -116,7 +116,9 @@ struct Executor {
         let fee: Amount
         do {
             fee = try Fees.fee(weight: weight, baseFee: header.baseFee, tip: transaction.tip)
-            if fee > transaction.maximumFee { throw TransactionFailure(reason: "the fee is \(fee) XPL, above its ceiling") }
+            if fee > transaction.maximumFee {
+                throw TransactionFailure(reason: "the fee is \(fee) XPL, above its ceiling")
+            }
         } catch {
             return TransactionReceipt(id: id, succeeded: false, reason: words(error), weight: weight, fee: .zero)
         }

@@ -17,7 +17,9 @@ extension Executor {
         return job
     }
 
-    private mutating func ownJob(_ id: Digest, _ attempt: UInt32, in state: JobState, _ sender: Address) throws -> (Job, Assignment) {
+    private mutating func ownJob(_ id: Digest, _ attempt: UInt32, in state: JobState, _ sender: Address) throws -> (
+        Job, Assignment
+    ) {
         let job = try job(id, attempt: attempt, in: state)
         guard let assignment = job.assignment, assignment.provider == sender else {
             throw TransactionFailure(reason: "the job is not assigned to the sender")

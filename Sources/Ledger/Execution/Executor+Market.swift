@@ -32,7 +32,9 @@ extension Executor {
             let plan = Matching.plan(
                 job.spec, excluding: job.excluded, offers: offers, providers: providers, height: height, parameters)
             guard let match = Matching.pick(plan, beacon: header.beacon, job: job.id, attempt: job.attempt),
-                let index = offers.firstIndex(where: { $0.provider == match.provider && $0.terms.device == match.device }),
+                let index = offers.firstIndex(where: {
+                    $0.provider == match.provider && $0.terms.device == match.device
+                }),
                 var provider = providers[match.provider]
             else {
                 entry.tried = height
@@ -82,7 +84,8 @@ extension Executor {
         for entry in due {
             try overlay.set(bytes: nil, entry.key)
             let id = try Digest(bytes: entry.key.suffix(32))
-            guard var job = try overlay.object(Job.self, StateKey.job(id)), job.stage == .draw, let assignment = job.assignment
+            guard var job = try overlay.object(Job.self, StateKey.job(id)), job.stage == .draw,
+                let assignment = job.assignment
             else { continue }
             try drawAuditors(of: &job, assignment, offers, providers)
             try save(job)
@@ -104,7 +107,8 @@ extension Executor {
             guard offer.terms.memory >= job.spec.memory, !offer.isPaused, offer.activeFrom <= height,
                 offer.terms.expiry >= height, let provider = providers[offer.provider], !provider.isWithdrawn,
                 provider.address != assignment.provider, provider.free >= assignment.price, provider.bond > .zero,
-                !job.audits.contains(where: { $0.auditor == provider.address }), candidates.last?.address != provider.address
+                !job.audits.contains(where: { $0.auditor == provider.address }),
+                candidates.last?.address != provider.address
             else { continue }
             candidates.append(provider)
         }

@@ -87,7 +87,9 @@ extension Executor {
         let active = height.advanced(by: parameters.offerActivationHeights)
         if terms.expiry < active { throw TransactionFailure(reason: "the offer would expire before it becomes active") }
         var offer = Offer(provider: sender, terms: terms, activeFrom: active)
-        if let old = try overlay.object(Offer.self, StateKey.offer(sender, terms.device)) { offer.running = old.running }
+        if let old = try overlay.object(Offer.self, StateKey.offer(sender, terms.device)) {
+            offer.running = old.running
+        }
         try overlay.set(offer, StateKey.offer(sender, terms.device))
         overlay.chain.marketChange = max(overlay.chain.marketChange, active)
         events.append(.provider(sender))
@@ -108,7 +110,8 @@ extension Executor {
             throw TransactionFailure(reason: "this model was published as \(old.name)")
         }
         let model = Model(
-            name: name, publisher: sender, manifest: manifest, program: program, royaltyBasisPoints: royalty, height: height)
+            name: name, publisher: sender, manifest: manifest, program: program, royaltyBasisPoints: royalty,
+            height: height)
         try overlay.set(model, StateKey.model(name))
         try overlay.set(model, StateKey.manifest(manifest))
         events.append(.model(name: name))

@@ -34,7 +34,8 @@ public enum Fees {
         let elapsed = min(clock(0, from: parent.time, to: time, parameters), 10_000)
         let target = parameters.blockWeightLimit / 2
         let distance = parent.weight > target ? parent.weight - target : target - parent.weight
-        let step = UInt128(parent.baseFee) * UInt128(min(distance, target)) * UInt128(elapsed)
+        let step =
+            UInt128(parent.baseFee) * UInt128(min(distance, target)) * UInt128(elapsed)
             / (UInt128(target) * 8 * 10_000)
         if parent.weight > target {
             let raised = UInt128(parent.baseFee) + max(step, 1)
@@ -62,7 +63,9 @@ public enum Fees {
 
     /// The most that a transaction can take from its sender's balance. A market move is paid by the job's allowance, so its
     /// sender needs none.
-    public static func maximumDebit(_ transaction: Transaction, _ parameters: ChainParameters) throws(AmountFault) -> Amount {
+    public static func maximumDebit(_ transaction: Transaction, _ parameters: ChainParameters) throws(AmountFault)
+        -> Amount
+    {
         if transaction.payload.isMarketMove { return .zero }
         return try transaction.maximumFee.adding(declaredValue(transaction.payload, parameters))
     }

@@ -91,10 +91,14 @@ struct PendingDebits {
             if !sender.isProvider { throw .notAProvider }
             if transaction.tip > .zero { throw .tipOnMove }
             sender.moves += 1
-            if sender.moves > parameters.maximumPendingMoves { throw .tooManyMoves(limit: parameters.maximumPendingMoves) }
+            if sender.moves > parameters.maximumPendingMoves {
+                throw .tooManyMoves(limit: parameters.maximumPendingMoves)
+            }
         } else {
             let debit: Amount
-            do throws(AmountFault) { debit = try Fees.maximumDebit(transaction, parameters) } catch { throw .amount(error) }
+            do throws(AmountFault) { debit = try Fees.maximumDebit(transaction, parameters) } catch {
+                throw .amount(error)
+            }
             guard let left = try? sender.liquid.subtracting(debit) else {
                 throw .notEnough(missing: Amount(baseUnits: debit.baseUnits - sender.liquid.baseUnits))
             }
@@ -125,19 +129,24 @@ public enum Validity {
         if header.executedHeight < parent.executedHeight || header.executedHeight >= header.height {
             throw .header("its executed height is \(header.executedHeight)")
         }
-        if header.height.value - header.executedHeight.value > parameters.executionLagLimit, !block.transactions.isEmpty {
+        if header.height.value - header.executedHeight.value > parameters.executionLagLimit, !block.transactions.isEmpty
+        {
             throw .header("execution is too far behind for transactions")
         }
         if header.nextEpochRecord != nil { throw .header("no epoch record is due") }
         let baseFee = Fees.baseFee(after: parent, at: header.time, parameters)
         if header.baseFee != baseFee { throw .header("its base fee is \(header.baseFee), it should be \(baseFee)") }
-        if block.parentCertificate.count > Block.maximumCertificateBytes { throw .header("the certificate is too large") }
+        if block.parentCertificate.count > Block.maximumCertificateBytes {
+            throw .header("the certificate is too large")
+        }
         if block.transactions.count > Block.maximumTransactions { throw .header("too many transactions") }
         try checkAncestry(ancestors, parent, store)
         var pending = PendingDebits(store, parameters)
         for ancestor in ancestors {
             for (index, signed) in ancestor.transactions.enumerated() {
-                do throws(AdmissionFault) { try pending.take(signed.transaction) } catch { throw .transaction(index: index, error) }
+                do throws(AdmissionFault) { try pending.take(signed.transaction) } catch {
+                    throw .transaction(index: index, error)
+                }
             }
         }
         var weight: UInt64 = 0
@@ -157,7 +166,9 @@ public enum Validity {
         if header.txRoot != MerkleTree.root(leaves) { throw .header("its transactions are not those of its root") }
     }
 
-    private static func checkAncestry(_ ancestors: [Block], _ parent: Header, _ store: any StateStore) throws(ValidityFault) {
+    private static func checkAncestry(_ ancestors: [Block], _ parent: Header, _ store: any StateStore)
+        throws(ValidityFault)
+    {
         let executed: Height
         do throws(LedgerFault) { executed = try Query.chain(in: store).height } catch { throw .state(error) }
         var height = executed
@@ -165,7 +176,9 @@ public enum Validity {
             if ancestor.header.height != height.next() { throw .header("an ancestor is missing after \(height)") }
             height = height.next()
         }
-        if height != parent.height { throw .header("its parent is at \(parent.height), its ancestors end at \(height)") }
+        if height != parent.height {
+            throw .header("its parent is at \(parent.height), its ancestors end at \(height)")
+        }
     }
 
     /// What of a transaction needs no state. Returns its weight.
@@ -176,7 +189,9 @@ public enum Validity {
         let transaction = signed.transaction
         if transaction.network != network { throw .wrongNetwork(expected: network, found: transaction.network) }
         let bytes = transaction.canonicalBytes
-        if bytes.count > Transaction.maximumBytes { throw .tooLarge(bytes: bytes.count, limit: Transaction.maximumBytes) }
+        if bytes.count > Transaction.maximumBytes {
+            throw .tooLarge(bytes: bytes.count, limit: Transaction.maximumBytes)
+        }
         let weight = Fees.weight(transaction.payload, bytes: bytes.count, parameters)
         let fee: Amount
         do throws(AmountFault) {
@@ -192,7 +207,8 @@ public enum Validity {
 public enum Admission {
     /// `pending` are the sender's waiting transactions with lower nonces, in order, unexecuted ancestors' included.
     public static func check(
-        _ signed: SignedTransaction, network: Digest, baseFee: UInt64, pending: [Transaction], parameters: ChainParameters,
+        _ signed: SignedTransaction, network: Digest, baseFee: UInt64, pending: [Transaction],
+        parameters: ChainParameters,
         in store: any StateStore, isVerified: (Digest) -> Bool = { _ in false }
     ) throws(AdmissionFault) {
         _ = try Validity.check(signed, network: network, baseFee: baseFee, parameters, isVerified)

@@ -110,11 +110,14 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
             return "the audit lag or the execution lag is out of bounds"
         }
         if maximumAttempts < 1 || maximumAttempts > 16 || maximumRedraws > 16 { return "too many attempts or redraws" }
-        if timersPerBlock < 1 || matchesPerBlock < 1 || max(timersPerBlock, matchesPerBlock, offerActivationHeights) > 65_536
+        if timersPerBlock < 1 || matchesPerBlock < 1
+            || max(timersPerBlock, matchesPerBlock, offerActivationHeights) > 65_536
         {
             return "a per-block cap is out of bounds"
         }
-        let windows = [startWindow, heartbeatWindow, runBase, auditBase, openWindow, revealWindow, settleBase, unauditedWindow]
+        let windows = [
+            startWindow, heartbeatWindow, runBase, auditBase, openWindow, revealWindow, settleBase, unauditedWindow,
+        ]
         if windows.contains(where: { $0 < 1 || $0 > JobSpec.maximumMilliseconds }) {
             return "a window is 1 ms to 30 days"
         }

@@ -60,7 +60,8 @@ public enum GenesisFault: Error, Equatable, Sendable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .supply(let found): "accounts, stakes and treasury sum to \(found) XPL; they must sum to \(Genesis.totalSupply)"
+        case .supply(let found):
+            "accounts, stakes and treasury sum to \(found) XPL; they must sum to \(Genesis.totalSupply)"
         case .noValidators: "a network has 1 to 100 validators, each with a stake"
         case .repeated(let what): "\(what) stands twice in the genesis"
         case .parameters(let what): what

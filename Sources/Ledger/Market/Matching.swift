@@ -80,13 +80,16 @@ public enum Matching {
     }
 
     /// The plan on the committed state, for a block that would follow it.
-    public static func plan(_ spec: JobSpec, excluding: [Address] = [], in store: any StateStore) throws(LedgerFault) -> MatchPlan {
+    public static func plan(_ spec: JobSpec, excluding: [Address] = [], in store: any StateStore) throws(LedgerFault)
+        -> MatchPlan
+    {
         let parameters = try Query.parameters(in: store)
         let height = try Query.chain(in: store).height.next()
         var providers: [Address: Provider] = [:]
         for provider in try Query.providers(in: store) { providers[provider.address] = provider }
         return plan(
-            spec, excluding: excluding, offers: try Query.offers(in: store), providers: providers, height: height, parameters)
+            spec, excluding: excluding, offers: try Query.offers(in: store), providers: providers, height: height,
+            parameters)
     }
 
     static func plan(
@@ -100,33 +103,41 @@ public enum Matching {
             (try? Fees.escrow(spec, parameters).adding(parameters.postingFee)) ?? Amount(baseUnits: .max)
         for offer in offers {
             if let reason = exclusion(
-                offer, spec, providers[offer.provider], excluding, plan.maximumPrice, height, &plan.eligible, parameters)
-            {
+                offer, spec, providers[offer.provider], excluding, plan.maximumPrice, height, &plan.eligible, parameters
+            ) {
                 plan.excluded.append(
                     ExcludedOffer(provider: offer.provider, device: offer.terms.device, reason: reason))
             }
         }
         guard let best = plan.eligible.map(\.effectivePrice).min() else { return plan }
         let limit = (try? best.scaled(1000 + parameters.priceBandPerMille, over: 1000)) ?? best
-        for index in plan.eligible.indices { plan.eligible[index].isInDraw = plan.eligible[index].effectivePrice <= limit }
+        for index in plan.eligible.indices {
+            plan.eligible[index].isInDraw = plan.eligible[index].effectivePrice <= limit
+        }
         return plan
     }
 
     /// Adds the offer to `eligible` and returns nil, or returns why not.
     private static func exclusion(
-        _ offer: Offer, _ spec: JobSpec, _ provider: Provider?, _ excluding: [Address], _ ceiling: Amount, _ height: Height,
+        _ offer: Offer, _ spec: JobSpec, _ provider: Provider?, _ excluding: [Address], _ ceiling: Amount,
+        _ height: Height,
         _ eligible: inout [EligibleOffer], _ parameters: ChainParameters
     ) -> String? {
         let terms = offer.terms
         guard let provider, !provider.isWithdrawn else { return "the provider has withdrawn" }
         if offer.isPaused { return "the offer is paused" }
         if excluding.contains(offer.provider) { return "the provider has already given this job up" }
-        if offer.activeFrom > height { return "the offer becomes active at height \(offer.activeFrom), the next is \(height)" }
+        if offer.activeFrom > height {
+            return "the offer becomes active at height \(offer.activeFrom), the next is \(height)"
+        }
         if terms.expiry < height { return "the offer expired at height \(terms.expiry), the next is \(height)" }
-        if terms.memory < spec.memory { return "the device has \(terms.memory) bytes of memory, the job needs \(spec.memory)" }
+        if terms.memory < spec.memory {
+            return "the device has \(terms.memory) bytes of memory, the job needs \(spec.memory)"
+        }
         if offer.running >= terms.capacity { return "all \(terms.capacity) places are taken" }
         if terms.pricePer1000CUf32 > spec.maximumPricePer1000CU {
-            return "the ask is \(terms.pricePer1000CUf32) XPL per 1000 CU, the job pays at most \(spec.maximumPricePer1000CU)"
+            return
+                "the ask is \(terms.pricePer1000CUf32) XPL per 1000 CU, the job pays at most \(spec.maximumPricePer1000CU)"
         }
         guard let price = try? spec.computeUnits.price(perThousandUnits: terms.pricePer1000CUf32),
             let share = try? share(price, spec.policy),

@@ -86,7 +86,9 @@ struct Overlay {
     }
 
     /// The entries under a prefix after a key, this block's changes in them, in key order.
-    func scan(prefix: [UInt8], after: [UInt8]? = nil, limit: Int) throws(LedgerFault) -> [(key: [UInt8], value: [UInt8])] {
+    func scan(prefix: [UInt8], after: [UInt8]? = nil, limit: Int) throws(LedgerFault) -> [(
+        key: [UInt8], value: [UInt8]
+    )] {
         let changed = values.filter { $0.value.isDirty && $0.key.starts(with: prefix) }
         var found: [(key: [UInt8], value: [UInt8])]
         do {

@@ -2,7 +2,8 @@ public import Primitives
 
 /// Typed reads of the committed state: what the API, the worker and the command line ask.
 public enum Query {
-    static func read<T: CanonicalCodable>(_: T.Type, _ key: [UInt8], _ store: any StateStore) throws(LedgerFault) -> T? {
+    static func read<T: CanonicalCodable>(_: T.Type, _ key: [UInt8], _ store: any StateStore) throws(LedgerFault) -> T?
+    {
         let bytes: [UInt8]?
         do { bytes = try store.value(.state, key) } catch { throw .state(error) }
         guard let bytes else { return nil }
@@ -13,7 +14,9 @@ public enum Query {
         _: T.Type, _ prefix: [UInt8], after: [UInt8]? = nil, limit: Int, _ store: any StateStore
     ) throws(LedgerFault) -> [T] {
         let entries: [(key: [UInt8], value: [UInt8])]
-        do { entries = try store.scan(.state, prefix: prefix, after: after, limit: limit) } catch { throw .state(error) }
+        do { entries = try store.scan(.state, prefix: prefix, after: after, limit: limit) } catch {
+            throw .state(error)
+        }
         var objects: [T] = []
         for entry in entries {
             do { objects.append(try T(canonicalBytes: entry.value)) } catch { throw .corrupt("\(T.self): \(error)") }
@@ -110,9 +113,10 @@ public enum Query {
     public static func hasWork(in store: any StateStore, at time: Timestamp? = nil) throws(LedgerFault) -> Bool {
         let chain = try chain(in: store)
         // What the clock would read in a block of this time.
-        let clock = try time.map { time throws(LedgerFault) in
-            Fees.clock(chain.clock, from: chain.time, to: time, try parameters(in: store))
-        } ?? chain.clock
+        let clock =
+            try time.map { time throws(LedgerFault) in
+                Fees.clock(chain.clock, from: chain.time, to: time, try parameters(in: store))
+            } ?? chain.clock
         let entries: [(key: [UInt8], value: [UInt8])]
         do {
             if !(try store.scan(.state, prefix: StateKey.draws, after: nil, limit: 1)).isEmpty { return true }

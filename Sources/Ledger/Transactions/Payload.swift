@@ -139,10 +139,12 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case 11: self = .heartbeatJob(job: try reader.read(Digest.self), attempt: try reader.readUInt32())
         case 12:
             self = .commitResult(
-                job: try reader.read(Digest.self), attempt: try reader.readUInt32(), masked: try reader.read(Digest.self))
+                job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
+                masked: try reader.read(Digest.self))
         case 13:
             self = .commitAudit(
-                job: try reader.read(Digest.self), attempt: try reader.readUInt32(), masked: try reader.read(Digest.self))
+                job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
+                masked: try reader.read(Digest.self))
         case 14:
             self = .openResult(
                 job: try reader.read(Digest.self), attempt: try reader.readUInt32(),

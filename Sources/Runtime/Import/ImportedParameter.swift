@@ -72,9 +72,9 @@ private final class WidenedWeights {
 }
 
 /// IEEE binary16, by integers.
-enum HalfPrecision {
+package enum HalfPrecision {
     /// The f32 bits of an f16: always exact.
-    static func widened(_ half: UInt16) -> UInt32 {
+    package static func widened(_ half: UInt16) -> UInt32 {
         let sign = UInt32(half & 0x8000) << 16
         let exponent = UInt32(half >> 10) & 0x1F
         var fraction = UInt32(half & 0x3FF)

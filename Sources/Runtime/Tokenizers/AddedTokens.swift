@@ -49,8 +49,8 @@ struct AddedTokens: Sendable {
             var end = position + token.content.count
             position = end
             if token.isSingleWord {
-                if start > text.startIndex, AddedTokens.isWord(text[start - 1]) { continue }
-                if end < text.endIndex, AddedTokens.isWord(text[end]) { continue }
+                if start > text.startIndex, unicode.isWordCharacter(text[start - 1]) { continue }
+                if end < text.endIndex, unicode.isWordCharacter(text[end]) { continue }
             }
             if token.stripsLeft {
                 while start > done, unicode.endsWord(text[start - 1]) { start -= 1 }
@@ -65,16 +65,5 @@ struct AddedTokens: Sendable {
         }
         if done < text.endIndex { output.append(.text(text[done...])) }
         return output
-    }
-
-    /// `\w` of Unicode's regular expressions (UTS 18).
-    private static func isWord(_ value: UInt32) -> Bool {
-        guard let scalar = Unicode.Scalar(value) else { return false }
-        let properties = scalar.properties
-        if properties.isAlphabetic || properties.isJoinControl { return true }
-        switch properties.generalCategory {
-        case .nonspacingMark, .spacingMark, .enclosingMark, .decimalNumber, .connectorPunctuation: return true
-        default: return false
-        }
     }
 }

@@ -7,6 +7,7 @@ struct BertUnicode: Sendable {
     private let spaces: [ClosedRange<UInt32>]
     private let marks: [ClosedRange<UInt32>]
     private let punctuation: [ClosedRange<UInt32>]
+    private let wordCharacters: [ClosedRange<UInt32>]
     private let combining: [CombiningRange]
     private let cases: [CaseRange]
     private let decompositions: [UInt32: [UInt32]]
@@ -28,6 +29,7 @@ struct BertUnicode: Sendable {
         spaces = BertUnicode.words(BertUnicodeTables.spaces).map { BertUnicode.range($0) }
         marks = BertUnicode.words(BertUnicodeTables.marks).map { BertUnicode.range($0) }
         punctuation = BertUnicode.words(BertUnicodeTables.punctuation).map { BertUnicode.range($0) }
+        wordCharacters = BertUnicode.words(BertUnicodeTables.wordCharacters).map { BertUnicode.range($0) }
         combining = BertUnicode.combiningRanges()
         cases = BertUnicode.words(BertUnicodeTables.lowercase).map { BertUnicode.caseRange($0) }
         decompositions = BertUnicode.decompositionTable()
@@ -61,6 +63,9 @@ struct BertUnicode: Sendable {
         }
         return BertUnicode.contains(punctuation, scalar)
     }
+
+    /// Whether the scalar is part of a word for added tokens (`\w` of Unicode's regular expressions, UTS 18).
+    func isWordCharacter(_ scalar: UInt32) -> Bool { BertUnicode.contains(wordCharacters, scalar) }
 
     /// Whether the scalar is an ideograph that gets spaces on both sides (the blocks that the BERT paper's code lists).
     func isIdeograph(_ scalar: UInt32) -> Bool {

@@ -1,0 +1,107 @@
+import Ledger
+import Primitives
+import Testing
+
+/// Random people doing random things. `TestNet.step` counts all money after every block.
+@Suite struct WorkloadTests {
+    private func payload(_ net: TestNet, _ who: SecretKey, _ job: Job?, _ random: inout SplitMix64) throws -> Payload {
+        let id = job?.id ?? .zero
+        let attempt = job?.attempt ?? 0
+        let result = Int.random(in: 0..<10, using: &random) > 0 ? TestNet.result : TestNet.otherResult
+        let masked = result.masked(salt: net.salt(who), provider: net.address(who), job: id, attempt: attempt)
+        switch Int.random(in: 0..<40, using: &random) {
+        case 0:
+            let to = net.people.randomElement(using: &random) ?? who
+            let units = UInt128.random(in: 0...2_000_000_000_000_000, using: &random)
+            return .transfer(to: net.address(to), amount: Amount(baseUnits: units), memo: [])
+        case 1: return .addBond(amount: .xpl(.random(in: 0...3, using: &random)))
+        case 2: return Int.random(in: 0..<8, using: &random) == 0 ? .withdrawProvider : .pauseOffer(device: 0)
+        case 3: return .setOffer(net.offerTerms(.xpl(.random(in: 1...30, using: &random)), capacity: 2))
+        case 4:
+            return .registerProvider(name: "x", node: who.publicKey, payout: net.address(who), bond: .xpl(100))
+        case 5, 6, 7:
+            let policies: [AuditPolicy] = [.audited, .sampled(perMille: 500), .replicated(count: 2)]
+            return .submitJob(net.spec(policies.randomElement(using: &random) ?? .audited))
+        case 8: return .cancelJob(job: id)
+        case 9: return .declineJob(job: id, attempt: attempt, reason: .busy)
+        default:
+            switch job?.state {
+            case .assigned: return .startJob(job: id, attempt: attempt)
+            case .running:
+                return Bool.random(using: &random)
+                    ? .heartbeatJob(job: id, attempt: attempt)
+                    : .commitResult(job: id, attempt: attempt, masked: masked)
+            case .committed where job?.stage == .auditors:
+                return .commitAudit(job: id, attempt: attempt, masked: masked)
+            case .committed:
+                return .openResult(job: id, attempt: attempt, commitment: result, salt: net.salt(who))
+            default: return .revealAudit(job: id, attempt: attempt, commitment: result, salt: net.salt(who))
+            }
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 4]) func moneyIsConservedUnderARandomWorkloadAndItsReplayAgrees(_ seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        let net = try TestNet()
+        try net.openMarket()
+        var states: Set<JobState> = []
+        for _ in 0..<250 {
+            var transactions: [SignedTransaction] = []
+            for _ in 0..<Int.random(in: 0...6, using: &random) {
+                var who = net.people.randomElement(using: &random) ?? net.requester
+                let job = try Query.jobs(limit: 4, in: net.store).randomElement(using: &random)
+                // Mostly those whose turn it is.
+                if let job, let provider = job.assignment?.provider, Int.random(in: 0..<5, using: &random) > 0 {
+                    let isAudit = job.stage == .auditors || job.state == .auditing
+                    who = try net.key(
+                        isAudit ? job.audits.randomElement(using: &random)?.auditor ?? provider : provider)
+                }
+                let saved = net.nonces
+                let signed = net.transaction(who, try payload(net, who, job, &random))
+                let pending = transactions.map(\.transaction).filter { $0.sender == who.publicKey }
+                do {
+                    try Admission.check(
+                        signed, network: net.genesis.digest, baseFee: net.block([]).header.baseFee, pending: pending,
+                        parameters: net.genesis.parameters, in: net.store)
+                    transactions.append(signed)
+                } catch { net.nonces = saved }
+            }
+            try net.step(transactions, after: UInt64.random(in: 1...4000, using: &random))
+            for job in try Query.jobs(limit: 100, in: net.store) { states.insert(job.state) }
+        }
+        #expect(states.count >= 7, "seed \(seed) reached \(states)")
+        let replay = MemoryStateStore()
+        try net.genesis.initialize(replay)
+        for block in net.blocks {
+            // Through bytes, as another machine would see it.
+            let decoded = try Block(canonicalBytes: block.canonicalBytes)
+            let result = try Execution.apply(decoded, parameters: net.genesis.parameters, to: replay)
+            #expect(try Query.stateRoot(at: result.height, in: net.store) == result.stateRoot)
+        }
+        #expect(replay.all(.state).map(\.value) == net.store.all(.state).map(\.value))
+        #expect(replay.all(.tree).map(\.value) == net.store.all(.tree).map(\.value))
+        // The incremental tree is the tree of everything.
+        var writes = StateWrites()
+        let fresh = try StateTree.update(
+            net.store.all(.state).map { ($0.key, Optional($0.value)) }, in: MemoryStateStore(), writes: &writes)
+        #expect(try StateTree.root(of: net.store) == fresh)
+    }
+
+    @Test func theStateHasNoWorkWhenNothingIsDue() throws {
+        let net = try TestNet()
+        #expect(try !Query.hasWork(in: net.store))
+        try net.openMarket()
+        let id = try net.submit(net.spec())
+        #expect(try Query.hasWork(in: net.store))
+        try net.step()
+        let provider = try net.executor(id)
+        try net.act(provider, .startJob(job: id, attempt: 1))
+        #expect(try !Query.hasWork(in: net.store))
+        #expect(try Query.hasWork(in: net.store, at: net.parent.time.adding(milliseconds: 3000)) == false)
+        try net.act(provider, .commitResult(job: id, attempt: 1, masked: try net.masked(provider, id)))
+        #expect(try Query.hasWork(in: net.store))
+        let stuck = try net.submit(net.spec(ceiling: .xpl(1)))
+        try net.pass(3000)
+        #expect(try net.job(stuck).state == .open)
+    }
+}
