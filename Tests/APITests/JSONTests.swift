@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct JSONTests {
     @Test func integersKeepAllTheirBitsAndKeysTheirOrder() throws {
-        let text = #"{"z":[18446744073709551615,-9223372036854775808,9223372036854775807],"a":{"d":1.5,"c":null},"b":true}"#
+        let text =
+            #"{"z":[18446744073709551615,-9223372036854775808,9223372036854775807],"a":{"d":1.5,"c":null},"b":true}"#
         let value = try JSONValue(parsing: text)
         #expect(value["z"]?[0] == .unsigned(.max) && value["z"]?[0]?.uint64 == .max)
         #expect(value["z"]?[1]?.int64 == .min)
@@ -22,7 +23,8 @@ import Testing
 
     @Test(arguments: [
         "", " ", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "{\"a\":1,\"a\":2}", "01", "1.", ".5", "+1", "1e", "-", "nul",
-        "\"", "\"\\x\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\u12g4\"", "\"\u{1}\"", "1 2", "18446744073709551616", "1e999",
+        "\"", "\"\\x\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\u12g4\"", "\"\u{1}\"", "1 2", "18446744073709551616",
+        "1e999",
         "NaN", "'a'", "[1 2]", "{1:2}", "\u{feff}1",
     ])
     func whatIsNotJSONIsRefused(text: String) {

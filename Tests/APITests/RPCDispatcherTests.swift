@@ -36,7 +36,8 @@ import Testing
 
     @Test func aBatchIsAnsweredInOrderWithoutItsNotifications() async {
         let answer = await ask(
-            #"[{"jsonrpc":"2.0","id":1,"method":"echo"},{"jsonrpc":"2.0","method":"echo"},7,{"jsonrpc":"2.0","id":2,"method":"no"}]"#)
+            #"[{"jsonrpc":"2.0","id":1,"method":"echo"},{"jsonrpc":"2.0","method":"echo"},7,{"jsonrpc":"2.0","id":2,"method":"no"}]"#
+        )
         #expect(answer?.array?.count == 3)
         #expect(answer?[0]?["id"] == 1 && answer?[2]?["error"]?["code"] == -32601)
         #expect(await ask(#"{"jsonrpc":"2.0","method":"refuse"}"#) == nil)
@@ -45,7 +46,9 @@ import Testing
 
     @Test func aBatchAtTheBoundIsTakenAndOneBeyondIsNot() async {
         let call = #"{"jsonrpc":"2.0","id":1,"method":"echo"}"#
-        func batch(_ count: Int) -> String { "[" + [String](repeating: call, count: count).joined(separator: ",") + "]" }
+        func batch(_ count: Int) -> String {
+            "[" + [String](repeating: call, count: count).joined(separator: ",") + "]"
+        }
         #expect(await ask(batch(APILimits.batchCalls))?.array?.count == APILimits.batchCalls)
         #expect(await ask(batch(APILimits.batchCalls + 1))?["error"]?["code"] == -32600)
     }

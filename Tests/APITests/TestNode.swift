@@ -15,7 +15,7 @@ final class TestNode: Sendable {
                 "echo": { .object($0) },
                 "refuse": { _ in throw RPCError.refused("not enough XPL: 3 are missing", data: ["missing": "3"]) },
                 "slow": { _ in
-                    try await Task.sleep(for: .seconds(60))
+                    try await Task.sleep(for: .seconds(1))
                     return nil
                 },
             ],
@@ -31,7 +31,10 @@ final class TestNode: Sendable {
                 let id = "\(kind)"
                 let bytes = all
                 self.blobs.withLock { $0["b\($0.count)"] = bytes }
-                return ["kind": .string(id), "length": JSONValue(all.count), "announced": length.map { JSONValue($0) } ?? nil]
+                return [
+                    "kind": .string(id), "length": JSONValue(all.count),
+                    "announced": length.map { JSONValue($0) } ?? nil,
+                ]
             },
             download: { id in
                 guard let bytes = self.blobs.withLock({ $0[id] }) else { return nil }
@@ -56,7 +59,7 @@ final class TestNode: Sendable {
         }
     }
 
-    /// Sends raw bytes and answers all that comes back until the peer closes or has sent a whole head.
+    /// Sends raw bytes and answers the version and status that come back.
     static func raw(_ text: String, port: Int) async throws -> String {
         let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connect(host: "127.0.0.1", port: port) { channel in
@@ -71,7 +74,7 @@ final class TestNode: Sendable {
                 all += String(buffer: piece)
                 if all.contains("\r\n\r\n") { break }
             }
-            return all
+            return String(all.prefix(12))
         }
     }
 }

@@ -12,8 +12,10 @@ public enum ClientFault: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .noNode(let host, let port): "no node answers at \(host):\(port): start it with `plasma start`"
-        case .timedOut(let host, let port, let seconds): "the node at \(host):\(port) did not answer within \(seconds) s"
-        case .connectionLost(let host, let port): "the node at \(host):\(port) broke the connection off; is it stopping?"
+        case .timedOut(let host, let port, let seconds):
+            "the node at \(host):\(port) did not answer within \(seconds) s"
+        case .connectionLost(let host, let port):
+            "the node at \(host):\(port) broke the connection off; is it stopping?"
         case .http(let status, let message): "the node answered \(status): \(message)"
         case .malformedAnswer(let reason): "what answers is no Plasma node, or of another version: \(reason)"
         case .answerTooLong(let limit): "the answer is longer than \(limit) bytes"

@@ -45,7 +45,9 @@ final class LocalFile: Sendable {
     func append(_ bytes: [UInt8]) throws(ClientFault) {
         var written = 0
         while written < bytes.count {
-            let put = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress?.advanced(by: written), bytes.count - written) }
+            let put = bytes.withUnsafeBytes {
+                write(descriptor, $0.baseAddress?.advanced(by: written), bytes.count - written)
+            }
             if put < 0 && errno == EINTR { continue }
             if put < 0 { throw LocalFile.fault(path) }
             written += put

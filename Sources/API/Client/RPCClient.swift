@@ -135,7 +135,8 @@ public final class RPCClient: Sendable {
             while offset < length && !answered.withLock({ $0 }) {
                 let count = Int(min(UInt64(APILimits.pieceBytes), length - offset))
                 let piece = try read(offset, count)
-                try await connection.channel.writeAndFlush(HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: piece))))
+                try await connection.channel.writeAndFlush(
+                    HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: piece))))
                 offset += UInt64(count)
                 progress?(offset, length)
             }
@@ -185,7 +186,7 @@ public final class RPCClient: Sendable {
         let promise = loop.makePromise(of: HTTPAnswer.self)
         do {
             let isWhole: Bool
-            do { isWhole = try await send(promise) } catch where error is ChannelError || error is IOError {
+            do { isWhole = try await send(promise) } catch  where error is ChannelError || error is IOError {
                 // The peer closed while it was written to; its answer, if one came, says why.
                 isWhole = false
                 connection.channel.closeFuture.whenComplete { _ in promise.fail(ChannelError.eof) }
@@ -241,7 +242,8 @@ public final class RPCClient: Sendable {
                         let handler = AnswerHandler()
                         try channel.pipeline.syncOperations.addHTTPClientHandlers()
                         try channel.pipeline.syncOperations.addHandler(handler)
-                        return Connection(channel: channel, handler: NIOLoopBound(handler, eventLoop: channel.eventLoop))
+                        return Connection(
+                            channel: channel, handler: NIOLoopBound(handler, eventLoop: channel.eventLoop))
                     }
                 }
         } catch { throw ClientFault.noNode(host: host, port: port) }

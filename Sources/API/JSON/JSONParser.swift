@@ -3,6 +3,11 @@ public struct JSONFault: Error, Equatable, Sendable, CustomStringConvertible {
     public let reason: String
     public let offset: Int
 
+    public init(reason: String, offset: Int) {
+        self.reason = reason
+        self.offset = offset
+    }
+
     public var description: String { "not JSON at byte \(offset): \(reason)" }
 }
 

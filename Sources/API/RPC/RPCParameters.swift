@@ -15,13 +15,17 @@ extension [String: JSONValue] {
 
     public func requiredUInt64(_ name: String) throws(RPCError) -> UInt64 {
         guard let value = self[name] else { throw .invalidParams("parameter '\(name)' (an integer) is missing") }
-        guard let number = value.uint64 else { throw .invalidParams("parameter '\(name)' must be an integer of 0 or more") }
+        guard let number = value.uint64 else {
+            throw .invalidParams("parameter '\(name)' must be an integer of 0 or more")
+        }
         return number
     }
 
     public func optionalUInt64(_ name: String) throws(RPCError) -> UInt64? {
         guard let value = self[name], !value.isNull else { return nil }
-        guard let number = value.uint64 else { throw .invalidParams("parameter '\(name)' must be an integer of 0 or more") }
+        guard let number = value.uint64 else {
+            throw .invalidParams("parameter '\(name)' must be an integer of 0 or more")
+        }
         return number
     }
 
