@@ -26,7 +26,8 @@ import Testing
             var writes = StateWrites()
             for _ in 0..<Int.random(in: 0...30, using: &random) {
                 let space: StateSpace = Bool.random(using: &random) ? .state : .tree
-                let value = Int.random(in: 0...2, using: &random) == 0
+                let value =
+                    Int.random(in: 0...2, using: &random) == 0
                     ? nil : [UInt8](repeating: UInt8(height), count: Int.random(in: 0...3000, using: &random))
                 writes.set(space, key(&random), value)
             }
@@ -42,7 +43,9 @@ import Testing
                 let limit = Int.random(in: 0...20, using: &random)
                 let found = try store.scan(space, prefix: prefix, after: after, limit: limit)
                 let expected = try memory.scan(space, prefix: prefix, after: after, limit: limit)
-                #expect(found.map(\.key) == expected.map(\.key), "seed \(seed) prefix \(prefix) after \(String(describing: after))")
+                #expect(
+                    found.map(\.key) == expected.map(\.key),
+                    "seed \(seed) prefix \(prefix) after \(String(describing: after))")
                 #expect(found.map(\.value) == expected.map(\.value))
             }
         }
@@ -53,7 +56,8 @@ import Testing
             let store = try LMDBStore(directory: home.path, blocksPerFlush: 8)
             for height in 0..<21 {
                 try store.commit(
-                    StateWrites([.init(space: .state, key: [1], value: [UInt8(height)])]), height: Height(UInt64(height)))
+                    StateWrites([.init(space: .state, key: [1], value: [UInt8(height)])]),
+                    height: Height(UInt64(height)))
                 try store.put(index: [(key: [UInt8(height)], value: [1])])
             }
             #expect(store.height == 20 && store.flushedHeight == 15)
@@ -70,7 +74,8 @@ import Testing
         let store = try LMDBStore(directory: home.path, initialMapBytes: 1 << 16)
         for height in 0..<20 {
             let entries = (0..<100).map {
-                StateWrites.Entry(space: .state, key: [UInt8(height), UInt8($0)], value: [UInt8](repeating: 1, count: 2000))
+                StateWrites.Entry(
+                    space: .state, key: [UInt8(height), UInt8($0)], value: [UInt8](repeating: 1, count: 2000))
             }
             try store.commit(StateWrites(entries), height: Height(UInt64(height)))
         }

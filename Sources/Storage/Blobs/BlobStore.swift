@@ -208,7 +208,9 @@ public final class BlobStore: Sendable {
     public func chunk(_ id: Digest, _ index: Int) throws(StorageFault) -> [UInt8]? {
         let found: (file: String, count: Int)? = state.withLock { state in
             guard let entry = state.blobs[id], entry.have.indices.contains(index), entry.have[index] else { return nil }
-            return (path(id, entry.isWhole ? "data" : "part"), BlobStore.length(of: index, in: entry.description.length))
+            return (
+                path(id, entry.isWhole ? "data" : "part"), BlobStore.length(of: index, in: entry.description.length)
+            )
         }
         guard let found else { return nil }
         return try File(found.file, .read).read(found.count, at: UInt64(index) * UInt64(BlobStore.chunkLength))
@@ -216,7 +218,9 @@ public final class BlobStore: Sendable {
 
     // MARK: What is here
 
-    public func record(_ id: Digest) -> BlobRecord? { state.withLock { state in state.blobs[id].map { record(id, $0) } } }
+    public func record(_ id: Digest) -> BlobRecord? {
+        state.withLock { state in state.blobs[id].map { record(id, $0) } }
+    }
 
     public func manifest(_ id: Digest) -> [UInt8]? { state.withLock { $0.blobs[id]?.description.manifest } }
 

@@ -12,7 +12,8 @@ public final class MappedBlob: @unchecked Sendable {
             bytes = UnsafeRawBufferPointer(start: nil, count: 0)
             return
         }
-        guard let mapped = mmap(nil, Int(length), PROT_READ, MAP_SHARED, file.descriptor, 0), mapped != MAP_FAILED else {
+        guard let mapped = mmap(nil, Int(length), PROT_READ, MAP_SHARED, file.descriptor, 0), mapped != MAP_FAILED
+        else {
             throw File.fault("map", file.path)
         }
         bytes = UnsafeRawBufferPointer(start: mapped, count: Int(length))

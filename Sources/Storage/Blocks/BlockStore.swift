@@ -69,7 +69,8 @@ public final class BlockStore: Sendable {
                     }
                 }
                 if !last && opened.cut > 0 {
-                    throw .corrupt(path: path, offset: opened.file.end, reason: "a sealed segment ends in a broken record")
+                    throw .corrupt(
+                        path: path, offset: opened.file.end, reason: "a sealed segment ends in a broken record")
                 }
                 cut += opened.cut
                 state.segments[number] = opened.file
@@ -142,7 +143,9 @@ public final class BlockStore: Sendable {
     }
 
     /// The digest of the block final at a height.
-    public func finalizedDigest(_ height: Height) -> Digest? { state.withLock { $0.finalizations[height.value]?.digest } }
+    public func finalizedDigest(_ height: Height) -> Digest? {
+        state.withLock { $0.finalizations[height.value]?.digest }
+    }
 
     /// The highest height marked final.
     public var finalizedTip: Height? { state.withLock { $0.tip.map { Height($0) } } }

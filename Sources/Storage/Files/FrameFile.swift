@@ -75,7 +75,8 @@ struct FrameFile {
         if cut > 0 {
             if durableFrame(in: bytes, after: position, proves: proves) {
                 throw .corrupt(
-                    path: path, offset: UInt64(position), reason: "a record fails its checksum and whole records follow")
+                    path: path, offset: UInt64(position), reason: "a record fails its checksum and whole records follow"
+                )
             }
             try file.truncate(to: UInt64(position))
             try file.sync()
@@ -91,7 +92,8 @@ struct FrameFile {
         var offsets: [UInt64] = []
         for payload in payloads {
             if payload.count > StorageLimits.recordBytes {
-                throw .tooLarge(what: "a record", found: UInt64(payload.count), limit: UInt64(StorageLimits.recordBytes))
+                throw .tooLarge(
+                    what: "a record", found: UInt64(payload.count), limit: UInt64(StorageLimits.recordBytes))
             }
             let position = end + UInt64(bytes.count)
             bytes += FrameFile.magic
@@ -132,7 +134,9 @@ struct FrameFile {
     // MARK: Bytes
 
     private static func frame(in bytes: [UInt8], at position: Int) -> ArraySlice<UInt8>? {
-        guard bytes.count - position >= headLength, bytes[position..<position + 4].elementsEqual(magic) else { return nil }
+        guard bytes.count - position >= headLength, bytes[position..<position + 4].elementsEqual(magic) else {
+            return nil
+        }
         var length = 0
         for i in (4..<8).reversed() { length = length << 8 | Int(bytes[position + i]) }
         let start = position + headLength
@@ -147,7 +151,9 @@ struct FrameFile {
     ) -> Bool {
         var candidate = position + 1
         while candidate + headLength <= bytes.count {
-            if bytes[candidate] == magic[0], let payload = frame(in: bytes, at: candidate), proves(payload) { return true }
+            if bytes[candidate] == magic[0], let payload = frame(in: bytes, at: candidate), proves(payload) {
+                return true
+            }
             candidate += 1
         }
         return false

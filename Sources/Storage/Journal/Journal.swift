@@ -35,7 +35,8 @@ public final class Journal: Sendable {
     public static func open(_ path: String) throws(StorageFault) -> Journal {
         try File.remove(path + ".rewrite")
         var found: [(offset: UInt64, length: Int)] = []
-        let opened = try FrameFile.open(path, kind: kind, proves: { _ in true }) { payload, offset throws(StorageFault) in
+        let opened = try FrameFile.open(path, kind: kind, proves: { _ in true }) {
+            payload, offset throws(StorageFault) in
             _ = try records(Array(payload), path: path, offset: offset)
             found.append((offset, payload.count))
         }

@@ -1,0 +1,5 @@
+import Glibc
+
+enum TestFiles {
+    static func remove(_ path: String) { _ = unlink(path) }
+}
