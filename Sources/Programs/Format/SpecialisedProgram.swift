@@ -1,4 +1,4 @@
-public import Primitives
+import Primitives
 
 /// A program with every axis fixed: shapes are numbers, checked against one another, and bounded.
 public struct SpecialisedProgram: Hashable, Sendable {

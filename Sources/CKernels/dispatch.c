@@ -1,0 +1,128 @@
+#include "CKernels.h"
+#include "reference.h"
+#include <string.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+int pk_variant_supported(pk_variant variant) {
+    switch (variant) {
+    case PK_SCALAR: return 1;
+#if defined(__x86_64__)
+    case PK_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case PK_AVX512:
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
+    case PK_NEON: return 0;
+#elif defined(__aarch64__)
+    case PK_NEON: return 1;
+    case PK_AVX2:
+    case PK_AVX512: return 0;
+#else
+    default: return 0;
+#endif
+    }
+    return 0;
+}
+
+pk_variant pk_best_variant(void) {
+    if (pk_variant_supported(PK_AVX512)) return PK_AVX512;
+    if (pk_variant_supported(PK_AVX2)) return PK_AVX2;
+    if (pk_variant_supported(PK_NEON)) return PK_NEON;
+    return PK_SCALAR;
+}
+
+const char *pk_variant_name(pk_variant variant) {
+    switch (variant) {
+    case PK_SCALAR: return "scalar";
+    case PK_AVX2: return "avx2";
+    case PK_AVX512: return "avx512";
+    case PK_NEON: return "neon";
+    }
+    return "unknown";
+}
+
+int pk_check_float_environment(void) {
+#if defined(__x86_64__)
+    return (_mm_getcsr() & ~0x3Fu) == 0x1F80u;
+#elif defined(__aarch64__)
+    uint64_t fpcr;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    return fpcr == 0;
+#else
+    return 1;
+#endif
+}
+
+void pk_set_float_environment(void) {
+#if defined(__x86_64__)
+    _mm_setcsr(0x1F80u);
+#elif defined(__aarch64__)
+    uint64_t zero = 0;
+    __asm__ volatile("msr fpcr, %0" : : "r"(zero));
+#endif
+}
+
+/* Calls the variant's function, or the reference's where the machine has none such. */
+#if defined(__x86_64__)
+#define DISPATCH(variant, name, reference, ...)                                                                        \
+    if (variant == PK_AVX512) return pk_##name##_avx512(__VA_ARGS__);                                                  \
+    if (variant == PK_AVX2) return pk_##name##_avx2(__VA_ARGS__);                                                      \
+    reference
+#elif defined(__aarch64__)
+#define DISPATCH(variant, name, reference, ...)                                                                        \
+    if (variant == PK_NEON) return pk_##name##_neon(__VA_ARGS__);                                                      \
+    reference
+#else
+#define DISPATCH(variant, name, reference, ...) reference
+#endif
+
+static size_t plain_size(int n, int k) { return (size_t)n * (size_t)(k > 0 ? k : 1); }
+
+size_t pk_pack_size(pk_variant v, int n, int k) { DISPATCH(v, pack_size, return plain_size(n, k);, n, k) }
+
+static void plain_pack(int n, int k, const float *b, size_t ldb, float *packed) {
+    for (int j = 0; j < n; j++) memcpy(packed + (size_t)j * (size_t)k, b + (size_t)j * ldb, (size_t)k * sizeof(float));
+}
+
+void pk_pack(pk_variant v, int n, int k, const float *b, size_t ldb, float *packed) {
+    DISPATCH(v, pack, plain_pack(n, k, b, ldb, packed);, n, k, b, ldb, packed)
+}
+
+void pk_contract_f32(pk_variant v, int m, int n, int k, const float *a, size_t lda, const float *packed, float *c,
+                     size_t ldc, const pk_epilogue *e) {
+    DISPATCH(v, contract, pk_ref_contract(m, n, k, a, lda, packed, (size_t)k, c, ldc, e);, m, n, k, a, lda, packed, c, ldc, e)
+}
+
+size_t pk_attention_scratch(int rows, int extent, int width) {
+    (void)rows;
+    /* The widest vector's padding, the keys turned round, and a tile of scores. */
+    size_t columns = ((size_t)extent + 31) / 32 * 32 + 32;
+    return columns * (size_t)width + 8 * columns;
+}
+
+void pk_attention_f32(pk_variant variant, int rows, int extent, int width, const float *q, size_t ldq, const float *k,
+                      size_t ldk, const float *v, size_t ldv, float scale, float *out, size_t ldo, float *scratch) {
+    DISPATCH(variant, attention, pk_ref_attention(rows, extent, width, q, ldq, k, ldk, v, ldv, scale, out, ldo, scratch);,
+             rows, extent, width, q, ldq, k, ldk, v, ldv, scale, out, ldo, scratch)
+}
+
+void pk_layer_norm_f32(pk_variant v, int rows, int n, const float *x, size_t ldx, const float *gain, const float *bias,
+                       float epsilon, float *y, size_t ldy) {
+    DISPATCH(v, layer_norm, pk_ref_layer_norm(rows, n, x, ldx, gain, bias, epsilon, y, ldy);, rows, n, x, ldx, gain, bias,
+             epsilon, y, ldy)
+}
+
+float pk_row_sum_f32(pk_variant v, const float *x, size_t n) { DISPATCH(v, row_sum, return pk_ref_row_sum(x, n);, x, n) }
+
+void pk_column_row_sum_f32(pk_variant v, int rows, int n, const float *x, size_t ldx, float *out) {
+    DISPATCH(v, column_row_sum, pk_ref_column_row_sum(rows, n, x, ldx, out);, rows, n, x, ldx, out)
+}
+
+static void plain_unary(pk_function function, size_t n, const float *x, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] = pk_ref_unary(function, x[i]);
+}
+
+void pk_unary_f32(pk_variant v, pk_function function, size_t n, const float *x, float *y) {
+    DISPATCH(v, unary, plain_unary(function, n, x, y);, function, n, x, y)
+}

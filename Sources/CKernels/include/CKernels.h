@@ -1,0 +1,70 @@
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/* The exact kernels of docs/numerics.md. `reference.c` is the specification; every other variant gives its bits. Nothing here allocates
+   or keeps state; every entry point names its variant. Strides are in elements. */
+
+typedef enum { PK_SCALAR = 0, PK_AVX2 = 1, PK_AVX512 = 2, PK_NEON = 3 } pk_variant;
+
+int pk_variant_supported(pk_variant variant);
+pk_variant pk_best_variant(void);
+const char *pk_variant_name(pk_variant variant);
+
+/* Whether rounding is to nearest with subnormals kept and no trap (MXCSR 0x1F80 but for its sticky flags; FPCR 0). */
+int pk_check_float_environment(void);
+void pk_set_float_environment(void);
+
+/* B is [n, k] row-major. The packed layout is the variant's own; its size is in floats. */
+size_t pk_pack_size(pk_variant variant, int n, int k);
+void pk_pack(pk_variant variant, int n, int k, const float *b, size_t ldb, float *packed);
+
+typedef enum { PK_NONE = 0, PK_GELU = 1 } pk_activation;
+
+/* result = activation(sum + bias) + residual, each step rounded by itself; NULL leaves a step out. */
+typedef struct {
+    const float *bias;
+    pk_activation activation;
+    const float *residual;
+    size_t ldr;
+} pk_epilogue;
+
+/* C[m,n] = A[m,k] · B[n,k]ᵀ in SEG order, then the epilogue. */
+void pk_contract_f32(pk_variant variant, int m, int n, int k, const float *a, size_t lda, const float *packed, float *c,
+                     size_t ldc, const pk_epilogue *epilogue);
+
+/* One head: s = SEG(q·k)·scale over `extent` keys, p = softmax(s), out = SEG(p·v). Scratch is in floats. */
+size_t pk_attention_scratch(int rows, int extent, int width);
+void pk_attention_f32(pk_variant variant, int rows, int extent, int width, const float *q, size_t ldq, const float *k,
+                      size_t ldk, const float *v, size_t ldv, float scale, float *out, size_t ldo, float *scratch);
+
+void pk_layer_norm_f32(pk_variant variant, int rows, int n, const float *x, size_t ldx, const float *gain,
+                       const float *bias, float epsilon, float *y, size_t ldy);
+
+/* ROW order. */
+float pk_row_sum_f32(pk_variant variant, const float *x, size_t n);
+/* out[j] = ROW over i of x[i,j]. */
+void pk_column_row_sum_f32(pk_variant variant, int rows, int n, const float *x, size_t ldx, float *out);
+/* Rule 5: by integer key, NaN wins, a zero is +0; of nothing, −∞. */
+float pk_row_max_f32(const float *x, size_t n);
+
+typedef enum { PK_EXP, PK_LOG, PK_TANH, PK_ERF, PK_SIN, PK_COS, PK_SQRT, PK_GELU_FN } pk_function;
+void pk_unary_f32(pk_variant variant, pk_function function, size_t n, const float *x, float *y);
+float pk_exp_f32(float x);
+float pk_log_f32(float x);
+float pk_tanh_f32(float x);
+float pk_erf_f32(float x);
+float pk_sin_f32(float x);
+float pk_cos_f32(float x);
+float pk_gelu_f32(float x);
+
+/* Rule 6. */
+int32_t pk_f32_to_i32(float x);
+int64_t pk_f32_to_i64(float x);
+int8_t pk_f32_to_i8(float x);
+uint8_t pk_f32_to_u8(float x);
+float pk_bf16_to_f32(uint16_t x);
+float pk_f16_to_f32(uint16_t x);
+uint16_t pk_f32_to_bf16(float x);
+uint16_t pk_f32_to_f16(float x);
+void pk_canonicalize_f32(float *x, size_t n);

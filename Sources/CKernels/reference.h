@@ -1,0 +1,35 @@
+#pragma once
+#include "CKernels.h"
+
+/* The scalar specification, for the dispatcher and for lanes that a vector form leaves over. */
+float pk_ref_row_sum(const float *x, size_t n);
+void pk_ref_column_row_sum(int rows, int n, const float *x, size_t ldx, float *out);
+void pk_ref_contract(int m, int n, int k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc,
+                     const pk_epilogue *e);
+void pk_ref_attention(int rows, int extent, int width, const float *q, size_t ldq, const float *k, size_t ldk,
+                      const float *v, size_t ldv, float scale, float *out, size_t ldo, float *scratch);
+void pk_ref_layer_norm(int rows, int n, const float *x, size_t ldx, const float *gain, const float *bias, float epsilon,
+                       float *y, size_t ldy);
+float pk_ref_unary(pk_function function, float x);
+
+/* The entry points of a vector variant. */
+#define PK_DECLARE_VARIANT(suffix)                                                                                      \
+    size_t pk_pack_size_##suffix(int n, int k);                                                                        \
+    void pk_pack_##suffix(int n, int k, const float *b, size_t ldb, float *packed);                                    \
+    void pk_contract_##suffix(int m, int n, int k, const float *a, size_t lda, const float *packed, float *c,          \
+                              size_t ldc, const pk_epilogue *e);                                                       \
+    void pk_attention_##suffix(int rows, int extent, int width, const float *q, size_t ldq, const float *k,            \
+                               size_t ldk, const float *v, size_t ldv, float scale, float *out, size_t ldo,            \
+                               float *scratch);                                                                        \
+    void pk_layer_norm_##suffix(int rows, int n, const float *x, size_t ldx, const float *gain, const float *bias,     \
+                                float epsilon, float *y, size_t ldy);                                                  \
+    float pk_row_sum_##suffix(const float *x, size_t n);                                                               \
+    void pk_column_row_sum_##suffix(int rows, int n, const float *x, size_t ldx, float *out);                          \
+    void pk_unary_##suffix(pk_function function, size_t n, const float *x, float *y);
+
+#if defined(__x86_64__)
+PK_DECLARE_VARIANT(avx2)
+PK_DECLARE_VARIANT(avx512)
+#elif defined(__aarch64__)
+PK_DECLARE_VARIANT(neon)
+#endif

@@ -1,0 +1,186 @@
+internal import CKernels
+internal import Dispatch
+internal import Programs
+
+/// Runs every step of a plan for one group of sentences.
+///
+/// Unchecked: all it points to outlives the run and is only read, but for the outputs, of which each group writes its own rows.
+struct GroupJob: @unchecked Sendable {
+    let program: SpecialisedProgram
+    let plan: FusedPlan
+    let model: PreparedModel
+    let batch: PackedBatch
+    let inputs: [UnsafeRawBufferPointer]
+    let arena: ArenaPlan
+    let outputs: [OutputBuffer]
+    let outputIDs: [ValueID]
+    let scratch: Int
+    let threads: Int
+    let types: [TensorType]
+
+    /// Rows below which sharing out costs more than it brings.
+    static let rowsPerThread = 8
+
+    func run(_ group: PackedBatch.Group, _ memory: GroupMemory) {
+        for step in plan.steps { perform(step, group, memory) }
+        for (id, buffer) in zip(outputIDs, outputs) {
+            let (source, rows, width) = tensor(id, group, memory)
+            let first = rows == group.sentences.count && isSentenceMade(id) ? group.sentences.lowerBound : group.tokens.lowerBound
+            if let target = buffer.floats.baseAddress { (target + first * width).update(from: source, count: rows * width) }
+        }
+    }
+
+    private func isSentenceMade(_ id: ValueID) -> Bool {
+        plan.steps.contains { step in
+            switch step {
+            case .pool(_, let out), .normalize(_, _, let out): out == id
+            default: false
+            }
+        }
+    }
+
+    /// A value's memory for this group, its rows and its width.
+    private func tensor(
+        _ id: ValueID, _ group: PackedBatch.Group, _ memory: GroupMemory
+    ) -> (UnsafeMutablePointer<Float>, rows: Int, width: Int) {
+        let shape = types[Int(id.index)].dimensions
+        let width = shape[shape.count - 1]
+        if let place = arena.places[id.index] {
+            let rows = shape.count == 1 ? 1 : isSentenceMade(id) ? group.sentences.count : group.tokens.count
+            return (memory.floats + place.offset, rows, width)
+        }
+        // A weight: read only, whatever its type says.
+        guard let weight = model.floats(id) else { preconditionFailure("a step reads what no step made") }
+        return (UnsafeMutablePointer(mutating: weight), shape.count == 1 ? 1 : shape[0], width)
+    }
+
+    private func input(_ id: ValueID) -> UnsafeBufferPointer<Int32> {
+        inputs[Int(id.index) - program.parameters.count].bindMemory(to: Int32.self)
+    }
+
+    /// Runs `body` over parts of `rows`, on all threads where there is enough for each.
+    private func share(_ rows: Int, _ body: @Sendable (Range<Int>) -> Void) {
+        let parts = min(threads, rows / GroupJob.rowsPerThread)
+        if parts <= 1 { return body(0..<rows) }
+        // Multiples of a kernel's tile, so that no part has a ragged edge but the last.
+        let each = ((rows + parts - 1) / parts + 7) / 8 * 8
+        DispatchQueue.concurrentPerform(iterations: parts) { part in
+            pk_set_float_environment()
+            let start = part * each
+            if start < rows { body(start..<min(rows, start + each)) }
+        }
+    }
+
+    private func perform(_ step: FusedStep, _ group: PackedBatch.Group, _ memory: GroupMemory) {
+        let variant = model.variant.code
+        let (out, rows, width) = tensor(step.out, group, memory)
+        nonisolated(unsafe) let target = out
+        switch step {
+        case .rows(let table, let indices, _):
+            let (source, count, _) = tensor(table, group, memory)
+            let index = input(indices)
+            for row in 0..<rows {
+                let wanted = Int(index[group.tokens.lowerBound + row])
+                if wanted >= 0 && wanted < count {
+                    (out + row * width).update(from: source + wanted * width, count: width)
+                } else {
+                    (out + row * width).update(repeating: 0, count: width)
+                }
+            }
+            pk_canonicalize_f32(out, rows * width)
+        case .row(let row, let table, _):
+            let (source, count, _) = tensor(table, group, memory)
+            if row < count { out.update(from: source + row * width, count: width) } else { out.update(repeating: 0, count: width) }
+            pk_canonicalize_f32(out, width)
+        case .add(let a, let b, _):
+            let (x, _, _) = tensor(a, group, memory)
+            let (y, yRows, _) = tensor(b, group, memory)
+            let isVector = types[Int(b.index)].shape.count == 1
+            precondition(isVector || yRows == rows, "the plan adds tensors of one shape")
+            for row in 0..<rows {
+                for column in 0..<width {
+                    out[row * width + column] = x[row * width + column] + y[isVector ? column : row * width + column]
+                }
+            }
+            pk_canonicalize_f32(out, rows * width)
+        case .linear(let x, let weight, let bias, let gelu, let residual, _):
+            nonisolated(unsafe) let source = tensor(x, group, memory).0
+            let depth = types[Int(x.index)].dimensions[1]
+            nonisolated(unsafe) let packed = model.packedWeight(weight)
+            nonisolated(unsafe) let biases = tensor(bias, group, memory).0
+            nonisolated(unsafe) let added = residual.map { tensor($0, group, memory).0 }
+            share(rows) { part in
+                var epilogue = pk_epilogue(
+                    bias: biases, activation: gelu ? PK_GELU : PK_NONE,
+                    residual: added.map { UnsafePointer($0 + part.lowerBound * width) }, ldr: width)
+                pk_contract_f32(
+                    variant, Int32(part.count), Int32(width), Int32(depth), source + part.lowerBound * depth, depth, packed,
+                    target + part.lowerBound * width, width, &epilogue)
+            }
+        case .layerNorm(let x, let gain, let bias, let epsilon, _):
+            nonisolated(unsafe) let source = tensor(x, group, memory).0
+            nonisolated(unsafe) let gains = tensor(gain, group, memory).0
+            nonisolated(unsafe) let biases = tensor(bias, group, memory).0
+            share(rows) { part in
+                let start = part.lowerBound * width
+                pk_layer_norm_f32(
+                    variant, Int32(part.count), Int32(width), source + start, width, gains, biases, epsilon, target + start, width)
+            }
+        case .attention(let query, let key, let value, let heads, let headWidth, let scale, _):
+            attend(query, key, value, heads, headWidth, scale, out, width, group, memory)
+        case .pool(let x, _):
+            let (source, _, _) = tensor(x, group, memory)
+            for (row, sentence) in group.sentences.enumerated() {
+                let start = batch.starts[sentence] - group.tokens.lowerBound
+                let count = batch.starts[sentence + 1] - batch.starts[sentence]
+                let sums = out + row * width
+                pk_column_row_sum_f32(variant, Int32(count), Int32(width), source + start * width, width, sums)
+                for column in 0..<width { sums[column] /= Float(count) }
+            }
+            pk_canonicalize_f32(out, rows * width)
+        case .normalize(let x, let floor, _):
+            let (source, _, _) = tensor(x, group, memory)
+            var squares = [Float](repeating: 0, count: width)
+            for row in 0..<rows {
+                for column in 0..<width {
+                    let value = source[row * width + column]
+                    squares[column] = value * value
+                }
+                let root = pk_row_sum_f32(variant, squares, width).squareRoot()
+                // The map's maximum: NaN wins.
+                let norm = root.isNaN ? root : root < floor ? floor : root
+                for column in 0..<width { out[row * width + column] = source[row * width + column] / norm }
+            }
+            pk_canonicalize_f32(out, rows * width)
+        }
+    }
+
+    private func attend(
+        _ query: ValueID, _ key: ValueID, _ value: ValueID, _ heads: Int, _ headWidth: Int, _ scale: Float,
+        _ out: UnsafeMutablePointer<Float>, _ width: Int, _ group: PackedBatch.Group, _ memory: GroupMemory
+    ) {
+        nonisolated(unsafe) let target = out
+        nonisolated(unsafe) let q = tensor(query, group, memory).0
+        nonisolated(unsafe) let k = tensor(key, group, memory).0
+        nonisolated(unsafe) let v = tensor(value, group, memory).0
+        nonisolated(unsafe) let scratch = memory.scratch
+        let variant = model.variant.code
+        let perThread = self.scratch
+        let base = group.tokens.lowerBound
+        let starts = batch.starts
+        let work = group.sentences.count * heads
+        let parts = max(1, min(threads, work))
+        let body: @Sendable (Int) -> Void = { part in
+            pk_set_float_environment()
+            for item in stride(from: part, to: work, by: parts) {
+                let sentence = group.sentences.lowerBound + item / heads
+                let count = starts[sentence + 1] - starts[sentence]
+                let offset = (starts[sentence] - base) * width + item % heads * headWidth
+                pk_attention_f32(
+                    variant, Int32(count), Int32(count), Int32(headWidth), q + offset, width, k + offset, width, v + offset,
+                    width, scale, target + offset, width, scratch + part * perThread)
+            }
+        }
+        if parts == 1 { body(0) } else { DispatchQueue.concurrentPerform(iterations: parts, execute: body) }
+    }
+}
