@@ -31,8 +31,8 @@ half_log2 = log(2) / 2
 small = mpf(2) ** -40
 fit("(exp(r) - 1 - r) / r^2", lambda r: (exp(r) - 1 - r) / r**2, -half_log2 - mpf("0.001"), half_log2 + mpf("0.0011"), 5)
 fit("(log(1+f) - f + f^2/2) / f^3", lambda f: (log(1 + f) - f + f * f / 2) / f**3, sqrt(mpf(1) / 2) - 1, sqrt(mpf(2)) - 1 + small, 8)
-fit("(erf(x)/x - 1), x^2", lambda t: erf(sqrt(t)) / sqrt(t) - 1, small, mpf("0.9") ** 2, 6)
-fit("-log(erfc(x)), x - 2.4", lambda t: -log(erfc(t + mpf("2.4"))), mpf("0.9") - mpf("2.4"), mpf("3.95") - mpf("2.4"), 10)
+fit("(erf(x)/x - 1), x^2", lambda t: erf(sqrt(t)) / sqrt(t) - 1, small, mpf("1.0"), 7)
+fit("-log(erfc(x)) / x", lambda x: -log(erfc(x)) / x, mpf("1.0"), mpf("3.95"), 10)
 fit("(tanh(x)/x - 1)/x^2, x^2", lambda t: (tanh(sqrt(t)) / sqrt(t) - 1) / t, small, mpf("0.36"), 5)
 fit("(sin(r)/r - 1)/r^2, r^2", lambda t: (sin(sqrt(t)) / sqrt(t) - 1) / t, small, (pi / 4) ** 2 + mpf("0.01"), 4)
 fit("(cos(r) - 1 + r^2/2)/r^4, r^2", lambda t: (cos(sqrt(t)) - 1 + t / 2) / t**2, small, (pi / 4) ** 2 + mpf("0.01"), 3)

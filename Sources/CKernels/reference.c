@@ -48,12 +48,13 @@ float pk_exp_f32(float x) {
     return (p * power_of_two(half)) * power_of_two(whole - half);
 }
 
-/* Odd. Below the split x + x·S(x²); above it 1 − e^(−L(|x| − centre)). */
+/* Odd. Below the split x + x·S(x²); above it 1 − e^(−|x|·L(|x|)). */
 float pk_erf_f32(float x) {
     if (x != x) return canonical(x);
     float a = fabsf(x);
     float t = a * a;
-    float s = PK_ERF_S6;
+    float s = PK_ERF_S7;
+    s = fmaf(s, t, PK_ERF_S6);
     s = fmaf(s, t, PK_ERF_S5);
     s = fmaf(s, t, PK_ERF_S4);
     s = fmaf(s, t, PK_ERF_S3);
@@ -61,7 +62,7 @@ float pk_erf_f32(float x) {
     s = fmaf(s, t, PK_ERF_S1);
     s = fmaf(s, t, PK_ERF_S0);
     if (a < PK_ERF_SPLIT) return fmaf(x, s, x);
-    float u = (a > PK_ERF_END ? PK_ERF_END : a) - PK_ERF_CENTER;
+    float u = a > PK_ERF_END ? PK_ERF_END : a;
     float l = PK_ERF_L10;
     l = fmaf(l, u, PK_ERF_L9);
     l = fmaf(l, u, PK_ERF_L8);
@@ -73,7 +74,7 @@ float pk_erf_f32(float x) {
     l = fmaf(l, u, PK_ERF_L2);
     l = fmaf(l, u, PK_ERF_L1);
     l = fmaf(l, u, PK_ERF_L0);
-    float y = 1.0f - pk_exp_f32(-l);
+    float y = 1.0f - pk_exp_f32(-(u * l));
     return x < 0 ? -y : y;
 }
 
@@ -138,35 +139,27 @@ static float reduce_large(float x, int *quadrant) {
     uint32_t u = bits_of(x);
     int e = (int)((u >> 23) & 0xFF) - 150;
     uint64_t mantissa = (u & 0x7FFFFFu) | 0x800000u;
-    /* The product's bits from 2^1 downwards: 96 bits of 2/π that meet them. */
-    int shift = e > 0 ? e : 0;
+    /* Bits of 2/π that meet the mantissa above 4 are multiples of a whole turn; two stay for the quadrant. */
+    int shift = e > 2 ? e - 2 : 0;
     int word = shift >> 5;
     int bit = shift & 31;
-    uint32_t w[4];
-    for (int i = 0; i < 4; i++) {
-        uint64_t pair = ((uint64_t)(word + i < 9 ? two_over_pi[word + i] : 0) << 32) |
-                        (word + i + 1 < 9 ? two_over_pi[word + i + 1] : 0);
+    uint32_t w[3];
+    for (int i = 0; i < 3; i++) {
+        uint64_t pair = ((uint64_t)two_over_pi[word + i] << 32) | two_over_pi[word + i + 1];
         w[i] = (uint32_t)(pair >> (32 - bit));
     }
-    /* mantissa · w, kept modulo 2^96 of the fraction: bits above the quadrant do not matter. */
     uint64_t p2 = mantissa * w[2];
     uint64_t p1 = mantissa * w[1] + (p2 >> 32);
     uint64_t p0 = mantissa * w[0] + (p1 >> 32);
-    uint32_t high = (uint32_t)p0, middle = (uint32_t)p1;
-    uint64_t fraction = ((uint64_t)high << 32) | middle;
-    if (e < 0) {
-        /* 2^14 ≤ |x| < 2^23: the integer part of the product still stands in the top word. */
-        uint64_t top = p0 >> 32;
-        __uint128_t all = ((__uint128_t)top << 64) | fraction;
-        all >>= -e;
-        fraction = (uint64_t)all;
-        *quadrant = (int)((all >> 64) & 3);
-    } else {
-        *quadrant = (int)((p0 >> 32) & 3);
-    }
-    int64_t centred = (int64_t)fraction;
+    /* 32 whole bits and 96 of the fraction, then the rest of the exponent. */
+    __uint128_t all = ((__uint128_t)p0 << 64) | ((__uint128_t)(uint32_t)p1 << 32) | (uint32_t)p2;
+    all = e >= shift ? all << (e - shift) : all >> (shift - e);
+    *quadrant = (int)((all >> 96) & 3);
+    int64_t centred = (int64_t)(uint64_t)(all >> 32);
     if (centred < 0) *quadrant = (*quadrant + 1) & 3;
-    return (float)centred * 0x1p-64f;
+    /* Times π/2 in integers, so that the result is rounded once. */
+    int64_t high = (int64_t)(((__int128_t)centred * 0x6487ED5110B4611A) >> 64);
+    return (float)high * 0x1p-62f;
 }
 
 static float sine_kernel(float r) {
@@ -200,7 +193,7 @@ static float circular(float x, int turn) {
         r = fmaf(n, 0x1.ee59dap-50f, r);
         quadrant = (int)n & 3;
     } else {
-        r = reduce_large(a, &quadrant) * 0x1.921fb6p+0f;
+        r = reduce_large(a, &quadrant);
     }
     int negative = turn == 0 && x < 0;
     if (turn == 0 && x == 0) return x;

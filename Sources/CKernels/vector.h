@@ -64,7 +64,8 @@ INLINE vf exp_(vf x) {
 INLINE vf erf_(vf x) {
     vf a = (vf)((vi)x & 0x7FFFFFFF);
     vf t = a * a;
-    vf s = splat(PK_ERF_S6);
+    vf s = splat(PK_ERF_S7);
+    s = fma_(s, t, splat(PK_ERF_S6));
     s = fma_(s, t, splat(PK_ERF_S5));
     s = fma_(s, t, splat(PK_ERF_S4));
     s = fma_(s, t, splat(PK_ERF_S3));
@@ -72,7 +73,7 @@ INLINE vf erf_(vf x) {
     s = fma_(s, t, splat(PK_ERF_S1));
     s = fma_(s, t, splat(PK_ERF_S0));
     vf small = fma_(x, s, x);
-    vf u = select_((vi)(a > PK_ERF_END), splat(PK_ERF_END), a) - PK_ERF_CENTER;
+    vf u = select_((vi)(a > PK_ERF_END), splat(PK_ERF_END), a);
     vf l = splat(PK_ERF_L10);
     l = fma_(l, u, splat(PK_ERF_L9));
     l = fma_(l, u, splat(PK_ERF_L8));
@@ -84,7 +85,7 @@ INLINE vf erf_(vf x) {
     l = fma_(l, u, splat(PK_ERF_L2));
     l = fma_(l, u, splat(PK_ERF_L1));
     l = fma_(l, u, splat(PK_ERF_L0));
-    vf y = 1.0f - exp_(-l);
+    vf y = 1.0f - exp_(-(u * l));
     y = (vf)((vi)y ^ ((vi)x & (int32_t)0x80000000));
     y = select_((vi)(a < PK_ERF_SPLIT), small, y);
     return select_((vi)(x == x), y, (vf)((vi){} + 0x7FC00000));
