@@ -14,6 +14,7 @@ let package = Package(
     products: [
     ],
     dependencies: [
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
     ],
@@ -28,12 +29,51 @@ let package = Package(
             dependencies: ["Primitives", "CSodium"],
             swiftSettings: strict),
         .target(
-            name: "Consensus",
+            name: "Programs",
             dependencies: ["Primitives"],
             swiftSettings: strict),
         .testTarget(
-            name: "ConsensusTests",
-            dependencies: ["Consensus", "Primitives"],
+            name: "ProgramsTests",
+            dependencies: ["Programs", "Primitives"],
+            swiftSettings: strict),
+        .target(
+            name: "CKernels",
+            cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno"])]),
+        .testTarget(
+            name: "CKernelsTests",
+            dependencies: ["CKernels"],
+            swiftSettings: strict),
+        .target(
+            name: "Runtime",
+            dependencies: ["Primitives", "Programs", "CKernels"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "RuntimeTests",
+            dependencies: ["Runtime", "Primitives", "Programs", "CKernels"], resources: [.copy("Fixtures")],
+            swiftSettings: strict),
+        .target(
+            name: "Ledger",
+            dependencies: ["Primitives"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "LedgerTests",
+            dependencies: ["Ledger", "Primitives"],
+            swiftSettings: strict),
+        .target(
+            name: "Consensus",
+            dependencies: ["Primitives"],
+            swiftSettings: strict),
+        .target(
+            name: "Gossip",
+            dependencies: ["Primitives"],
+            swiftSettings: strict),
+        .target(
+            name: "Replica",
+            dependencies: ["Primitives", "Ledger", "Consensus"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ReplicaTests",
+            dependencies: ["Replica", "Primitives", "Ledger", "Consensus"],
             swiftSettings: strict),
         .target(
             name: "Simulation",
@@ -43,16 +83,30 @@ let package = Package(
             name: "SimulationTests",
             dependencies: ["Simulation", "Primitives", "Consensus"],
             swiftSettings: strict),
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(
-            name: "Gossip",
-            dependencies: ["Primitives"],
+            name: "Storage",
+            dependencies: ["Primitives", "Ledger", "CLMDB", "CLZ4"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "StorageTests",
+            dependencies: ["Storage", "Primitives", "Ledger", "CLMDB", "CLZ4"],
             swiftSettings: strict),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
         .target(
             name: "Network",
             dependencies: ["Primitives", "Gossip", "COpenSSL", "CLZ4", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"), .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
+        .target(
+            name: "API",
+            dependencies: ["Primitives", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Hummingbird", package: "hummingbird"), .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
+        .testTarget(
+            name: "APITests",
+            dependencies: ["API", "Primitives", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Hummingbird", package: "hummingbird"), .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
+        .testTarget(name: "TidyTests", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11

@@ -1,0 +1,118 @@
+import Consensus
+public import Ledger
+import Primitives
+
+extension Replica {
+    /// Finalizes the highest finalization's block and its ancestors once all are here. Returns whether it did.
+    mutating func finalizeWhatIsKnown() -> Bool {
+        guard let (proposal, certificate) = awaitingFinalization else { return false }
+        if proposal.payloadDigest == tree.finalizedDigest {
+            awaitingFinalization = nil
+            tipCertificate = certificate
+            outputs.append(.markFinalized(tree.finalizedHeader.height, tree.finalizedDigest, certificate))
+            outputs.append(.certified(tree.finalizedHeader, certificate))
+            return true
+        }
+        switch tree.path(to: proposal.payloadDigest) {
+        case .missing:
+            return false
+        case .conflicting:
+            // Either the block is an ancestor of what is final (an old certificate heard late), or a third of the stake has lied.
+            awaitingFinalization = nil
+            return false
+        case .complete(let path):
+            awaitingFinalization = nil
+            finalize(path, certificates: [proposal.payloadDigest: certificate])
+            return true
+        }
+    }
+
+    /// Makes a row of blocks final: durable first, then marked, then executed.
+    mutating func finalize(_ path: [BlockTree.Entry], certificates: [Digest: Certificate]) {
+        for entry in path {
+            let digest = entry.header.digest
+            store(entry, digest)
+            let certificate = certificates[digest]
+            outputs.append(.markFinalized(entry.header.height, digest, certificate))
+            tree.finalize(entry.header)
+            mempool.remove(finalized: entry.block.transactions)
+            execute(entry.block)
+            if let certificate {
+                tipCertificate = certificate
+                outputs.append(.certified(entry.header, certificate))
+            }
+        }
+    }
+
+    /// Executes what was final before a restart and is not in the state.
+    mutating func executeFinalized() {
+        while executed.height < tree.finalizedHeader.height {
+            let next = executed.height.next()
+            guard let found = archive.finalized(at: next), let block = try? Block(canonicalBytes: found.block) else {
+                preconditionFailure("the finalized block at height \(next) was readable when the node started")
+            }
+            execute(block)
+        }
+    }
+
+    private mutating func execute(_ block: Block) {
+        let result: ExecutionResult
+        do throws(LedgerFault) {
+            // The store is written here, so that the next block of this step reads it; the shell makes it durable in its own time.
+            result = try Execution.apply(block, parameters: parameters, to: state)
+        } catch {
+            // A finalized block executes on every node or on none; what can fail is this machine's storage, and going on would be a lie.
+            preconditionFailure("block \(block.header.height) could not be executed: \(error)")
+        }
+        executed.height = block.header.height
+        executed.header = block.header
+        executed.root = result.stateRoot
+        executed.roots[block.header.height] = result.stateRoot
+        if block.header.height.value > Executed.kept {
+            executed.roots[Height(block.header.height.value - Executed.kept)] = nil
+        }
+        if !block.transactions.isEmpty || !result.events.isEmpty { executed.lastEffect = block.header.height }
+        outputs.append(.executed(block, result))
+    }
+
+    /// Takes transactions whose signatures hold; passes on what was new.
+    mutating func receive(_ transactions: [SignedTransaction], local: Bool) {
+        var fresh: [SignedTransaction] = []
+        for transaction in transactions {
+            if (try? admit(transaction)) != nil { fresh.append(transaction) }
+        }
+        if !fresh.isEmpty { outputs.append(.broadcastTransactions(fresh)) }
+    }
+
+    /// Checks one transaction against the state and what its sender has waiting, and lets it wait too.
+    public mutating func admit(_ transaction: SignedTransaction) throws(SubmissionFault) {
+        do throws(AdmissionFault) {
+            try Admission.check(
+            transaction, network: network, baseFee: tree.finalizedHeader.baseFee,
+            pending: mempool.pending(of: transaction.transaction.sender).map(\.transaction).filter {
+                $0.nonce < transaction.transaction.nonce
+            },
+            parameters: parameters, in: state, isVerified: { _ in true })
+        } catch { throw .invalid(error) }
+        let next: Nonce
+        do throws(LedgerFault) { next = try Query.account(transaction.transaction.sender.address, in: state).nonce } catch {
+            throw .state(error)
+        }
+        do throws(Mempool.Refusal) { try mempool.insert(transaction, next: next) } catch { throw .refused(error) }
+    }
+}
+
+/// Why a transaction may not wait here.
+public enum SubmissionFault: Error, Equatable, Sendable, CustomStringConvertible {
+    case invalid(AdmissionFault)
+    case refused(Mempool.Refusal)
+    case state(LedgerFault)
+
+    public var description: String {
+        switch self {
+        case .invalid(let fault): fault.description
+        case .refused(let refusal): refusal.description
+        case .state(let fault): fault.description
+        }
+    }
+}

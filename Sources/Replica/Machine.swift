@@ -1,0 +1,226 @@
+public import Consensus
+public import Ledger
+public import Primitives
+
+/// The machine. See `Replica.swift` for its words and rules.
+public struct Replica {
+    let configuration: ReplicaConfiguration
+    /// The genesis digest: what every signature and header names.
+    public let network: Digest
+    public let validators: ValidatorSet
+    let parameters: ChainParameters
+    let state: any StateStore
+    let archive: any BlockArchive
+
+    var engine: Simplex
+    public internal(set) var mempool = Mempool()
+    public internal(set) var tree: BlockTree
+    public internal(set) var executed: Executed
+    /// Of the finalized tip: a finalization of it or of a descendant.
+    public internal(set) var tipCertificate: Certificate?
+
+    /// Proposals whose verdict we owe the engine, by view.
+    var awaitingVerdict: [View: (proposal: Proposal, from: PublicKey?)] = [:]
+    /// Notarized proposals whose bytes must become durable here, by view.
+    var awaitingCertification: [View: (proposal: Proposal, from: PublicKey?)] = [:]
+    /// Finalizations whose blocks are not all here yet; only the highest matters.
+    var awaitingFinalization: (proposal: Proposal, certificate: Certificate)?
+    /// A proposal that the engine asked of us and that we have not made yet.
+    var proposing: (view: View, parent: Digest)?
+    var synchronization = Synchronization()
+    var lastWork = false
+    var time = ReplicaTime(monotonic: Instant(nanoseconds: 0), wall: Timestamp(milliseconds: 0))
+    var outputs: [ReplicaOutput] = []
+
+    /// What has been executed: the newest height, its result, and the roots of the heights before it.
+    public struct Executed: Sendable {
+        public internal(set) var height: Height
+        public internal(set) var header: Header
+        public internal(set) var root: Digest
+        /// Newest executed height whose block did something besides passing time.
+        public internal(set) var lastEffect: Height
+        var roots: [Height: Digest]
+
+        /// How many past roots are kept: four times what a header may lag.
+        static let kept: UInt64 = 128
+    }
+
+    /// Rebuilds the machine from what is on disk. `journal` is every consensus record, oldest first.
+    ///
+    /// The state may be behind the finalized blocks (it is flushed every few blocks): the rest is executed again by `start`.
+    public init(
+        configuration: ReplicaConfiguration, state: any StateStore, archive: any BlockArchive, tip: Height,
+        journal: [JournalRecord]
+    ) throws(ReplicaFault) {
+        self.configuration = configuration
+        self.state = state
+        self.archive = archive
+        parameters = configuration.genesis.parameters
+        network = configuration.genesis.digest
+        do throws(ValidatorSetFault) { validators = try configuration.genesis.validatorSet() } catch {
+            throw .genesis("its validators are not a set: \(error)")
+        }
+
+        let genesis = configuration.genesis.block
+        var header = genesis.header
+        var certificate: Certificate?
+        if tip.value > 0 {
+            guard let found = archive.finalized(at: tip), let block = try? Block(canonicalBytes: found.block) else {
+                throw .damaged("the finalized block at height \(tip) cannot be read")
+            }
+            header = block.header
+            certificate = found.certificate
+        }
+        tree = BlockTree(finalized: header)
+        tipCertificate = certificate
+
+        let found: Height?
+        do throws(StateFault) { found = try state.height } catch { throw .state(error) }
+        guard let stateHeight = found else { throw .damaged("the state is empty") }
+        if stateHeight > tip { throw .damaged("the state is at height \(stateHeight), the blocks end at \(tip)") }
+        executed = try Replica.restoreExecuted(stateHeight, state: state, archive: archive, genesis: configuration.genesis)
+
+        let floor: Floor
+        if let certificate, case .finalize(let proposal) = certificate.subject {
+            floor = .finalized(proposal, certificate)
+        } else {
+            floor = .genesis(genesis.header.digest)
+        }
+        engine = Simplex(
+            network: network, epoch: 0, validators: validators, seed: network,
+            parameters: configuration.consensus, ownIndex: configuration.ownIndex, signer: configuration.signer,
+            floor: floor, amnesiac: configuration.amnesiac)
+        engine.restore(journal)
+    }
+
+    static func restoreExecuted(
+        _ height: Height, state: any StateStore, archive: any BlockArchive, genesis: Genesis
+    ) throws(ReplicaFault) -> Executed {
+        var header = genesis.block.header
+        if height.value > 0 {
+            guard let found = archive.finalized(at: height), let block = try? Block(canonicalBytes: found.block) else {
+                throw .damaged("the finalized block at height \(height) cannot be read")
+            }
+            header = block.header
+        }
+        var roots: [Height: Digest] = [:]
+        let first = height.value > Executed.kept ? height.value - Executed.kept : 0
+        for past in first...height.value {
+            do throws(LedgerFault) {
+                if let root = try Query.stateRoot(at: Height(past), in: state) { roots[Height(past)] = root }
+            } catch { throw .damaged("\(error)") }
+        }
+        guard let root = roots[height] else { throw .damaged("the state has no root for height \(height)") }
+        return Executed(height: height, header: header, root: root, lastEffect: height, roots: roots)
+    }
+
+    /// Takes one input and returns what must be done, in order.
+    public mutating func handle(_ input: ReplicaInput, at now: ReplicaTime) -> [ReplicaOutput] {
+        time = now
+        outputs.removeAll(keepingCapacity: true)
+        switch input {
+        case .start:
+            executeFinalized()
+            run(engine.start(at: now.monotonic))
+        case .timer:
+            break
+        case .peerConnected(let peer, let head):
+            synchronization.peerConnected(peer, head: head)
+        case .peerDisconnected(let peer):
+            synchronization.peerDisconnected(peer)
+        case .consensus(let message, let peer):
+            run(engine.handle(.message(message, from: peer), at: now.monotonic))
+        case .signaturesVerified(let id, let results):
+            run(engine.handle(.signaturesVerified(id, results), at: now.monotonic))
+        case .block(let bytes, let peer):
+            receive(block: bytes, from: peer)
+        case .finalizedBlocks(let blocks, let peer):
+            receive(finalized: blocks, from: peer)
+        case .blockUnavailable(let digest, let peer):
+            synchronization.unavailable(digest, from: peer)
+        case .transactions(let transactions, let local):
+            receive(transactions, local: local)
+        }
+        settle()
+        return outputs
+    }
+
+    /// After every input: verdicts, proposals and fetches that have become possible, then timers.
+    private mutating func settle() {
+        run(engine.handle(.timer, at: time.monotonic))
+        // Each round can make another possible (a verdict lets the engine finalize, which lets us execute, which …); it ends since every
+        // round consumes something.
+        var progressed = true
+        while progressed {
+            progressed = false
+            if finalizeWhatIsKnown() { progressed = true }
+            if certifyWhatIsKnown() { progressed = true }
+            if judgeWhatIsKnown() { progressed = true }
+            updateWork()
+            if proposeWhenDue() { progressed = true }
+        }
+        synchronize()
+        requestWakeUp()
+    }
+
+    /// Carries the engine's outputs over, answering at once what can be answered at once.
+    mutating func run(_ engineOutputs: [Output]) {
+        for output in engineOutputs {
+            switch output {
+            case .persist(let record): outputs.append(.persist(record))
+            case .broadcast(let message): outputs.append(.broadcastConsensus(message))
+            case .send(let message, let peer): outputs.append(.sendConsensus(message, to: peer))
+            case .setTimer(let instant): outputs.append(.setTimer(instant))
+            case .verifySignatures(let id, let items): outputs.append(.verifySignatures(id: id, items: items))
+            case .propose(let view, let parent): proposing = (view, parent.digest)
+            case .verifyProposal(let proposal, let from): awaitingVerdict[proposal.view] = (proposal, from)
+            case .certify(let proposal, let from): awaitingCertification[proposal.view] = (proposal, from)
+            case .entered(let view, _):
+                if let waiting = proposing, waiting.view < view { proposing = nil }
+            case .notarized: break
+            case .finalized(let proposal, let certificate):
+                if awaitingFinalization.map({ $0.proposal.view < proposal.view }) ?? true {
+                    awaitingFinalization = (proposal, certificate)
+                }
+            case .evidence(let evidence): outputs.append(.evidence(evidence))
+            case .timeout: break
+            }
+        }
+    }
+
+    /// For operators: what the node waits for.
+    public var waitingFor: String { engine.status.description }
+
+    public var view: View { engine.view }
+
+    /// The state, for queries between two steps.
+    public var stateStore: any StateStore { state }
+
+    public var chainParameters: ChainParameters { parameters }
+
+    public var peerCount: Int { synchronization.peers.count }
+
+    /// Whether this node votes, or may vote, in the current view.
+    public var isAbstaining: Bool { engine.status.abstains }
+
+    /// The highest block that a peer has told of.
+    public var highestPeerHead: Height { synchronization.peers.map(\.head).max() ?? 0 }
+
+    public var lastFinalizedView: View { engine.lastFinalized }
+}
+
+/// Why a replica cannot run on what is on disk.
+public enum ReplicaFault: Error, Sendable, CustomStringConvertible {
+    case genesis(String)
+    case damaged(String)
+    case state(StateFault)
+
+    public var description: String {
+        switch self {
+        case .genesis(let reason): "the genesis file cannot be used: \(reason)"
+        case .damaged(let what):
+            "the node's data is damaged (\(what)): move its data folder away and start again to fetch it from peers"
+        case .state(let fault): "the state cannot be read: \(fault)"
+        }
+    }
+}

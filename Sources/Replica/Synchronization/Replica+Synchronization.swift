@@ -1,0 +1,94 @@
+import Consensus
+import Ledger
+import Primitives
+
+extension Replica {
+    /// A block's bytes from a peer: kept where they decode, are of this network, and are above what is final.
+    mutating func receive(block bytes: [UInt8], from peer: PublicKey) {
+        guard bytes.count <= FinalizedBlock.maximumBlockBytes, let block = try? Block(canonicalBytes: bytes) else {
+            outputs.append(.misbehaviour(peer, "sent a block that cannot be read"))
+            return
+        }
+        let digest = block.header.digest
+        if block.header.network != network || block.header.txRoot != Block.txRoot(block.transactions) {
+            outputs.append(.misbehaviour(peer, "sent a block whose body does not match its header"))
+            return
+        }
+        // Unasked blocks of far views are not worth memory; what was asked for always is.
+        _ = tree.insert(block, bytes: bytes)
+        synchronization.arrived(digest)
+        if block.header.height.value > 1 { synchronization.raise(peer, to: Height(block.header.height.value - 1)) }
+    }
+
+    /// Asks for what is missing: blocks of proposals and finalizations by digest, and rows of finalized blocks when behind.
+    mutating func synchronize() {
+        var wanted: [(digest: Digest, from: PublicKey?)] = []
+        func want(_ digest: Digest, _ peer: PublicKey?) {
+            if case .missing(let missing) = tree.path(to: digest) { wanted.append((missing, peer)) }
+        }
+        for view in awaitingVerdict.keys.sorted() {
+            if let (proposal, peer) = awaitingVerdict[view] { want(proposal.payloadDigest, peer) }
+        }
+        for view in awaitingCertification.keys.sorted() {
+            if let (proposal, peer) = awaitingCertification[view] { want(proposal.payloadDigest, peer) }
+        }
+        var behind = synchronization.anyAhead(of: tree.finalizedHeader.height.advanced(by: 2))
+        if let (proposal, _) = awaitingFinalization {
+            want(proposal.payloadDigest, nil)
+            if case .missing = tree.path(to: proposal.payloadDigest) { behind = true }
+        }
+        synchronization.keepOnly(Set(wanted.map(\.digest)))
+        for (digest, peer) in wanted {
+            let (may, first) = synchronization.mayAsk(digest, now: time.monotonic)
+            if may, let target = synchronization.pick(preferring: first ? peer : nil) {
+                outputs.append(.requestBlock(digest, from: target))
+            }
+        }
+        if behind, synchronization.mayAskRange(now: time.monotonic),
+            let target = synchronization.pick(above: tree.finalizedHeader.height)
+        {
+            outputs.append(
+                .requestBlocks(
+                    from: tree.finalizedHeader.height.next(), count: Synchronization.blocksPerRequest, peer: target))
+        }
+    }
+
+    /// A row of finalized blocks: taken as far as a certificate that we check ourselves covers them.
+    mutating func receive(finalized blocks: [FinalizedBlock], from peer: PublicKey) {
+        synchronization.rangeArrived()
+        if blocks.isEmpty {
+            synchronization.exhausted(peer, at: tree.finalizedHeader.height)
+            return
+        }
+        var pending: [BlockTree.Entry] = []
+        var parent = tree.finalizedDigest
+        var height = tree.finalizedHeader.height
+        for item in blocks.prefix(Synchronization.blocksPerRequest) {
+            guard let block = try? Block(canonicalBytes: item.block) else {
+                outputs.append(.misbehaviour(peer, "sent a finalized block that cannot be read"))
+                return
+            }
+            if block.header.height <= height && pending.isEmpty { continue }
+            guard
+                block.header.height == height.next(), block.header.parent == parent, block.header.network == network,
+                block.header.txRoot == Block.txRoot(block.transactions)
+            else { return }
+            let digest = block.header.digest
+            parent = digest
+            height = block.header.height
+            pending.append(BlockTree.Entry(block: block, bytes: item.block))
+            guard let certificate = item.certificate else { continue }
+            guard
+                case .finalize(let proposal) = certificate.subject, proposal.payloadDigest == digest,
+                certificate.verify(validators, network: network, scheme: Ed25519Scheme.verifier)
+            else {
+                outputs.append(.misbehaviour(peer, "sent a finalization that does not hold"))
+                return
+            }
+            finalize(pending, certificates: [digest: certificate])
+            pending.removeAll()
+            run(engine.handle(.message(.certificate(certificate), from: peer), at: time.monotonic))
+        }
+        synchronization.raise(peer, to: height)
+    }
+}

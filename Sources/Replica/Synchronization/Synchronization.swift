@@ -1,0 +1,87 @@
+/// Who may have what we lack, and what we have asked of whom.
+///
+/// Single blocks are asked for by digest (a proposal's body that did not arrive); a row of finalized blocks by height (we are behind). One
+/// request of a kind is under way at a time, each to another peer than the last.
+import Consensus
+import Ledger
+import Primitives
+
+struct Synchronization: Sendable {
+    /// Peers in order of their keys, with the highest height each has told.
+    private(set) var peers: [(id: PublicKey, head: Height)] = []
+    /// Blocks asked for by digest, and when.
+    private var asked: [Digest: (at: Instant, tries: Int)] = [:]
+    private var rangeAskedAt: Instant?
+    private var turn = 0
+
+    static let retry = Interval.milliseconds(400)
+    static let blocksPerRequest = 64
+    static let maximumAsked = 256
+
+    var isWaiting: Bool { !asked.isEmpty || rangeAskedAt != nil }
+
+    mutating func peerConnected(_ peer: PublicKey, head: Height) {
+        peerDisconnected(peer)
+        peers.append((peer, head))
+        peers.sort { $0.id < $1.id }
+    }
+
+    mutating func peerDisconnected(_ peer: PublicKey) { peers.removeAll { $0.id == peer } }
+
+
+    mutating func raise(_ peer: PublicKey, to head: Height) {
+        if let i = peers.firstIndex(where: { $0.id == peer }), peers[i].head < head { peers[i].head = head }
+    }
+
+    /// The next peer in turn, or the preferred one on a first try.
+    mutating func pick(preferring peer: PublicKey?) -> PublicKey? {
+        if let peer, peers.contains(where: { $0.id == peer }) { return peer }
+        if peers.isEmpty { return nil }
+        turn = (turn + 1) % peers.count
+        return peers[turn].id
+    }
+
+    /// A peer known to be above `height`, or any.
+    mutating func pick(above height: Height) -> PublicKey? {
+        let ahead = peers.filter { $0.head > height }
+        if ahead.isEmpty { return pick(preferring: nil) }
+        turn += 1
+        return ahead[turn % ahead.count].id
+    }
+
+    func anyAhead(of height: Height) -> Bool { peers.contains { $0.head > height } }
+
+    /// Whether this block may be asked for now; remembers that it was.
+    mutating func mayAsk(_ digest: Digest, now: Instant) -> (may: Bool, first: Bool) {
+        if let last = asked[digest] {
+            if now.interval(since: last.at) < Synchronization.retry { return (false, false) }
+            asked[digest] = (now, last.tries + 1)
+            return (true, false)
+        }
+        if asked.count >= Synchronization.maximumAsked { return (false, false) }
+        asked[digest] = (now, 1)
+        return (true, true)
+    }
+
+    mutating func arrived(_ digest: Digest) { asked[digest] = nil }
+
+    /// Lets the next retry go to another peer at once.
+    mutating func unavailable(_ digest: Digest, from peer: PublicKey) {
+        if let last = asked[digest] { asked[digest] = (Instant(nanoseconds: .min / 2), last.tries) }
+    }
+
+    mutating func keepOnly(_ wanted: Set<Digest>) { asked = asked.filter { wanted.contains($0.key) } }
+
+    mutating func mayAskRange(now: Instant) -> Bool {
+        if let last = rangeAskedAt, now.interval(since: last) < Interval.seconds(2) { return false }
+        rangeAskedAt = now
+        return true
+    }
+
+    mutating func rangeArrived() { rangeAskedAt = nil }
+
+    /// A peer that had nothing to give is not ahead.
+    mutating func exhausted(_ peer: PublicKey, at head: Height) {
+        if let i = peers.firstIndex(where: { $0.id == peer }) { peers[i].head = head }
+    }
+}

@@ -1,0 +1,112 @@
+import Consensus
+import Ledger
+import Primitives
+import Replica
+import Testing
+
+@Suite struct ReplicaTests {
+    func balance(_ network: ReplicaNetwork, _ address: Address, at node: Int) throws -> Amount {
+        try Query.account(address, in: network.nodes[node].state).balance
+    }
+
+    @Test func transfersAreFinalOnEveryNodeWithEqualRoots() throws {
+        let network = try ReplicaNetwork(followers: 1)
+        let target = network.keys[1].publicKey.address
+        for nonce in 0..<5 {
+            network.push(0, .input(.transactions([network.transfer(.xpl(3), nonce: UInt64(nonce), to: target)], local: true)), after: 10)
+        }
+        try network.run(milliseconds: 4_000)
+        for node in network.nodes.indices {
+            // Tips are zero and fees burn, so the target has exactly what was sent.
+            #expect(try balance(network, target, at: node) == .xpl(15), "node \(node)")
+        }
+        let lowest = network.nodes.map { $0.replica.executed.height }.min() ?? 0
+        #expect(lowest.value >= 2)
+        let roots = Set(try network.nodes.map { try Query.stateRoot(at: lowest, in: $0.state) })
+        #expect(roots.count == 1)
+    }
+
+    @Test func anIdleChainSleepsToItsHeartbeat() throws {
+        let network = try ReplicaNetwork()
+        try network.run(milliseconds: 3_000)
+        let before = network.nodes[0].replica.executed.height
+        try network.run(milliseconds: 10_000)
+        let after = network.nodes[0].replica.executed.height
+        #expect(after.value - before.value >= 4 && after.value - before.value <= 8, "\(before) to \(after)")
+    }
+
+    @Test func aStoppedValidatorCostsOnlyItsTurnsAndCatchesUp() throws {
+        let network = try ReplicaNetwork()
+        try network.run(milliseconds: 3_000)
+        network.nodes[3].isUp = false
+        let target = network.keys[1].publicKey.address
+        for nonce in 0..<40 {
+            network.push(0, .input(.transactions([network.transfer(.xpl(1), nonce: UInt64(nonce), to: target)], local: true)), after: Int64(nonce) * 100)
+        }
+        try network.run(milliseconds: 20_000)
+        #expect(try balance(network, target, at: 0) == .xpl(40))
+        let behind = network.nodes[3].replica.executed.height
+        try network.restart(3)
+        try network.run(milliseconds: 10_000)
+        #expect(network.nodes[3].replica.executed.height > behind)
+        #expect(try balance(network, target, at: 3) == .xpl(40))
+        // It votes again: with another validator gone, its vote is needed.
+        network.nodes[2].isUp = false
+        let height = network.nodes[0].replica.executed.height
+        try network.run(milliseconds: 20_000)
+        #expect(network.nodes[0].replica.executed.height > height)
+    }
+
+    @Test func aRestartFromAnOlderStateExecutesAgain() throws {
+        let network = try ReplicaNetwork()
+        let target = network.keys[1].publicKey.address
+        network.push(0, .input(.transactions([network.transfer(.xpl(7), nonce: 0, to: target)], local: true)), after: 10)
+        try network.run(milliseconds: 5_000)
+        // The state's last flush was lost: only genesis is left.
+        let fresh = MemoryStateStore()
+        try network.genesis.initialize(fresh)
+        network.nodes[2].state = fresh
+        try network.restart(2)
+        try network.run(milliseconds: 3_000)
+        #expect(try balance(network, target, at: 2) == .xpl(7))
+    }
+
+    @Test func aDoubleSpendDoesNotEnterTheMempool() throws {
+        let network = try ReplicaNetwork()
+        let target = network.keys[1].publicKey.address
+        let all = try Query.account(network.alice.publicKey.address, in: network.nodes[0].state).balance
+        let most = try all.subtracting(.xpl(1))
+        try network.nodes[0].replica.admit(network.transfer(most, nonce: 0, to: target))
+        #expect(throws: SubmissionFault.self) {
+            try network.nodes[0].replica.admit(network.transfer(most, nonce: 1, to: target))
+        }
+    }
+
+    @Test func aReceiptOfStateIsProvenByACertificate() throws {
+        let network = try ReplicaNetwork()
+        let target = network.keys[1].publicKey.address
+        network.push(0, .input(.transactions([network.transfer(.xpl(7), nonce: 0, to: target)], local: true)), after: 10)
+        try network.run(milliseconds: 2_000)
+        let key = StateKey.account(target)
+        let taken = try #require(try network.nodes[0].replica.prove(key))
+        var evidence: ReceiptCheck.Evidence?
+        try network.run(milliseconds: 12_000)
+        for height in 1...network.nodes[0].replica.executed.height.value where evidence == nil {
+            guard let found = network.nodes[0].archive.finalized(at: Height(height)), let certificate = found.certificate
+            else { continue }
+            let header = try Block(canonicalBytes: found.block).header
+            if header.stateRoot == taken.root {
+                evidence = .init(key: key, value: taken.value, proof: taken.proof, header: header, certificate: certificate)
+            }
+        }
+        let proof = try #require(evidence)
+        try ReceiptCheck.verify(proof, genesis: network.genesis)
+        var other = network.genesis
+        other.chainName = "other"
+        #expect(throws: ReceiptCheck.Fault.anotherNetwork) { try ReceiptCheck.verify(proof, genesis: other) }
+        let lie = ReceiptCheck.Evidence(
+            key: key, value: Account(balance: .xpl(8)).canonicalBytes, proof: proof.proof, header: proof.header,
+            certificate: proof.certificate)
+        #expect(throws: ReceiptCheck.Fault.badPath) { try ReceiptCheck.verify(lie, genesis: network.genesis) }
+    }
+}

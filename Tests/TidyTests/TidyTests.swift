@@ -1,0 +1,112 @@
+import Foundation
+import Testing
+
+/// What a program can check of the architecture, a test checks.
+@Suite struct TidyTests {
+    static let root = URL(fileURLWithPath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    /// Each module and the project's modules that it may import: only what stands on a lower storey (docs/architecture.md).
+    static let storeys: [String: Set<String>] = [
+        "Primitives": ["CSodium"],
+        "Programs": ["Primitives"],
+        "Runtime": ["Primitives", "Programs", "CKernels"],
+        "Ledger": ["Primitives", "Programs"],
+        "Consensus": ["Primitives"],
+        "Gossip": ["Primitives"],
+        "Replica": ["Primitives", "Ledger", "Consensus", "Gossip"],
+        "Storage": ["Primitives", "Ledger", "Consensus", "Replica", "CLMDB", "CLZ4"],
+        "Network": ["Primitives", "Gossip", "COpenSSL", "CLZ4"],
+        "Worker": ["Primitives", "Programs", "Runtime", "Ledger", "Storage"],
+        "API": ["Primitives"],
+        "Simulation": ["Primitives", "Consensus", "Ledger", "Replica", "Gossip"],
+        "Node": [
+            "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Gossip", "Replica", "Storage", "Network", "API",
+            "Worker",
+        ],
+        "plasma": [
+            "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Gossip", "Replica", "Storage", "Network", "API",
+            "Worker", "Node", "Simulation",
+        ],
+    ]
+
+    /// Modules in which nothing touches the world.
+    static let pure: Set<String> = ["Primitives", "Programs", "Ledger", "Consensus", "Gossip", "Replica", "Simulation"]
+
+    static func sources(_ folder: String) -> [(path: String, text: String)] {
+        let base = root.appendingPathComponent(folder)
+        let walker = FileManager.default.enumerator(at: base, includingPropertiesForKeys: nil)
+        var found: [(String, String)] = []
+        while let url = walker?.nextObject() as? URL {
+            guard ["swift", "c", "h", "sh", "py"].contains(url.pathExtension) else { continue }
+            guard let text = try? String(contentsOf: url, encoding: .utf8) else { continue }
+            found.append((String(url.path.dropFirst(base.path.count + 1)), text))
+        }
+        return found.sorted { $0.0 < $1.0 }
+    }
+
+    static func imports(of text: String) -> [String] {
+        text.split(separator: "\n").compactMap { line in
+            let words = line.split(separator: " ")
+            guard let position = words.firstIndex(of: "import"), position <= 2, position + 1 < words.count else {
+                return nil
+            }
+            let modifiers: Set<Substring> = ["public", "package", "internal", "private", "fileprivate", "@preconcurrency"]
+            guard words[..<position].allSatisfy({ modifiers.contains($0) }) else { return nil }
+            return String(words[position + 1].split(separator: ".")[0])
+        }
+    }
+
+    @Test func everySourceFileBelongsToAListedModule() {
+        let files = Self.sources("Sources")
+        #expect(files.count > 50)
+        let system: Set<String> = ["CSodium", "COpenSSL", "CLZ4", "CLMDB", "CKernels"]
+        for file in files {
+            let module = String(file.path.split(separator: "/")[0])
+            #expect(Self.storeys[module] != nil || system.contains(module), "\(file.path) has no owner")
+        }
+    }
+
+    @Test func importsPointDownward() {
+        let ours = Set(Self.storeys.keys).union(["CSodium", "COpenSSL", "CLZ4", "CLMDB", "CKernels"])
+        for file in Self.sources("Sources") where file.path.hasSuffix(".swift") {
+            let module = String(file.path.split(separator: "/")[0])
+            guard let allowed = Self.storeys[module] else { continue }
+            for name in Self.imports(of: file.text) where ours.contains(name) {
+                #expect(allowed.contains(name), "\(file.path) imports \(name), which does not stand below \(module)")
+            }
+        }
+    }
+
+    @Test func machinesTouchNothing() {
+        let forbidden: Set<String> = ["Foundation", "Dispatch", "Glibc", "NIOCore", "NIOPosix", "Logging", "Synchronization"]
+        for file in Self.sources("Sources") where file.path.hasSuffix(".swift") {
+            guard Self.pure.contains(String(file.path.split(separator: "/")[0])) else { continue }
+            for name in Self.imports(of: file.text) {
+                #expect(!forbidden.contains(name), "\(file.path) imports \(name)")
+            }
+        }
+    }
+
+    @Test func noUnfinishedMarksAreLeft() {
+        let marks = ["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK:"]
+        for folder in ["Sources", "Tests", "scripts"] {
+            for file in Self.sources(folder) {
+                for mark in marks { #expect(!file.text.contains(mark), "\(folder)/\(file.path) has a \(mark)") }
+            }
+        }
+    }
+
+    @Test func nothingForcesWhatCouldFail() {
+        for file in Self.sources("Sources") where file.path.hasSuffix(".swift") {
+            #expect(!file.text.contains("try" + "! "), "\(file.path)")
+            #expect(!file.text.contains(" as" + "! "), "\(file.path)")
+        }
+    }
+
+    @Test func noTestUsesTestableImports() {
+        for file in Self.sources("Tests") {
+            #expect(!file.text.contains("@test" + "able"), "\(file.path): CI runs the release build")
+        }
+    }
+}

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Installs what is missing, fetches the model that some tests use, and runs every test in the release build.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+./scripts/setup.sh
+./scripts/fetch_model.sh
+exec swift test -c release -j 2 "$@"
