@@ -95,7 +95,7 @@ let package = Package(
             swiftSettings: strict),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(
-            name: "Network",
+            name: "Networking",
             dependencies: ["Primitives", "Gossip", "COpenSSL", "CLZ4", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"), .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
         .target(

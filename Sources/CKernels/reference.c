@@ -178,7 +178,10 @@ static float cosine_kernel(float r) {
     p = fmaf(p, t, 0x1.a015a2p-16f);
     p = fmaf(p, t, -0x1.6c16c0p-10f);
     p = fmaf(p, t, 0x1.555556p-5f);
-    return fmaf(t * t, p, fmaf(t, -0.5f, 1.0f));
+    /* What rounding 1 − t/2 loses is added back with the tail. */
+    float h = fmaf(t, -0.5f, 1.0f);
+    float lost = fmaf(t, -0.5f, 1.0f - h);
+    return h + fmaf(t * t, p, lost);
 }
 
 static float circular(float x, int turn) {
