@@ -4,4 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 ./scripts/setup.sh
 ./scripts/fetch_model.sh
+swift format lint --strict --recursive Sources Tests
 exec swift test -c release -j 2 "$@"

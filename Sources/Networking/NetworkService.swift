@@ -182,7 +182,9 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
             if stopping { return }
             for record in known.sorted(by: { $0.identity < $1.identity }) {
                 let id = record.identity
-                if sessions[id] != nil || dialling.contains(id) || sessions.count + dialling.count >= configuration.maximumPeers {
+                if sessions[id] != nil || dialling.contains(id)
+                    || sessions.count + dialling.count >= configuration.maximumPeers
+                {
                     continue
                 }
                 if let until = banned[id], until > now { continue }
@@ -243,7 +245,9 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
                     replaced = other
                 }
             }
-            if refused == nil, replaced == nil, sessions.count >= configuration.maximumPeers { refused = "all places are taken" }
+            if refused == nil, replaced == nil, sessions.count >= configuration.maximumPeers {
+                refused = "all places are taken"
+            }
             if refused == nil {
                 sessions[peer] = session
                 retryAt[peer] = nil
@@ -269,7 +273,8 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
             if logged.count < 1_024 { isNews = logged.insert("\(session.peer?.hex ?? "")\(reason)").inserted }
         }
         if isNews && !lock.withLock({ stopping }) {
-            logger.info("a session with \(session.peer.map { String($0.hex.prefix(8)) } ?? "an unknown peer") ended: \(reason)")
+            logger.info(
+                "a session with \(session.peer.map { String($0.hex.prefix(8)) } ?? "an unknown peer") ended: \(reason)")
         }
         if let gone { delegate?.peerDisconnected(gone, reason: reason) }
     }

@@ -78,7 +78,8 @@ public struct Replica {
         do throws(StateFault) { found = try state.height } catch { throw .state(error) }
         guard let stateHeight = found else { throw .damaged("the state is empty") }
         if stateHeight > tip { throw .damaged("the state is at height \(stateHeight), the blocks end at \(tip)") }
-        executed = try Replica.restoreExecuted(stateHeight, state: state, archive: archive, genesis: configuration.genesis)
+        executed = try Replica.restoreExecuted(
+            stateHeight, state: state, archive: archive, genesis: configuration.genesis)
 
         let floor: Floor
         if let certificate, case .finalize(let proposal) = certificate.subject {

@@ -18,7 +18,8 @@ public struct SimulationProfile: Sendable {
     public var ends: Interval
 
     public init(
-        nodes: Int = 4, loss: UInt64 = 0, duplication: UInt64 = 0, crash: UInt64 = 0, delay: ClosedRange<Int64> = 1...20,
+        nodes: Int = 4, loss: UInt64 = 0, duplication: UInt64 = 0, crash: UInt64 = 0,
+        delay: ClosedRange<Int64> = 1...20,
         healsAt: Interval = .seconds(20), ends: Interval = .seconds(40)
     ) {
         self.nodes = nodes
@@ -125,7 +126,9 @@ public struct ConsensusSimulation {
             if next.life != nodes[next.node].life || nodes[next.node].engine == nil { continue }
             events += 1
             step(next)
-            if now.nanoseconds < profile.healsAt.nanoseconds, random.next() % 1_000_000 < profile.crash { crash(next.node) }
+            if now.nanoseconds < profile.healsAt.nanoseconds, random.next() % 1_000_000 < profile.crash {
+                crash(next.node)
+            }
         }
         oracle.judgeLiveness(healedAt: profile.healsAt, finalized: nodes.map { $0.engine?.lastFinalized ?? 0 })
         return SimulationReport(
@@ -186,7 +189,9 @@ public struct ConsensusSimulation {
     /// The shell: a step's records become durable together, unless the crash comes in the middle of them.
     private mutating func carryOut(_ outputs: [Output], _ index: Int) {
         for output in outputs {
-            if now.nanoseconds < profile.healsAt.nanoseconds, profile.crash > 0, random.next() % 1_000_000 < profile.crash {
+            if now.nanoseconds < profile.healsAt.nanoseconds, profile.crash > 0,
+                random.next() % 1_000_000 < profile.crash
+            {
                 // At this boundary: what stands before it happened, what stands after it did not.
                 crash(index)
                 return
@@ -203,7 +208,8 @@ public struct ConsensusSimulation {
             case .setTimer(let instant):
                 if nodes[index].timer.map({ instant < $0 || $0 <= now }) ?? true {
                     nodes[index].timer = instant
-                    schedule(index, after: Interval(nanoseconds: max(1, instant.interval(since: now).nanoseconds)), .timer)
+                    schedule(
+                        index, after: Interval(nanoseconds: max(1, instant.interval(since: now).nanoseconds)), .timer)
                 }
             case .verifySignatures(let id, let items):
                 let results = items.map { SymbolicScheme(keys[0]).verify($0.key, $0.signature, $0.message) }
@@ -242,4 +248,3 @@ public struct ConsensusSimulation {
         queue.insert(Scheduled(at: now.adding(delay), order: order, node: node, life: nodes[node].life, event: event))
     }
 }
-

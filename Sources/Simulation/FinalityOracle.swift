@@ -23,7 +23,9 @@ public struct FinalityOracle: Sendable {
     private func isQuorum(_ signers: [UInt16]) -> Bool {
         var seen: Set<UInt16> = []
         var weight: UInt64 = 0
-        for signer in signers where seen.insert(signer).inserted && Int(signer) < weights.count { weight += weights[Int(signer)] }
+        for signer in signers where seen.insert(signer).inserted && Int(signer) < weights.count {
+            weight += weights[Int(signer)]
+        }
         return weight * 3 > weights.reduce(0, +) * 2
     }
 
@@ -85,7 +87,8 @@ public struct FinalityOracle: Sendable {
 
     /// Every finalized proposal of a lower view is an ancestor.
     private mutating func judgeAncestry(_ proposal: Proposal) {
-        guard let below = finalizedPayload.keys.filter({ $0 < proposal.view }).max(), let expected = finalizedPayload[below]
+        guard let below = finalizedPayload.keys.filter({ $0 < proposal.view }).max(),
+            let expected = finalizedPayload[below]
         else { return }
         var digest = proposal.payloadDigest
         for _ in 0..<10_000 {

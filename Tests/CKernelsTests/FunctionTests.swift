@@ -53,7 +53,8 @@ import Testing
         for variant in VariantTests.variants {
             var found = [Float](repeating: 0, count: batch.count)
             pk_unary_f32(variant, item.function, batch.count, batch, &found)
-            #expect(zip(found, scalar).allSatisfy { $0.bitPattern == $1.bitPattern }, "\(item) variant \(variant.rawValue)")
+            #expect(
+                zip(found, scalar).allSatisfy { $0.bitPattern == $1.bitPattern }, "\(item) variant \(variant.rawValue)")
         }
     }
 

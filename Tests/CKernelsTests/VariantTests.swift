@@ -16,19 +16,26 @@ import Testing
         /// Mostly ordinary numbers; sometimes what breaks kernels.
         mutating func float(special: Bool = false) -> Float {
             if special && next() % 37 == 0 {
-                let odd: [Float] = [.nan, .infinity, -.infinity, -0.0, 0, 1e-40, -1e-42, .greatestFiniteMagnitude, 0x1p-126]
+                let odd: [Float] = [
+                    .nan, .infinity, -.infinity, -0.0, 0, 1e-40, -1e-42, .greatestFiniteMagnitude, 0x1p-126,
+                ]
                 return odd[Int(next() % UInt64(odd.count))]
             }
             return (Float(next() % 2_000_001) - 1_000_000) / 300_000
         }
 
-        mutating func floats(_ count: Int, special: Bool = false) -> [Float] { (0..<count).map { _ in float(special: special) } }
+        mutating func floats(_ count: Int, special: Bool = false) -> [Float] {
+            (0..<count).map { _ in float(special: special) }
+        }
     }
 
-    func same(_ x: [Float], _ y: [Float]) -> Bool { zip(x, y).allSatisfy { $0.bitPattern == $1.bitPattern } && x.count == y.count }
+    func same(_ x: [Float], _ y: [Float]) -> Bool {
+        zip(x, y).allSatisfy { $0.bitPattern == $1.bitPattern } && x.count == y.count
+    }
 
     func contract(
-        _ variant: pk_variant, _ m: Int, _ n: Int, _ k: Int, _ a: [Float], _ b: [Float], bias: [Float], residual: [Float],
+        _ variant: pk_variant, _ m: Int, _ n: Int, _ k: Int, _ a: [Float], _ b: [Float], bias: [Float],
+        residual: [Float],
         gelu: Bool
     ) -> [Float] {
         var packed = [Float](repeating: 0, count: pk_pack_size(variant, Int32(n), Int32(k)))
@@ -101,7 +108,8 @@ import Testing
                 var scratch = [Float](
                     repeating: 0, count: pk_attention_scratch(Int32(rows), Int32(extent), Int32(width)) + 64)
                 pk_attention_f32(
-                    variant, Int32(rows), Int32(extent), Int32(width), q, width, k, width, v, width, 0.17677669, &out, width,
+                    variant, Int32(rows), Int32(extent), Int32(width), q, width, k, width, v, width, 0.17677669, &out,
+                    width,
                     &scratch)
                 return out
             }

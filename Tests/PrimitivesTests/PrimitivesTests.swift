@@ -158,7 +158,9 @@ import Testing
         let box = try SealedSecret.seal(
             [1, 2, 3], password: "correct", salt: salt, nonce: nonce, strength: .development)
         #expect(
-            try SealedSecret.open(box, password: "correct", salt: salt, nonce: nonce, strength: .development) == [1, 2, 3])
+            try SealedSecret.open(box, password: "correct", salt: salt, nonce: nonce, strength: .development) == [
+                1, 2, 3,
+            ])
         #expect(throws: SealFault.wrongPassword) {
             try SealedSecret.open(box, password: "wrong", salt: salt, nonce: nonce, strength: .development)
         }
@@ -237,6 +239,8 @@ import Testing
 
     @Test func depthIsBounded() {
         let deep = MerkleProof(index: 0, siblings: [Digest](repeating: .zero, count: MerkleProof.maximumDepth + 1))
-        #expect(throws: DecodingFault.tooLong(found: 65, limit: 64)) { try MerkleProof(canonicalBytes: deep.canonicalBytes) }
+        #expect(throws: DecodingFault.tooLong(found: 65, limit: 64)) {
+            try MerkleProof(canonicalBytes: deep.canonicalBytes)
+        }
     }
 }

@@ -42,7 +42,9 @@ final class ReplicaNetwork {
     var order = 0
 
     init(validators: Int = 4, followers: Int = 0) throws {
-        keys = try (0..<validators + followers).map { try SecretKey(seed: Digest.of(Domain("test.key"), [UInt8($0)]).bytes) }
+        keys = try (0..<validators + followers).map {
+            try SecretKey(seed: Digest.of(Domain("test.key"), [UInt8($0)]).bytes)
+        }
         alice = try SecretKey(seed: [UInt8](repeating: 9, count: 32))
         let stake = Amount.xpl(1_000_000)
         let funds = try Genesis.totalSupply.subtracting(try stake.multiplied(by: UInt64(validators)))
@@ -50,7 +52,8 @@ final class ReplicaNetwork {
             chainName: "test", timestamp: Timestamp(milliseconds: 1_000_000), parameters: .devnet,
             validators: keys.prefix(validators).map {
                 Ledger.Validator(
-                    consensusKey: $0.publicKey, vrfKey: $0.publicKey, stake: stake, operatorAddress: $0.publicKey.address)
+                    consensusKey: $0.publicKey, vrfKey: $0.publicKey, stake: stake,
+                    operatorAddress: $0.publicKey.address)
             },
             accounts: [GenesisAccount(address: alice.publicKey.address, balance: funds)], treasury: .zero)
         for index in keys.indices {
@@ -63,7 +66,8 @@ final class ReplicaNetwork {
         for index in nodes.indices { boot(index) }
     }
 
-    func make(_ index: Int, _ state: MemoryStateStore, _ archive: Archive, _ journal: [JournalRecord]) throws -> Replica {
+    func make(_ index: Int, _ state: MemoryStateStore, _ archive: Archive, _ journal: [JournalRecord]) throws -> Replica
+    {
         let isValidator = index < genesis.validators.count
         return try Replica(
             configuration: ReplicaConfiguration(
@@ -136,7 +140,9 @@ final class ReplicaNetwork {
             case .persist(let record): nodes[index].journal.append(record)
             case .storeBlock(let digest, let bytes): nodes[index].archive.blocks[digest] = bytes
             case .markFinalized(let height, let digest, let certificate):
-                nodes[index].archive.byHeight[height] = (digest, certificate ?? nodes[index].archive.byHeight[height]?.1)
+                nodes[index].archive.byHeight[height] = (
+                    digest, certificate ?? nodes[index].archive.byHeight[height]?.1
+                )
             case .broadcastConsensus(let message):
                 for peer in nodes.indices where peer != index { send(.consensus(message, from: own), to: peer) }
             case .sendConsensus(let message, let peer):
@@ -146,7 +152,9 @@ final class ReplicaNetwork {
             case .sendBlock(let bytes, let peer):
                 if let peer = self.index(of: peer) { send(.block(bytes, from: own), to: peer) }
             case .broadcastTransactions(let transactions):
-                for peer in nodes.indices where peer != index { send(.transactions(transactions, local: false), to: peer) }
+                for peer in nodes.indices where peer != index {
+                    send(.transactions(transactions, local: false), to: peer)
+                }
             case .requestBlock(let digest, let peer):
                 guard let peer = self.index(of: peer), nodes[peer].isUp else { continue }
                 if let bytes = nodes[peer].archive.blocks[digest] {

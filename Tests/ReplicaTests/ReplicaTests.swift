@@ -13,7 +13,9 @@ import Testing
         let network = try ReplicaNetwork(followers: 1)
         let target = network.keys[1].publicKey.address
         for nonce in 0..<5 {
-            network.push(0, .input(.transactions([network.transfer(.xpl(3), nonce: UInt64(nonce), to: target)], local: true)), after: 10)
+            network.push(
+                0, .input(.transactions([network.transfer(.xpl(3), nonce: UInt64(nonce), to: target)], local: true)),
+                after: 10)
         }
         try network.run(milliseconds: 4_000)
         for node in network.nodes.indices {
@@ -41,7 +43,9 @@ import Testing
         network.nodes[3].isUp = false
         let target = network.keys[1].publicKey.address
         for nonce in 0..<40 {
-            network.push(0, .input(.transactions([network.transfer(.xpl(1), nonce: UInt64(nonce), to: target)], local: true)), after: Int64(nonce) * 100)
+            network.push(
+                0, .input(.transactions([network.transfer(.xpl(1), nonce: UInt64(nonce), to: target)], local: true)),
+                after: Int64(nonce) * 100)
         }
         try network.run(milliseconds: 20_000)
         #expect(try balance(network, target, at: 0) == .xpl(40))
@@ -60,7 +64,8 @@ import Testing
     @Test func aRestartFromAnOlderStateExecutesAgain() throws {
         let network = try ReplicaNetwork()
         let target = network.keys[1].publicKey.address
-        network.push(0, .input(.transactions([network.transfer(.xpl(7), nonce: 0, to: target)], local: true)), after: 10)
+        network.push(
+            0, .input(.transactions([network.transfer(.xpl(7), nonce: 0, to: target)], local: true)), after: 10)
         try network.run(milliseconds: 5_000)
         // The state's last flush was lost: only genesis is left.
         let fresh = MemoryStateStore()
@@ -85,18 +90,21 @@ import Testing
     @Test func aReceiptOfStateIsProvenByACertificate() throws {
         let network = try ReplicaNetwork()
         let target = network.keys[1].publicKey.address
-        network.push(0, .input(.transactions([network.transfer(.xpl(7), nonce: 0, to: target)], local: true)), after: 10)
+        network.push(
+            0, .input(.transactions([network.transfer(.xpl(7), nonce: 0, to: target)], local: true)), after: 10)
         try network.run(milliseconds: 2_000)
         let key = StateKey.account(target)
         let taken = try #require(try network.nodes[0].replica.prove(key))
         var evidence: ReceiptCheck.Evidence?
         try network.run(milliseconds: 12_000)
         for height in 1...network.nodes[0].replica.executed.height.value where evidence == nil {
-            guard let found = network.nodes[0].archive.finalized(at: Height(height)), let certificate = found.certificate
+            guard let found = network.nodes[0].archive.finalized(at: Height(height)),
+                let certificate = found.certificate
             else { continue }
             let header = try Block(canonicalBytes: found.block).header
             if header.stateRoot == taken.root {
-                evidence = .init(key: key, value: taken.value, proof: taken.proof, header: header, certificate: certificate)
+                evidence = .init(
+                    key: key, value: taken.value, proof: taken.proof, header: header, certificate: certificate)
             }
         }
         let proof = try #require(evidence)

@@ -24,7 +24,8 @@ import Testing
     @Test(arguments: 0..<40) func lossDuplicationAndCrashesBreakNothing(_ batch: UInt64) throws {
         for seed in batch * 5..<batch * 5 + 5 {
             let profile = SimulationProfile(
-                nodes: seed % 5 == 4 ? 7 : 4, loss: seed % 3 == 0 ? 600 : 200, duplication: 100, crash: 200, delay: 1...60,
+                nodes: seed % 5 == 4 ? 7 : 4, loss: seed % 3 == 0 ? 600 : 200, duplication: 100, crash: 200,
+                delay: 1...60,
                 healsAt: .seconds(15), ends: .seconds(35))
             let report = try run(seed, profile)
             #expect(report.violations == [], "replay with seed \(seed): \(report.violations)")

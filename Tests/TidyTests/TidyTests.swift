@@ -21,11 +21,13 @@ import Testing
         "API": ["Primitives"],
         "Simulation": ["Primitives", "Consensus", "Ledger", "Replica", "Gossip"],
         "Node": [
-            "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Gossip", "Replica", "Storage", "Networking", "API",
+            "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Gossip", "Replica", "Storage", "Networking",
+            "API",
             "Worker",
         ],
         "plasma": [
-            "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Gossip", "Replica", "Storage", "Networking", "API",
+            "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Gossip", "Replica", "Storage", "Networking",
+            "API",
             "Worker", "Node", "Simulation",
         ],
     ]
@@ -51,7 +53,9 @@ import Testing
             guard let position = words.firstIndex(of: "import"), position <= 2, position + 1 < words.count else {
                 return nil
             }
-            let modifiers: Set<Substring> = ["public", "package", "internal", "private", "fileprivate", "@preconcurrency"]
+            let modifiers: Set<Substring> = [
+                "public", "package", "internal", "private", "fileprivate", "@preconcurrency",
+            ]
             guard words[..<position].allSatisfy({ modifiers.contains($0) }) else { return nil }
             return String(words[position + 1].split(separator: ".")[0])
         }
@@ -79,7 +83,9 @@ import Testing
     }
 
     @Test func machinesTouchNothing() {
-        let forbidden: Set<String> = ["Foundation", "Dispatch", "Glibc", "NIOCore", "NIOPosix", "Logging", "Synchronization"]
+        let forbidden: Set<String> = [
+            "Foundation", "Dispatch", "Glibc", "NIOCore", "NIOPosix", "Logging", "Synchronization",
+        ]
         for file in Self.sources("Sources") where file.path.hasSuffix(".swift") {
             guard Self.pure.contains(String(file.path.split(separator: "/")[0])) else { continue }
             for name in Self.imports(of: file.text) {
@@ -93,7 +99,9 @@ import Testing
         for folder in ["Sources", "Tests", "scripts"] {
             for file in Self.sources(folder) {
                 // A script's mktemp pattern is no mark.
-                for mark in marks where folder != "scripts" || mark != marks[2] { #expect(!file.text.contains(mark), "\(folder)/\(file.path) has a \(mark)") }
+                for mark in marks where folder != "scripts" || mark != marks[2] {
+                    #expect(!file.text.contains(mark), "\(folder)/\(file.path) has a \(mark)")
+                }
             }
         }
     }

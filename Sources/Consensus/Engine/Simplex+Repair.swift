@@ -40,8 +40,12 @@ extension Simplex {
         if let lastFinalization { spend(.certificate(lastFinalization)) }
         for above in rounds.keys.sorted().reversed() where above > lastFinalized {
             guard let round = rounds[above] else { continue }
-            for certificate in [round.notarization, round.nullification].compactMap({ $0 }) { spend(.certificate(certificate)) }
-            for vote in [round.sentNotarize, round.sentNullify, round.sentFinalize].compactMap({ $0 }) { spend(.vote(vote)) }
+            for certificate in [round.notarization, round.nullification].compactMap({ $0 }) {
+                spend(.certificate(certificate))
+            }
+            for vote in [round.sentNotarize, round.sentNullify, round.sentFinalize].compactMap({ $0 }) {
+                spend(.vote(vote))
+            }
         }
     }
 

@@ -17,7 +17,8 @@ extension Simplex {
         setDeadlines(at: now)
         outputs.append(.entered(next, leader: leader))
         // Rounds that nothing can need any more.
-        let keep = lastFinalized.value > UInt64(parameters.retention) ? lastFinalized.value - UInt64(parameters.retention) : 0
+        let keep =
+            lastFinalized.value > UInt64(parameters.retention) ? lastFinalized.value - UInt64(parameters.retention) : 0
         for old in rounds.keys where old.value < keep { rounds[old] = nil }
         requestedAt = requestedAt.filter { $0.key > lastFinalized }
 
@@ -71,7 +72,9 @@ extension Simplex {
         var candidate = view
         while candidate > lastFinalized {
             candidate = View(candidate.value - 1)
-            if candidate == lastFinalized { return found(ParentReference(view: candidate, digest: lastFinalizedDigest), missing) }
+            if candidate == lastFinalized {
+                return found(ParentReference(view: candidate, digest: lastFinalizedDigest), missing)
+            }
             guard let round = rounds[candidate] else {
                 missing.append(candidate)
                 continue
@@ -130,7 +133,8 @@ extension Simplex {
 
     /// Asks the application about the slot once the parent is certified and the gap is nullified here.
     mutating func verifySlot(_ slotView: View) {
-        guard slotView >= view, let round = rounds[slotView], case .unverified(let proposal) = round.slot, !round.verificationAsked
+        guard slotView >= view, let round = rounds[slotView], case .unverified(let proposal) = round.slot,
+            !round.verificationAsked
         else { return }
         if proposal.parentView >= proposal.view || proposal.parentView < lastFinalized {
             if slotView == view { latchInvalid() }

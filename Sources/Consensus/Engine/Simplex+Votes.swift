@@ -4,13 +4,15 @@ import Primitives
 extension Simplex {
     /// Rule 10: what is admitted.
     private func admits(_ voteView: View) -> Bool {
-        let floor = lastFinalized.value > UInt64(parameters.retention) ? lastFinalized.value - UInt64(parameters.retention) : 0
+        let floor =
+            lastFinalized.value > UInt64(parameters.retention) ? lastFinalized.value - UInt64(parameters.retention) : 0
         return voteView.value >= floor && voteView.value > 0 && voteView.value <= view.value + 1
     }
 
     mutating func receive(_ vote: Vote, from peer: PublicKey, at now: Instant) {
         let subject = vote.subject
-        guard subject.epoch == epoch, Int(vote.signer) < validators.count, Int(vote.signer) != ownIndex, admits(subject.view)
+        guard subject.epoch == epoch, Int(vote.signer) < validators.count, Int(vote.signer) != ownIndex,
+            admits(subject.view)
         else { return }
         let kind = subject.kind
         if let held = rounds[subject.view]?.votes[kind]?[vote.signer] {
@@ -21,7 +23,9 @@ extension Simplex {
         // A view that is over needs no more votes of the kind that ended it.
         if rounds[subject.view]?.certificate(kind) != nil { return }
         withRound(subject.view) { $0.votes[kind, default: [:]][vote.signer] = .init(vote: vote, check: .unchecked) }
-        if kind == .notarize, Int(vote.signer) == leader(of: subject.view), rounds[subject.view]?.slot == Round.Slot.none {
+        if kind == .notarize, Int(vote.signer) == leader(of: subject.view),
+            rounds[subject.view]?.slot == Round.Slot.none
+        {
             // The proposal: checked at once, alone.
             withRound(subject.view) { round in
                 if round.proposalSource == nil { round.proposalSource = peer }
@@ -142,8 +146,9 @@ extension Simplex {
                 }
                 if isLeader, vote.subject.kind == .nullify, voteView == view { giveUp(.leaderNullified, at: now) }
             }
-            for (voteView, kind) in Set(votes.map { Key(view: $0.subject.view, kind: $0.subject.kind) }).sorted().map({ ($0.view, $0.kind) })
-            {
+            for (voteView, kind) in Set(votes.map { Key(view: $0.subject.view, kind: $0.subject.kind) }).sorted().map({
+                ($0.view, $0.kind)
+            }) {
                 gather(voteView, kind, at: now)
             }
         case .certificate(let certificate, let peer):

@@ -152,8 +152,12 @@ public struct Simplex: Sendable {
                 first = max(first, view.next())
             }
             // A vote of ours in a view means that we had entered it.
-            if round.sentNotarize != nil || round.sentNullify != nil || round.sentFinalize != nil { first = max(first, view) }
-            if view > lastFinalized, case .notarize(let proposal)? = round.notarization?.subject, round.certification == .none {
+            if round.sentNotarize != nil || round.sentNullify != nil || round.sentFinalize != nil {
+                first = max(first, view)
+            }
+            if view > lastFinalized, case .notarize(let proposal)? = round.notarization?.subject,
+                round.certification == .none
+            {
                 rounds[view]?.certification = .outstanding
                 outputs.append(.certify(proposal, from: nil))
             }

@@ -35,7 +35,8 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
         length = try reader.readUInt64()
         chunks = try reader.readList(Digest.self, max: BlobManifest.maximumChunks)
         if UInt64(chunks.count) != BlobManifest.chunkCount(length) {
-            throw .invalid("a blob of \(length) bytes has \(BlobManifest.chunkCount(length)) chunks, not \(chunks.count)")
+            throw .invalid(
+                "a blob of \(length) bytes has \(BlobManifest.chunkCount(length)) chunks, not \(chunks.count)")
         }
     }
 
@@ -120,7 +121,9 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
             if end - start == blockLength {
                 leaves.append(MerkleTree.leaf(UnsafeRawBufferPointer(rebasing: chunk[start..<end])))
             } else {
-                leaves.append(MerkleTree.leaf(Array(chunk[start..<end]) + [UInt8](repeating: 0, count: blockLength - (end - start))))
+                leaves.append(
+                    MerkleTree.leaf(
+                        Array(chunk[start..<end]) + [UInt8](repeating: 0, count: blockLength - (end - start))))
             }
             start = end
         }

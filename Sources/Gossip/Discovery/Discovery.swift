@@ -57,7 +57,8 @@ public struct Discovery: Sendable {
         }
         if now >= nextLookup, table.count > 0 {
             let target =
-                lookups % 3 == 2 ? Digest.of(Domain("plasma.lookup"), [UInt8(truncatingIfNeeded: random.next())])
+                lookups % 3 == 2
+                ? Digest.of(Domain("plasma.lookup"), [UInt8(truncatingIfNeeded: random.next())])
                 : RoutingTable.place(of: key.publicKey)
             for near in table.nearest(to: target, count: 3) { outputs += findNode(target, near, now) }
             lookups += 1

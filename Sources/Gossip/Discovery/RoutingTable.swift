@@ -76,8 +76,10 @@ public struct RoutingTable: Sendable {
 
     /// The records nearest to a place.
     public func nearest(to place: Digest, count: Int) -> [NodeRecord] {
-        let sorted = entries.map { (RoutingTable.distance(RoutingTable.place(of: $0.record.identity), place), $0.record) }
-            .sorted { $0.0.lexicographicallyPrecedes($1.0) }
+        let sorted = entries.map {
+            (RoutingTable.distance(RoutingTable.place(of: $0.record.identity), place), $0.record)
+        }
+        .sorted { $0.0.lexicographicallyPrecedes($1.0) }
         return sorted.prefix(count).map(\.1)
     }
 }

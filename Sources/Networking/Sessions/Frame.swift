@@ -71,16 +71,21 @@ struct Frame: Equatable, Sendable {
             if Int(length) > (4 << 20) + overhead { throw .tooLong(found: Int(length), limit: (4 << 20) + overhead) }
             return nil
         }
-        guard let tag = buffer.getInteger(at: start + 4, as: UInt8.self), let channel = NetworkChannel(rawValue: tag) else {
+        guard let tag = buffer.getInteger(at: start + 4, as: UInt8.self), let channel = NetworkChannel(rawValue: tag)
+        else {
             throw .invalid("a frame has no channel of that number")
         }
         if length < 2 { throw .truncated(needed: 2, left: Int(length)) }
-        if Int(length) > channel.limit + overhead { throw .tooLong(found: Int(length), limit: channel.limit + overhead) }
+        if Int(length) > channel.limit + overhead {
+            throw .tooLong(found: Int(length), limit: channel.limit + overhead)
+        }
         if buffer.readableBytes < 4 + Int(length) { return nil }
         buffer.moveReaderIndex(forwardBy: 5)
         var body = buffer.readSlice(length: Int(length) - 1) ?? ByteBuffer()
         let bits = body.readInteger(as: UInt8.self) ?? 0
-        guard let kind = Kind(rawValue: bits & ~compressed) else { throw .invalid("a frame has no kind of that number") }
+        guard let kind = Kind(rawValue: bits & ~compressed) else {
+            throw .invalid("a frame has no kind of that number")
+        }
         var id: UInt64 = 0
         if kind == .request || kind == .answer || kind == .refusal {
             guard let found = body.readInteger(endianness: .little, as: UInt64.self) else {
@@ -90,7 +95,8 @@ struct Frame: Equatable, Sendable {
         }
         if bits & compressed == 0 {
             if body.readableBytes > channel.limit { throw .tooLong(found: body.readableBytes, limit: channel.limit) }
-            return Frame(channel: channel, kind: kind, id: id, content: body.readBytes(length: body.readableBytes) ?? [])
+            return Frame(
+                channel: channel, kind: kind, id: id, content: body.readBytes(length: body.readableBytes) ?? [])
         }
         guard let trueLength = body.readInteger(endianness: .little, as: UInt32.self) else {
             throw .truncated(needed: 4, left: body.readableBytes)

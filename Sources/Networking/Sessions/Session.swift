@@ -50,7 +50,9 @@ final class Session: ChannelInboundHandler, @unchecked Sendable {
     func handlerAdded(context: ChannelHandlerContext) { channel = context.channel }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard let done = event as? TLSHandshakeCompleted, let owner else { return context.fireUserInboundEventTriggered(event) }
+        guard let done = event as? TLSHandshakeCompleted, let owner else {
+            return context.fireUserInboundEventTriggered(event)
+        }
         peer = done.peer
         write(Frame(channel: .consensus, kind: .hello, id: 0, content: owner.hello().canonicalBytes))
         // A peer that does not greet within seconds is no peer.
@@ -111,7 +113,8 @@ final class Session: ChannelInboundHandler, @unchecked Sendable {
     }
 
     private func startPinging() {
-        pinging = channel?.eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(50), delay: Session.pingInterval) {
+        pinging = channel?.eventLoop.scheduleRepeatedTask(initialDelay: .milliseconds(50), delay: Session.pingInterval)
+        {
             [weak self] _ in self?.ping()
         }
     }

@@ -39,7 +39,8 @@ final class TLSHandler: ChannelDuplexHandler {
     private var waiting: [(ByteBuffer, EventLoopPromise<Void>?)] = []
 
     init(context: TLSContext, isServer: Bool, expected: PublicKey?) throws(NetworkFault) {
-        guard let ssl = SSL_new(context.pointer), let incoming = BIO_new(BIO_s_mem()), let outgoing = BIO_new(BIO_s_mem())
+        guard let ssl = SSL_new(context.pointer), let incoming = BIO_new(BIO_s_mem()),
+            let outgoing = BIO_new(BIO_s_mem())
         else { throw .tls("no memory for a session") }
         self.ssl = ssl
         self.incoming = incoming

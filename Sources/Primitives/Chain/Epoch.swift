@@ -1,5 +1,7 @@
 /// A span of views with one validator set.
-public struct Epoch: Hashable, Sendable, Comparable, CanonicalCodable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+public struct Epoch: Hashable, Sendable, Comparable, CanonicalCodable, ExpressibleByIntegerLiteral,
+    CustomStringConvertible
+{
     public let value: UInt64
 
     public init(_ value: UInt64) { self.value = value }

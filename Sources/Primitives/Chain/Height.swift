@@ -1,5 +1,7 @@
 /// The number of a block; genesis is 0.
-public struct Height: Hashable, Sendable, Comparable, CanonicalCodable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+public struct Height: Hashable, Sendable, Comparable, CanonicalCodable, ExpressibleByIntegerLiteral,
+    CustomStringConvertible
+{
     public let value: UInt64
 
     public init(_ value: UInt64) { self.value = value }

@@ -1,5 +1,7 @@
 /// The number of an account's transaction, from 0.
-public struct Nonce: Hashable, Sendable, Comparable, CanonicalCodable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+public struct Nonce: Hashable, Sendable, Comparable, CanonicalCodable, ExpressibleByIntegerLiteral,
+    CustomStringConvertible
+{
     public let value: UInt64
 
     public init(_ value: UInt64) { self.value = value }

@@ -1,5 +1,7 @@
 /// A turn of one leader; genesis is view 0.
-public struct View: Hashable, Sendable, Comparable, CanonicalCodable, ExpressibleByIntegerLiteral, CustomStringConvertible {
+public struct View: Hashable, Sendable, Comparable, CanonicalCodable, ExpressibleByIntegerLiteral,
+    CustomStringConvertible
+{
     public let value: UInt64
 
     public init(_ value: UInt64) { self.value = value }

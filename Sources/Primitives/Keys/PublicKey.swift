@@ -38,7 +38,8 @@ public struct PublicKey: Hashable, Sendable, Comparable, CanonicalCodable, Custo
                     let keyBytes = key.bindMemory(to: UInt8.self).baseAddress,
                     let signatureBytes = signature.bindMemory(to: UInt8.self).baseAddress
                 else { return false }
-                return crypto_sign_ed25519_verify_detached(signatureBytes, message, UInt64(message.count), keyBytes) == 0
+                return crypto_sign_ed25519_verify_detached(signatureBytes, message, UInt64(message.count), keyBytes)
+                    == 0
             }
         }
     }

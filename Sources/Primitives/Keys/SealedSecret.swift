@@ -51,7 +51,8 @@ public enum SealedSecret {
         var key = [UInt8](repeating: 0, count: 32)
         let text = Array(password.utf8).map { CChar(bitPattern: $0) }
         let status = crypto_pwhash(
-            &key, 32, text, UInt64(text.count), salt, strength.operations, strength.memory, crypto_pwhash_ALG_ARGON2ID13)
+            &key, 32, text, UInt64(text.count), salt, strength.operations, strength.memory, crypto_pwhash_ALG_ARGON2ID13
+        )
         if status != 0 { throw .outOfMemory }
         return key
     }

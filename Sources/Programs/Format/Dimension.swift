@@ -26,7 +26,9 @@ public struct Dimension: Hashable, Sendable, CanonicalCodable, ExpressibleByInte
     /// Its value once the axes have theirs.
     func value(_ axes: [UInt64]) throws(ProgramFault) -> UInt64 {
         guard let axis else { return factor }
-        if Int(axis) >= axes.count { throw .invalid(op: nil, "a shape names axis \(axis), and there are \(axes.count)") }
+        if Int(axis) >= axes.count {
+            throw .invalid(op: nil, "a shape names axis \(axis), and there are \(axes.count)")
+        }
         let (product, overflow) = factor.multipliedReportingOverflow(by: axes[Int(axis)])
         if overflow { throw .overflow("a dimension") }
         return product

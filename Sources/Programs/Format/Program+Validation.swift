@@ -21,7 +21,9 @@ extension Program {
     private func check(_ type: TensorType, _ op: Int?) throws(ProgramFault) {
         if type.shape.count > TensorType.maximumRank { throw .invalid(op: op, "a tensor has \(type.shape.count) axes") }
         for dimension in type.shape {
-            if let axis = dimension.axis, Int(axis) >= axes.count { throw .invalid(op: op, "a shape names axis \(axis)") }
+            if let axis = dimension.axis, Int(axis) >= axes.count {
+                throw .invalid(op: op, "a shape names axis \(axis)")
+            }
         }
     }
 
@@ -74,7 +76,9 @@ extension Program {
         case .contract(let left, let right, let extent, let selected):
             try checkExtent(extent)
             if selected {
-                guard type(left) == .i32, type(right) == .f32 else { throw .invalid(op: nil, "a selected contract takes i32 and f32") }
+                guard type(left) == .i32, type(right) == .f32 else {
+                    throw .invalid(op: nil, "a selected contract takes i32 and f32")
+                }
                 return .f32
             }
             if type(left) == .f32 && type(right) == .f32 { return .f32 }

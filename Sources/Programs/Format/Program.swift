@@ -16,7 +16,8 @@ public struct Scan: Hashable, Sendable, CanonicalCodable {
     public let stop: UInt16?
 
     public init(
-        steps: Dimension, operations: [OperationRecord], outputs: [ValueID], carried: [ValueID] = [], stop: UInt16? = nil
+        steps: Dimension, operations: [OperationRecord], outputs: [ValueID], carried: [ValueID] = [],
+        stop: UInt16? = nil
     ) {
         self.steps = steps
         self.operations = operations

@@ -130,13 +130,16 @@ public struct MapExpression: Hashable, Sendable, CanonicalCodable {
     func check(inputs: [ElementType], rank: Int) throws(ProgramFault) -> ElementType {
         if nodes.isEmpty { throw .invalid(op: nil, "a map is empty") }
         if operationCount > MapExpression.maximumOperations {
-            throw .invalid(op: nil, "a map has \(operationCount) operations, at most \(MapExpression.maximumOperations) may be")
+            throw .invalid(
+                op: nil, "a map has \(operationCount) operations, at most \(MapExpression.maximumOperations) may be")
         }
         var types: [ElementType] = []
         for (position, node) in nodes.enumerated() {
             switch node {
             case .input(let number):
-                if Int(number) >= inputs.count { throw .invalid(op: nil, "a map reads input \(number) of \(inputs.count)") }
+                if Int(number) >= inputs.count {
+                    throw .invalid(op: nil, "a map reads input \(number) of \(inputs.count)")
+                }
                 let type = inputs[Int(number)]
                 types.append(type == .bf16 || type == .f16 ? .f32 : type)
             case .constant(let type, let bits):
@@ -159,7 +162,8 @@ public struct MapExpression: Hashable, Sendable, CanonicalCodable {
         return types[types.count - 1]
     }
 
-    private static func result(_ operation: ScalarOperation, _ types: [ElementType]) throws(ProgramFault) -> ElementType {
+    private static func result(_ operation: ScalarOperation, _ types: [ElementType]) throws(ProgramFault) -> ElementType
+    {
         func wrong() -> ProgramFault { .invalid(op: nil, "\(operation) does not take \(types)") }
         let first = types[0]
         let integers: Set<ElementType> = [.i32, .i64]

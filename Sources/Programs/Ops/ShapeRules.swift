@@ -16,7 +16,9 @@ enum ShapeRules {
             if source.isEmpty { return "a reduce needs an axis" }
             let rows = Array(source.dropLast())
             if result != (prefix ? source : rows) { return "a reduce of \(source) does not make \(result)" }
-            if let extent, !broadcasts(shape(extent), to: rows) { return "an extent of \(shape(extent)) does not fit rows of \(rows)" }
+            if let extent, !broadcasts(shape(extent), to: rows) {
+                return "an extent of \(shape(extent)) does not fit rows of \(rows)"
+            }
         case .contract(let left, let right, let extent, let selected):
             let (a, b) = (shape(left), shape(right))
             if selected {
@@ -25,18 +27,27 @@ enum ShapeRules {
                 }
                 return nil
             }
-            guard a.count >= 2, b.count >= 2, a.last == b.last else { return "a contract of \(a) and \(b) has no common last axis" }
+            guard a.count >= 2, b.count >= 2, a.last == b.last else {
+                return "a contract of \(a) and \(b) has no common last axis"
+            }
             let batch = Array(a.dropLast(2))
-            if b.count != 2 && Array(b.dropLast(2)) != batch { return "a contract of \(a) and \(b) has different batches" }
-            if result != batch + [a[a.count - 2], b[b.count - 2]] { return "a contract of \(a) and \(b) does not make \(result)" }
+            if b.count != 2 && Array(b.dropLast(2)) != batch {
+                return "a contract of \(a) and \(b) has different batches"
+            }
+            if result != batch + [a[a.count - 2], b[b.count - 2]] {
+                return "a contract of \(a) and \(b) does not make \(result)"
+            }
             if let extent, !broadcasts(shape(extent), to: Array(a.dropLast())) {
                 return "an extent of \(shape(extent)) does not fit rows of \(Array(a.dropLast()))"
             }
-            if types[Int(left.index)].element == .i8, let k = a.last, k > 131_071 { return "an i8 contract of length \(k) could overflow" }
+            if types[Int(left.index)].element == .i8, let k = a.last, k > 131_071 {
+                return "an i8 contract of length \(k) could overflow"
+            }
         case .gather(let pieces, _):
             for piece in pieces {
                 if piece.coordinates.count != shape(piece.source).count {
-                    return "a gather gives \(piece.coordinates.count) coordinates for a source of \(shape(piece.source))"
+                    return
+                        "a gather gives \(piece.coordinates.count) coordinates for a source of \(shape(piece.source))"
                 }
                 for (axis, (start, size)) in zip(piece.start, piece.size).enumerated() {
                     let (end, overflow) = start.factor.addingReportingOverflow(size.factor)

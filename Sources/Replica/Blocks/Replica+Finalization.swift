@@ -88,14 +88,16 @@ extension Replica {
     public mutating func admit(_ transaction: SignedTransaction) throws(SubmissionFault) {
         do throws(AdmissionFault) {
             try Admission.check(
-            transaction, network: network, baseFee: tree.finalizedHeader.baseFee,
-            pending: mempool.pending(of: transaction.transaction.sender).map(\.transaction).filter {
-                $0.nonce < transaction.transaction.nonce
-            },
-            parameters: parameters, in: state, isVerified: { _ in true })
+                transaction, network: network, baseFee: tree.finalizedHeader.baseFee,
+                pending: mempool.pending(of: transaction.transaction.sender).map(\.transaction).filter {
+                    $0.nonce < transaction.transaction.nonce
+                },
+                parameters: parameters, in: state, isVerified: { _ in true })
         } catch { throw .invalid(error) }
         let next: Nonce
-        do throws(LedgerFault) { next = try Query.account(transaction.transaction.sender.address, in: state).nonce } catch {
+        do throws(LedgerFault) {
+            next = try Query.account(transaction.transaction.sender.address, in: state).nonce
+        } catch {
             throw .state(error)
         }
         do throws(Mempool.Refusal) { try mempool.insert(transaction, next: next) } catch { throw .refused(error) }

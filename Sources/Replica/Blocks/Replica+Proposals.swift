@@ -80,7 +80,8 @@ extension Replica {
         let header = Header(
             network: network, epoch: 0, view: view, height: height, parent: parent.digest, time: time,
             proposer: UInt16(index), txRoot: Block.txRoot(transactions), weight: weight,
-            baseFee: Fees.baseFee(after: parent, at: time, parameters), executedHeight: Height(claimed), stateRoot: root,
+            baseFee: Fees.baseFee(after: parent, at: time, parameters), executedHeight: Height(claimed),
+            stateRoot: root,
             vrfProof: proof, beacon: Header.beacon(after: parent.beacon, output: VRF.output(of: proof)))
         return Block(header: header, transactions: transactions)
     }
@@ -112,7 +113,8 @@ extension Replica {
         guard let entry = tree[proposal.payloadDigest] else { return nil }
         if entry.verified { return true }
         let header = entry.header
-        guard header.view == proposal.view, header.epoch == proposal.epoch, header.parent == proposal.parentDigest else {
+        guard header.view == proposal.view, header.epoch == proposal.epoch, header.parent == proposal.parentDigest
+        else {
             return false
         }
         let ancestors: [BlockTree.Entry]

@@ -78,7 +78,8 @@ public enum ReceiptCheck {
 
     /// The same, from what a node's `job.receipt` answers, and the receipt read.
     public static func verify(
-        genesis: Genesis, job: Digest, receipt: [UInt8], key: [UInt8], proof: [UInt8], header: [UInt8], certificate: [UInt8]
+        genesis: Genesis, job: Digest, receipt: [UInt8], key: [UInt8], proof: [UInt8], header: [UInt8],
+        certificate: [UInt8]
     ) throws(Fault) -> JobReceipt {
         let evidence = Evidence(
             key: key, value: receipt, proof: try read(StateProof.self, proof, "proof"),

@@ -20,7 +20,8 @@ public struct Mempool: Sendable {
             case .full(let limit): "\(limit) transactions are waiting already: try again in a few seconds"
             case .accountFull(let limit): "this account has \(limit) transactions waiting: wait until some are final"
             case .staleNonce(let found, let next): "nonce \(found) is used: this account's next is \(next)"
-            case .replacementTooCheap: "a transaction with this nonce is waiting: raise the tip by an eighth to replace it"
+            case .replacementTooCheap:
+                "a transaction with this nonce is waiting: raise the tip by an eighth to replace it"
             }
         }
     }

@@ -28,7 +28,6 @@ struct Synchronization: Sendable {
 
     mutating func peerDisconnected(_ peer: PublicKey) { peers.removeAll { $0.id == peer } }
 
-
     mutating func raise(_ peer: PublicKey, to head: Height) {
         if let i = peers.firstIndex(where: { $0.id == peer }), peers[i].head < head { peers[i].head = head }
     }

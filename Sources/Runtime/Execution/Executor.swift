@@ -20,7 +20,8 @@ public final class Executor: Sendable {
         self.program = program
         self.model = model
         self.threads = max(1, threads)
-        plan = program.scans.count == 1 && program.carried.isEmpty && program.scans[0].steps.factor == 1
+        plan =
+            program.scans.count == 1 && program.carried.isEmpty && program.scans[0].steps.factor == 1
             ? FusedPlan(program, program.scans[0]) : nil
     }
 
@@ -30,8 +31,10 @@ public final class Executor: Sendable {
     /// Bytes that a run takes at most, weights and outputs counted.
     public var peakMemory: UInt64 {
         let fixed = (program.parameters + program.inputs).reduce(UInt64(0)) { $0 + $1.type.byteCount }
-        let outputs = program.scans.flatMap { scan in scan.outputs.map { program.types(of: scan)[Int($0.index)].byteCount } }
-            .reduce(0, +)
+        let outputs = program.scans.flatMap { scan in
+            scan.outputs.map { program.types(of: scan)[Int($0.index)].byteCount }
+        }
+        .reduce(0, +)
         guard isFused, let plan else {
             // The reference holds every intermediate as 64-bit words.
             return fixed + outputs + program.scans.flatMap(\.operations).reduce(0) { $0 + 8 * $1.result.count }
@@ -47,7 +50,8 @@ public final class Executor: Sendable {
     /// Runs on named inputs and returns the outputs. `progress` is told fractions from 0 to 1, from any thread; `isCancelled` is asked between groups.
     public func run(
         inputs: [(name: String, bytes: UnsafeRawBufferPointer)],
-        progress: @escaping @Sendable (Double) -> Void = { _ in }, isCancelled: @escaping @Sendable () -> Bool = { false }
+        progress: @escaping @Sendable (Double) -> Void = { _ in },
+        isCancelled: @escaping @Sendable () -> Bool = { false }
     ) throws(ExecutionFault) -> [Tensor] {
         if pk_check_float_environment() == 0 { throw .floatEnvironment }
         var ordered: [UnsafeRawBufferPointer] = []

@@ -27,7 +27,8 @@ enum FusedStep: Equatable, Sendable {
         switch self {
         case .rows(let table, _, _), .row(_, let table, _): [table]
         case .add(let a, let b, _): [a, b]
-        case .linear(let x, let weight, let bias, _, let residual, _): [x, weight, bias] + (residual.map { [$0] } ?? [])
+        case .linear(let x, let weight, let bias, _, let residual, _):
+            [x, weight, bias] + (residual.map { [$0] } ?? [])
         case .layerNorm(let x, let gain, let bias, _, _): [x, gain, bias]
         case .attention(let query, let key, let value, _, _, _, _): [query, key, value]
         case .pool(let x, _), .normalize(let x, _, _): [x]
@@ -98,13 +99,16 @@ struct FusedPlan: Sendable {
         }
 
         private func source(_ offset: Int) -> GatherPiece? {
-            guard at + offset < records.count, case .gather(let pieces, _) = records[at + offset].operation, pieces.count == 1
+            guard at + offset < records.count, case .gather(let pieces, _) = records[at + offset].operation,
+                pieces.count == 1
             else { return nil }
             return pieces[0]
         }
 
         private func constant(_ offset: Int, _ number: Int) -> UInt32? {
-            guard at + offset < records.count, case .map(let expression, _) = records[at + offset].operation else { return nil }
+            guard at + offset < records.count, case .map(let expression, _) = records[at + offset].operation else {
+                return nil
+            }
             var seen = 0
             for node in expression.nodes {
                 guard case .constant(.f32, let bits) = node else { continue }
@@ -115,7 +119,9 @@ struct FusedPlan: Sendable {
         }
 
         private func inputs(_ offset: Int) -> [ValueID] {
-            guard at + offset < records.count, case .map(_, let inputs) = records[at + offset].operation else { return [] }
+            guard at + offset < records.count, case .map(_, let inputs) = records[at + offset].operation else {
+                return []
+            }
             return inputs
         }
 
@@ -180,7 +186,8 @@ struct FusedPlan: Sendable {
             let out = graph.normalized(inputs(0)[0], floor: floor)
             guard agrees(graph) else { return nil }
             return Match(
-                step: .normalize(inputs(0)[0], floor: Float(bitPattern: floor), out: out), length: graph.operations.count)
+                step: .normalize(inputs(0)[0], floor: Float(bitPattern: floor), out: out),
+                length: graph.operations.count)
         }
 
         private func linear() -> Match? {
@@ -188,7 +195,8 @@ struct FusedPlan: Sendable {
                 types[Int(x.index)].shape.count == 2, types[Int(weight.index)].shape.count == 2
             else { return nil }
             let bias = inputs(1)[1]
-            guard types[Int(bias.index)].shape.count == 1, types[Int(bias.index)].shape == [types[Int(weight.index)].shape[0]]
+            guard types[Int(bias.index)].shape.count == 1,
+                types[Int(bias.index)].shape == [types[Int(weight.index)].shape[0]]
             else { return nil }
             var plain = builder()
             let sum = plain.linear(x, weight: weight, bias: bias)

@@ -25,8 +25,12 @@ struct GroupJob: @unchecked Sendable {
         for step in plan.steps { perform(step, group, memory) }
         for (id, buffer) in zip(outputIDs, outputs) {
             let (source, rows, width) = tensor(id, group, memory)
-            let first = rows == group.sentences.count && isSentenceMade(id) ? group.sentences.lowerBound : group.tokens.lowerBound
-            if let target = buffer.floats.baseAddress { (target + first * width).update(from: source, count: rows * width) }
+            let first =
+                rows == group.sentences.count && isSentenceMade(id)
+                ? group.sentences.lowerBound : group.tokens.lowerBound
+            if let target = buffer.floats.baseAddress {
+                (target + first * width).update(from: source, count: rows * width)
+            }
         }
     }
 
@@ -90,7 +94,11 @@ struct GroupJob: @unchecked Sendable {
             pk_canonicalize_f32(out, rows * width)
         case .row(let row, let table, _):
             let (source, count, _) = tensor(table, group, memory)
-            if row < count { out.update(from: source + row * width, count: width) } else { out.update(repeating: 0, count: width) }
+            if row < count {
+                out.update(from: source + row * width, count: width)
+            } else {
+                out.update(repeating: 0, count: width)
+            }
             pk_canonicalize_f32(out, width)
         case .add(let a, let b, _):
             let (x, _, _) = tensor(a, group, memory)
@@ -114,7 +122,8 @@ struct GroupJob: @unchecked Sendable {
                     bias: biases, activation: gelu ? PK_GELU : PK_NONE,
                     residual: added.map { UnsafePointer($0 + part.lowerBound * width) }, ldr: width)
                 pk_contract_f32(
-                    variant, Int32(part.count), Int32(width), Int32(depth), source + part.lowerBound * depth, depth, packed,
+                    variant, Int32(part.count), Int32(width), Int32(depth), source + part.lowerBound * depth, depth,
+                    packed,
                     target + part.lowerBound * width, width, &epilogue)
             }
         case .layerNorm(let x, let gain, let bias, let epsilon, _):
@@ -124,7 +133,8 @@ struct GroupJob: @unchecked Sendable {
             share(rows) { part in
                 let start = part.lowerBound * width
                 pk_layer_norm_f32(
-                    variant, Int32(part.count), Int32(width), source + start, width, gains, biases, epsilon, target + start, width)
+                    variant, Int32(part.count), Int32(width), source + start, width, gains, biases, epsilon,
+                    target + start, width)
             }
         case .attention(let query, let key, let value, let heads, let headWidth, let scale, _):
             attend(query, key, value, heads, headWidth, scale, out, width, group, memory)
@@ -177,7 +187,8 @@ struct GroupJob: @unchecked Sendable {
                 let count = starts[sentence + 1] - starts[sentence]
                 let offset = (starts[sentence] - base) * width + item % heads * headWidth
                 pk_attention_f32(
-                    variant, Int32(count), Int32(count), Int32(headWidth), q + offset, width, k + offset, width, v + offset,
+                    variant, Int32(count), Int32(count), Int32(headWidth), q + offset, width, k + offset, width,
+                    v + offset,
                     width, scale, target + offset, width, scratch + part * perThread)
             }
         }

@@ -76,7 +76,9 @@ struct MapInterpreter {
         return chosen == 0 ? 0 : chosen
     }
 
-    private static func apply(_ operation: ScalarOperation, _ a: [Int64], _ type: ElementType, _ result: ElementType) -> Int64 {
+    private static func apply(_ operation: ScalarOperation, _ a: [Int64], _ type: ElementType, _ result: ElementType)
+        -> Int64
+    {
         if type == .f32 { return applyFloat(operation, a, result) }
         let x = a[0]
         let y = a.count > 1 ? a[1] : 0

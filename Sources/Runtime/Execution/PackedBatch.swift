@@ -45,7 +45,8 @@ struct PackedBatch: Sendable {
     func groups(aim: Int) -> [Group] {
         var groups: [Group] = []
         var first = 0
-        for sentence in 0..<starts.count - 1 where starts[sentence + 1] - starts[first] >= aim || sentence == starts.count - 2 {
+        for sentence in 0..<starts.count - 1
+        where starts[sentence + 1] - starts[first] >= aim || sentence == starts.count - 2 {
             groups.append(Group(sentences: first..<sentence + 1, tokens: starts[first]..<starts[sentence + 1]))
             first = sentence + 1
         }

@@ -43,7 +43,8 @@ public struct ReferenceExecutor {
                 var values = leading
                 for (number, record) in scan.operations.enumerated() {
                     values.append(
-                        try ReferenceExecutor.evaluate(record, values, step: Int64(step), op: UInt64(number), seed: seed))
+                        try ReferenceExecutor.evaluate(
+                            record, values, step: Int64(step), op: UInt64(number), seed: seed))
                 }
                 steps.append(scan.outputs.map { ReferenceExecutor.store(values[Int($0.index)]) })
             }
@@ -69,7 +70,8 @@ public struct ReferenceExecutor {
             case .i8: words[i] = Int64(Int8(bitPattern: bytes[i]))
             case .u8: words[i] = Int64(bytes[i])
             case .bool: words[i] = bytes[i] == 0 ? 0 : 1
-            case .bf16: words[i] = canonical(pk_bf16_to_f32(bytes.loadUnaligned(fromByteOffset: 2 * i, as: UInt16.self)))
+            case .bf16:
+                words[i] = canonical(pk_bf16_to_f32(bytes.loadUnaligned(fromByteOffset: 2 * i, as: UInt16.self)))
             case .f16: words[i] = canonical(pk_f16_to_f32(bytes.loadUnaligned(fromByteOffset: 2 * i, as: UInt16.self)))
             }
         }
@@ -201,7 +203,9 @@ public struct ReferenceExecutor {
         if reduction == .argumentOfMaximum || reduction == .argumentOfMinimum { return Int64(best) }
         if count == 0 {
             // The neutral element: nothing is larger (or smaller) than it.
-            if source.element == .f32 { return Int64(largest ? (-Float.infinity).bitPattern : Float.infinity.bitPattern) }
+            if source.element == .f32 {
+                return Int64(largest ? (-Float.infinity).bitPattern : Float.infinity.bitPattern)
+            }
             if source.element == .i32 { return largest ? Int64(Int32.min) : Int64(Int32.max) }
             return largest ? .min : .max
         }
@@ -232,7 +236,9 @@ public struct ReferenceExecutor {
                 var start = 0
                 while start < take {
                     var segment: Float = 0
-                    for i in start..<min(start + 256, take) { segment = segment.addingProduct(a.float(x + i), b.float(y + i)) }
+                    for i in start..<min(start + 256, take) {
+                        segment = segment.addingProduct(a.float(x + i), b.float(y + i))
+                    }
                     total += segment
                     start += 256
                 }
