@@ -12,13 +12,23 @@ let strict: [SwiftSetting] = [
 let package = Package(
     name: "plasma",
     products: [
+        .executable(name: "plasma", targets: ["plasma"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/LebJe/TOMLKit.git", from: "0.6.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"),
     ],
     targets: [
+        .target(
+            name: "CKernels",
+            cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno"])]),
+        .testTarget(
+            name: "CKernelsTests",
+            dependencies: ["CKernels"],
+            swiftSettings: strict),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .target(
             name: "Primitives",
@@ -35,13 +45,6 @@ let package = Package(
         .testTarget(
             name: "ProgramsTests",
             dependencies: ["Programs", "Primitives"],
-            swiftSettings: strict),
-        .target(
-            name: "CKernels",
-            cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno"])]),
-        .testTarget(
-            name: "CKernelsTests",
-            dependencies: ["CKernels"],
             swiftSettings: strict),
         .target(
             name: "Runtime",
@@ -105,6 +108,22 @@ let package = Package(
         .testTarget(
             name: "APITests",
             dependencies: ["API", "Primitives", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Hummingbird", package: "hummingbird"), .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
+        .target(
+            name: "Worker",
+            dependencies: ["Primitives", "Programs", "Runtime", "Ledger", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WorkerTests",
+            dependencies: ["Worker", "Primitives", "Programs", "Runtime", "Ledger", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: strict),
+        .target(
+            name: "Node",
+            dependencies: ["Primitives", "Programs", "Ledger", "Consensus", "Gossip", "Replica", "Storage", "Networking", "API", "Worker", .product(name: "Logging", package: "swift-log"), .product(name: "TOMLKit", package: "TOMLKit")],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "plasma",
+            dependencies: ["Primitives", "Programs", "Runtime", "Ledger", "Replica", "Storage", "Gossip", "API", "Node", .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ],

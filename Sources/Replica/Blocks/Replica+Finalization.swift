@@ -84,6 +84,12 @@ extension Replica {
         if !fresh.isEmpty { outputs.append(.broadcastTransactions(fresh)) }
     }
 
+    /// Checks one transaction as `admit` does, without keeping it.
+    public func check(_ transaction: SignedTransaction) throws(SubmissionFault) {
+        var copy = self
+        try copy.admit(transaction)
+    }
+
     /// Checks one transaction against the state and what its sender has waiting, and lets it wait too.
     public mutating func admit(_ transaction: SignedTransaction) throws(SubmissionFault) {
         do throws(AdmissionFault) {

@@ -1,0 +1,212 @@
+internal import Consensus
+internal import Foundation
+internal import Ledger
+internal import Logging
+internal import Primitives
+internal import Replica
+internal import Storage
+
+/// What the driver needs of the network.
+protocol ReplicaTransport: AnyObject, Sendable {
+    func broadcast(consensus message: [UInt8])
+    func send(consensus message: [UInt8], to peer: PublicKey)
+    func broadcast(block bytes: [UInt8])
+    func send(block bytes: [UInt8], to peer: PublicKey)
+    func broadcast(transactions: [SignedTransaction])
+    func request(block digest: Digest, from peer: PublicKey)
+    func requestBlocks(from height: Height, count: Int, peer: PublicKey)
+    func misbehaved(_ peer: PublicKey, _ reason: String)
+}
+
+/// What the driver tells the rest of the node. Called on the driver's thread: must not block.
+protocol ReplicaObserver: AnyObject, Sendable {
+    func executed(_ block: Block, _ result: ExecutionResult)
+    func certified(_ header: Header, _ certificate: Certificate)
+}
+
+/// Feeds the replica from one thread and carries out its outputs.
+///
+/// Inputs queue up and are taken together. All durable writes of one round come first, with one sync of the blocks and one of the journal; then
+/// the sends. Delaying a send behind a later write is always safe; the reverse never is.
+final class ReplicaDriver: @unchecked Sendable {
+    private let journal: Journal
+    private let blocks: BlockStore
+    private let state: LMDBStore
+    private let logger: Logger
+    private let condition = NSCondition()
+    // Guarded by `condition`.
+    private var inputs: [ReplicaInput] = []
+    private var readers: [(inout Replica) -> Void] = []
+    private var stopping = false
+    private var stopped = false
+    // The driver's thread alone.
+    private var replica: Replica
+    private var wakeUp: Instant?
+    private var unflushed = 0
+    private let started = DispatchTime.now().uptimeNanoseconds
+    private var fault: (any Error)?
+
+    weak var transport: (any ReplicaTransport)?
+    weak var observer: (any ReplicaObserver)?
+    /// Called once, on the driver's thread, when storage failed and the node must stop.
+    var onFailure: (@Sendable (any Error) -> Void)?
+
+    /// How many executed blocks may be in memory only. They are executed again after a crash.
+    static let flushInterval = 8
+
+    init(replica: Replica, journal: Journal, blocks: BlockStore, state: LMDBStore, logger: Logger) {
+        self.replica = replica
+        self.journal = journal
+        self.blocks = blocks
+        self.state = state
+        self.logger = logger
+    }
+
+    func start() {
+        let thread = Thread { [self] in run() }
+        thread.name = "replica"
+        thread.stackSize = 8 << 20
+        enqueue(.start)
+        thread.start()
+    }
+
+    /// Ends the thread after what is queued, and flushes the state.
+    func stop() async {
+        condition.withLock {
+            stopping = true
+            condition.signal()
+        }
+        while !condition.withLock({ stopped }) { try? await Task.sleep(nanoseconds: 5_000_000) }
+    }
+
+    func enqueue(_ input: ReplicaInput) {
+        condition.withLock {
+            inputs.append(input)
+            condition.signal()
+        }
+    }
+
+    /// Runs `body` on the driver's thread between two steps, where state and machine agree.
+    func access<T: Sendable>(_ body: @escaping @Sendable (inout Replica) throws -> T) async throws -> T {
+        try await withCheckedThrowingContinuation { continuation in
+            let refused = condition.withLock {
+                if stopped { return true }
+                readers.append { replica in
+                    continuation.resume(with: Result { try body(&replica) })
+                }
+                condition.signal()
+                return false
+            }
+            if refused { continuation.resume(throwing: NodeFault.stopping) }
+        }
+    }
+
+    private var now: ReplicaTime {
+        ReplicaTime(
+            monotonic: Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds - started)),
+            wall: Timestamp(milliseconds: UInt64(max(0, Date().timeIntervalSince1970 * 1000))))
+    }
+
+    private func run() {
+        while true {
+            condition.lock()
+            while inputs.isEmpty && readers.isEmpty && !stopping {
+                if let wakeUp {
+                    let wait = wakeUp.interval(since: now.monotonic)
+                    if wait <= .zero { break }
+                    _ = condition.wait(until: Date(timeIntervalSinceNow: Double(wait.nanoseconds) / 1e9))
+                } else {
+                    condition.wait()
+                }
+            }
+            var batch = inputs
+            inputs.removeAll()
+            let reads = readers
+            readers.removeAll()
+            let end = stopping
+            condition.unlock()
+
+            if let wakeUp, wakeUp <= now.monotonic {
+                self.wakeUp = nil
+                batch.append(.timer)
+            }
+            for read in reads { read(&replica) }
+            if !batch.isEmpty && fault == nil { step(batch) }
+            if end || fault != nil { break }
+        }
+        do { try state.flush() } catch { logger.error("the state could not be flushed: \(error)") }
+        let late = condition.withLock {
+            stopped = true
+            defer { readers.removeAll() }
+            return readers
+        }
+        for read in late { read(&replica) }
+    }
+
+    private func step(_ batch: [ReplicaInput]) {
+        var outputs: [ReplicaOutput] = []
+        for input in batch { outputs += replica.handle(input, at: now) }
+        do {
+            try writeDurably(outputs)
+        } catch {
+            // Nothing of this step was sent, so stopping here loses nothing that anybody was told.
+            fault = error
+            logger.critical("storage failed, the node stops: \(error)")
+            onFailure?(error)
+            return
+        }
+        for output in outputs { carryOut(output) }
+    }
+
+    private func writeDurably(_ outputs: [ReplicaOutput]) throws {
+        var records: [[UInt8]] = []
+        var wroteBlocks = false
+        for output in outputs {
+            switch output {
+            case .persist(let record): records.append(record.canonicalBytes)
+            case .storeBlock(let digest, let bytes):
+                try blocks.put(digest, bytes)
+                wroteBlocks = true
+            case .markFinalized(let height, let digest, let certificate):
+                try blocks.markFinalized(height, digest, certificate: certificate?.canonicalBytes)
+                wroteBlocks = true
+            case .executed: unflushed += 1
+            default: break
+            }
+        }
+        // Blocks before the journal: a journaled verdict says that the bytes are here.
+        if wroteBlocks { try blocks.sync() }
+        if !records.isEmpty { try journal.append(records) }
+        // The state last: it must never be ahead of the blocks that led to it.
+        if unflushed >= ReplicaDriver.flushInterval {
+            try state.flush()
+            unflushed = 0
+        }
+    }
+
+    private func carryOut(_ output: ReplicaOutput) {
+        switch output {
+        case .persist, .storeBlock, .markFinalized: break
+        case .broadcastConsensus(let message): transport?.broadcast(consensus: message.canonicalBytes)
+        case .sendConsensus(let message, let peer): transport?.send(consensus: message.canonicalBytes, to: peer)
+        case .broadcastBlock(let bytes): transport?.broadcast(block: bytes)
+        case .sendBlock(let bytes, let peer): transport?.send(block: bytes, to: peer)
+        case .broadcastTransactions(let transactions): transport?.broadcast(transactions: transactions)
+        case .requestBlock(let digest, let peer): transport?.request(block: digest, from: peer)
+        case .requestBlocks(let height, let count, let peer):
+            transport?.requestBlocks(from: height, count: count, peer: peer)
+        case .verifySignatures(let id, let items):
+            let results = items.map { $0.key.verify($0.signature, of: $0.message) }
+            enqueue(.signaturesVerified(id: id, results: results))
+        case .setTimer(let instant):
+            if wakeUp.map({ instant < $0 }) ?? true { wakeUp = instant }
+        case .executed(let block, let result): observer?.executed(block, result)
+        case .certified(let header, let certificate): observer?.certified(header, certificate)
+        case .misbehaviour(let peer, let reason):
+            logger.warning("peer \(peer.hex.prefix(8)): \(reason)")
+            transport?.misbehaved(peer, reason)
+        case .evidence(let evidence):
+            logger.warning("evidence of a double vote: \(evidence)")
+        }
+    }
+}

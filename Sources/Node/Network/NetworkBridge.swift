@@ -1,0 +1,164 @@
+internal import Consensus
+internal import Foundation
+internal import Gossip
+internal import Ledger
+internal import Logging
+internal import Networking
+internal import Primitives
+internal import Replica
+internal import Storage
+
+/// Carries messages between the peers and the replica: decodes what comes, bounds it, and passes on what others have not heard.
+///
+/// Validators speak to everyone they are connected to; everyone else relays votes and certificates once, so that a validator whose links are cut
+/// still hears them. Client signatures are checked here, off the replica's thread, once per transaction for the life of the node.
+final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendable {
+    private let driver: ReplicaDriver
+    private let blocks: BlockStore
+    private let relays: Bool
+    private let logger: Logger
+    private let checking = DispatchQueue(label: "signatures", attributes: .concurrent)
+    private let lock = NSLock()
+    // Guarded by `lock`.
+    private var seen = SeenCache(capacity: 65_536)
+    private var head: UInt64 = 0
+    weak var network: NetworkService?
+    /// Answers requests for blobs.
+    var blobs: BlobService?
+
+    init(driver: ReplicaDriver, blocks: BlockStore, relays: Bool, logger: Logger) {
+        self.driver = driver
+        self.blocks = blocks
+        self.relays = relays
+        self.logger = logger
+    }
+
+    static let maximumBatch = 4_096
+
+    func setHead(_ height: Height) { lock.withLock { head = height.value } }
+
+    private func isNew(_ digest: Digest) -> Bool {
+        lock.withLock { seen.insert(digest, at: Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds))) }
+    }
+
+    // MARK: From the network
+
+    func headHeight() -> UInt64 { lock.withLock { head } }
+
+    func peerConnected(_ peer: PeerID, hello: Hello) {
+        driver.enqueue(.peerConnected(peer, head: Height(hello.headHeight)))
+    }
+
+    func peerDisconnected(_ peer: PeerID, reason: String) { driver.enqueue(.peerDisconnected(peer)) }
+
+    func received(_ bytes: [UInt8], on channel: NetworkChannel, from peer: PeerID) {
+        switch channel {
+        case .consensus:
+            guard let message = try? ConsensusMessage(canonicalBytes: bytes) else {
+                misbehaved(peer, "sent a consensus message that cannot be read")
+                return
+            }
+            if relays, message.isRelayed, isNew(Digest.of(.seen, bytes)) {
+                network?.broadcast(bytes, on: .consensus, except: peer)
+            }
+            driver.enqueue(.consensus(message, from: peer))
+        case .blocks:
+            if relays, isNew(Digest.of(.seen, bytes)) { network?.broadcast(bytes, on: .blocks, except: peer) }
+            driver.enqueue(.block(bytes, from: peer))
+        case .transactions:
+            var reader = ByteReader(bytes)
+            guard
+                let batch = try? reader.readList(SignedTransaction.self, max: NetworkBridge.maximumBatch),
+                reader.remaining == 0
+            else {
+                misbehaved(peer, "sent transactions that cannot be read")
+                return
+            }
+            let fresh = batch.filter { isNew($0.id) }
+            if fresh.isEmpty { return }
+            checking.async { [self] in
+                let good = fresh.filter { $0.isSigned }
+                if good.count < fresh.count { misbehaved(peer, "sent a transaction with a wrong signature") }
+                if !good.isEmpty { driver.enqueue(.transactions(good, local: false)) }
+            }
+        case .blobs: break
+        }
+    }
+
+    func request(
+        _ bytes: [UInt8], on channel: NetworkChannel, from peer: PeerID, reply: @escaping @Sendable ([UInt8]?) -> Void
+    ) {
+        switch channel {
+        case .blocks:
+            guard let request = try? BlockRequest(canonicalBytes: bytes) else { return reply(nil) }
+            checking.async { [blocks] in reply(BlockServer.answer(request, from: blocks)) }
+        case .blobs:
+            guard let request = try? BlobRequest(canonicalBytes: bytes), let blobs else { return reply(nil) }
+            checking.async { reply(blobs.answer(request)) }
+        default: reply(nil)
+        }
+    }
+
+    // MARK: From the replica
+
+    func broadcast(consensus message: [UInt8]) { network?.broadcast(message, on: .consensus, except: nil) }
+
+    func send(consensus message: [UInt8], to peer: PublicKey) { network?.send(message, on: .consensus, to: peer) }
+
+    func broadcast(block bytes: [UInt8]) {
+        _ = isNew(Digest.of(.seen, bytes))
+        network?.broadcast(bytes, on: .blocks, except: nil)
+    }
+
+    func send(block bytes: [UInt8], to peer: PublicKey) { network?.send(bytes, on: .blocks, to: peer) }
+
+    func broadcast(transactions: [SignedTransaction]) {
+        var batch: [SignedTransaction] = []
+        var size = 0
+        func flush() {
+            if batch.isEmpty { return }
+            var writer = ByteWriter(capacity: size + 4)
+            writer.write(list: batch)
+            network?.broadcast(writer.bytes, on: .transactions, except: nil)
+            batch.removeAll()
+            size = 0
+        }
+        for transaction in transactions {
+            _ = isNew(transaction.id)
+            batch.append(transaction)
+            size += 512
+            if batch.count == NetworkBridge.maximumBatch || size > 512 << 10 { flush() }
+        }
+        flush()
+    }
+
+    func request(block digest: Digest, from peer: PublicKey) {
+        Task { [self] in
+            let request = BlockRequest.byDigest(digest)
+            guard
+                let answer = await ask(request, peer), let row = try? BlockAnswer(canonicalBytes: answer),
+                let first = row.blocks.first
+            else { return driver.enqueue(.blockUnavailable(digest, from: peer)) }
+            driver.enqueue(.block(first.block, from: peer))
+        }
+    }
+
+    func requestBlocks(from height: Height, count: Int, peer: PublicKey) {
+        Task { [self] in
+            let answer = await ask(.range(from: height, count: UInt16(clamping: count)), peer)
+            let row = answer.flatMap { try? BlockAnswer(canonicalBytes: $0) }
+            driver.enqueue(.finalizedBlocks(row?.blocks ?? [], from: peer))
+        }
+    }
+
+    private func ask(_ request: BlockRequest, _ peer: PublicKey) async -> [UInt8]? {
+        try? await network?.request(request.canonicalBytes, on: .blocks, to: peer, timeout: .seconds(2))
+    }
+
+    func misbehaved(_ peer: PublicKey, _ reason: String) { network?.penalize(peer, reason: reason) }
+}
+
+extension Domain {
+    /// What has been relayed.
+    static let seen = Domain("plasma.seen")
+}

@@ -1,0 +1,194 @@
+internal import API
+internal import Consensus
+internal import Foundation
+internal import Gossip
+internal import Ledger
+public import Logging
+internal import Networking
+internal import Primitives
+internal import Replica
+internal import Storage
+internal import Worker
+
+/// A whole node: its home, its keys, its chain, its sockets. Composition only.
+public final class PlasmaNode: @unchecked Sendable {
+    private let configuration: NodeConfiguration
+    private let logger: Logger
+    private let lock: HomeLock
+    private let services: NodeServices
+    private let network: NetworkService
+    private let bridge: NetworkBridge
+    private let server: RPCServer
+    private let observer: Observer
+
+    /// Opens a home and everything in it. Nothing listens yet.
+    public init(configuration: NodeConfiguration, password: String, logger: Logger) throws {
+        self.configuration = configuration
+        self.logger = logger
+        let home = configuration.home
+        lock = try HomeLock(home: home)
+        guard let bytes = FileManager.default.contents(atPath: home + "/genesis.bin") else {
+            throw NodeFault.cannotStart("there is no \(home)/genesis.bin: copy the network's genesis there")
+        }
+        let genesis: Genesis
+        do { genesis = try Genesis(canonicalBytes: Array(bytes)) } catch {
+            throw NodeFault.cannotStart(
+                "\(home)/genesis.bin cannot be read (\(error)): copy the network's genesis again")
+        }
+        try genesis.validate()
+        let keys = try KeyStore(home: home)
+        let identity = try keys.open("node", password: password)
+        let consensusKey = configuration.validator ? try keys.open("consensus", password: password) : nil
+        let vrfKey = configuration.validator ? try keys.open("vrf", password: password) : nil
+        let ownIndex = consensusKey.flatMap { key in
+            genesis.validators.firstIndex { $0.consensusKey == key.publicKey }
+        }
+        if configuration.validator && ownIndex == nil {
+            throw NodeFault.cannotStart(
+                "this node's consensus key is not among the genesis validators: check its genesis")
+        }
+
+        let data = home + "/data"
+        try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+        let journalPath = data + "/journal"
+        let hadJournal = Journal.exists(journalPath)
+        let journal = try hadJournal ? Journal.open(journalPath) : Journal.create(journalPath)
+        let blocks = try BlockStore(directory: data + "/blocks")
+        // The driver flushes after the blocks are durable, never the store by itself.
+        let state = try LMDBStore(directory: data + "/state", blocksPerFlush: .max / 2)
+        if state.height == nil { try genesis.initialize(state) }
+        let records = try journal.replay().map { try JournalRecord(canonicalBytes: $0) }
+        // A key whose journal is gone may have voted: unless the whole home is new.
+        let amnesiac = ownIndex != nil && !hadJournal && blocks.finalizedTip != nil
+        let parameters = genesis.parameters
+        let delta = Interval.milliseconds(Int64(clamping: parameters.deltaMilliseconds))
+        let replica = try Replica(
+            configuration: ReplicaConfiguration(
+                genesis: genesis, ownIndex: ownIndex, signer: consensusKey.map { Ed25519Scheme($0) }, vrfKey: vrfKey,
+                consensus: ConsensusParameters(
+                    delta: delta, heartbeat: .milliseconds(Int64(clamping: parameters.heartbeatMilliseconds)),
+                    retry: delta.scaled(2)),
+                pace: BlockPace(
+                    withWork: .milliseconds(Int64(clamping: parameters.blockPaceMilliseconds)),
+                    heartbeat: .milliseconds(Int64(clamping: parameters.heartbeatMilliseconds))),
+                amnesiac: amnesiac),
+            state: state, archive: StoredBlocks(blocks), tip: blocks.finalizedTip ?? 0, journal: records)
+        let driver = ReplicaDriver(replica: replica, journal: journal, blocks: blocks, state: state, logger: logger)
+        bridge = NetworkBridge(driver: driver, blocks: blocks, relays: ownIndex == nil, logger: logger)
+        var roles: NodeRoles = ownIndex != nil ? .validator : .follower
+        if configuration.provider != nil { roles.insert(.provider) }
+        let recordsPath = data + "/peers"
+        var saved: [NodeRecord] = []
+        if let bytes = FileManager.default.contents(atPath: recordsPath) {
+            var reader = ByteReader(Array(bytes))
+            saved = (try? reader.readList(NodeRecord.self, max: 1_024)) ?? []
+        }
+        network = try NetworkService(
+            configuration: NetworkConfiguration(
+                identity: identity, network: genesis.digest, roles: roles, listenHost: configuration.listenHost,
+                port: configuration.port, bootstrap: configuration.bootstrap, savedRecords: saved),
+            delegate: bridge, logger: logger)
+        let blobs = BlobService(store: try BlobStore(directory: data + "/blobs"), logger: logger)
+        blobs.attach(network)
+        bridge.network = network
+        bridge.blobs = blobs
+        services = NodeServices(
+            configuration: configuration, genesis: genesis, identity: identity.publicKey, validatorIndex: ownIndex,
+            driver: driver, blocks: blocks, network: network, blobs: blobs, logger: logger)
+        if let provider = configuration.provider {
+            let key = try keys.open("operator", password: password)
+            services.startWorker(
+                WorkerConfiguration(
+                    key: key,
+                    registration: .registerProvider(
+                        name: configuration.name, node: identity.publicKey, payout: key.publicKey.address,
+                        bond: provider.bond),
+                    offer: .setOffer(
+                        OfferTerms(
+                            device: 0, pricePer1000CUf32: provider.price, pricePer1000CUi8: provider.price,
+                            memory: provider.memory, capacity: 1, expiry: Height(.max), measuredRate: provider.rate)),
+                    threads: provider.threads, memory: provider.memory, flipsBit: provider.fault == "flip-bit"))
+        }
+        observer = Observer(services: services, bridge: bridge)
+        driver.transport = bridge
+        driver.observer = observer
+        let methods = RPCMethods(node: services)
+        server = RPCServer(
+            host: configuration.rpcHost, port: configuration.rpcPort, handlers: methods.handlers, logger: logger)
+    }
+
+    /// Runs until SIGTERM or SIGINT, or until storage fails.
+    public func run() async throws {
+        let port = try await network.start()
+        services.driver.start()
+        logger.notice(
+            "\(configuration.name) listens on \(configuration.listenHost):\(port), RPC on port \(configuration.rpcPort)"
+        )
+        let server = server
+        let serving = Task { try await server.run() }
+        let failure = AsyncStream<String?>.makeStream()
+        services.driver.onFailure = { failure.continuation.yield("\($0)") }
+        var sources: [any DispatchSourceSignal] = []
+        for number in [SIGTERM, SIGINT] {
+            signal(number, SIG_IGN)
+            let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+            source.setEventHandler { failure.continuation.yield(nil) }
+            source.resume()
+            sources.append(source)
+        }
+        let watch = Task {
+            // The server ends by itself only where it could not listen.
+            do { try await serving.value } catch { failure.continuation.yield("\(error)") }
+        }
+        var reason: String?
+        for await event in failure.stream {
+            reason = event
+            break
+        }
+        watch.cancel()
+        logger.notice("stopping")
+        services.stopWorker()
+        savePeers()
+        try? await server.stop()
+        await network.shutdown()
+        await services.driver.stop()
+        withExtendedLifetime((lock, sources, observer)) {}
+        if let reason { throw NodeFault.cannotStart(reason) }
+    }
+
+    private func savePeers() {
+        var writer = ByteWriter(capacity: 4_096)
+        writer.write(list: Array(network.knownRecords.prefix(1_024)))
+        let path = configuration.home + "/data/peers"
+        if !FileManager.default.createFile(atPath: path, contents: Data(writer.bytes)) {
+            logger.warning("the known peers could not be written to \(path)")
+        }
+    }
+}
+
+/// Passes what the replica did on to those who wait for it.
+private final class Observer: ReplicaObserver {
+    private let services: NodeServices
+    private let bridge: NetworkBridge
+
+    init(services: NodeServices, bridge: NetworkBridge) {
+        self.services = services
+        self.bridge = bridge
+    }
+
+    func executed(_ block: Block, _ result: ExecutionResult) {
+        bridge.setHead(block.header.height)
+        let outcomes = result.receipts.map { (id: $0.id, failure: $0.succeeded ? nil : $0.reason) }
+        let services = services
+        let height = block.header.height
+        Task {
+            await services.finality.executed(height, outcomes)
+            await services.worker?.stateChanged()
+        }
+    }
+
+    func certified(_ header: Header, _ certificate: Certificate) {
+        let receipts = services.receipts
+        Task { await receipts.certified(header, certificate) }
+    }
+}

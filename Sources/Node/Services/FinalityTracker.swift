@@ -1,0 +1,55 @@
+internal import Foundation
+internal import Ledger
+internal import Primitives
+
+/// Remembers what became of recent transactions, and wakes those who wait for theirs.
+actor FinalityTracker {
+    struct Outcome: Sendable {
+        let height: Height
+        /// Why it failed; nil where it succeeded.
+        let failure: String?
+    }
+
+    private var outcomes: [Digest: Outcome] = [:]
+    private var order: [Digest] = []
+    private var first = 0
+    private var waiters: [Digest: [UUID: CheckedContinuation<Outcome?, Never>]] = [:]
+
+    static let kept = 200_000
+
+    func executed(_ height: Height, _ receipts: [(id: Digest, failure: String?)]) {
+        for receipt in receipts {
+            let outcome = Outcome(height: height, failure: receipt.failure)
+            outcomes[receipt.id] = outcome
+            order.append(receipt.id)
+            for waiter in (waiters.removeValue(forKey: receipt.id) ?? [:]).values { waiter.resume(returning: outcome) }
+        }
+        while order.count - first > FinalityTracker.kept {
+            outcomes[order[first]] = nil
+            first += 1
+        }
+        if first > FinalityTracker.kept {
+            order.removeFirst(first)
+            first = 0
+        }
+    }
+
+    func outcome(of id: Digest) -> Outcome? { outcomes[id] }
+
+    /// The outcome once there is one, or nil after `timeout`.
+    func wait(for id: Digest, timeout: TimeInterval) async -> Outcome? {
+        if let known = outcomes[id] { return known }
+        let token = UUID()
+        Task {
+            try? await Task.sleep(nanoseconds: UInt64(timeout * 1e9))
+            giveUp(id, token)
+        }
+        return await withCheckedContinuation { waiters[id, default: [:]][token] = $0 }
+    }
+
+    private func giveUp(_ id: Digest, _ token: UUID) {
+        guard let waiter = waiters[id]?.removeValue(forKey: token) else { return }
+        if waiters[id]?.isEmpty == true { waiters[id] = nil }
+        waiter.resume(returning: nil)
+    }
+}

@@ -1,0 +1,124 @@
+internal import Foundation
+internal import Ledger
+public import Primitives
+internal import Programs
+internal import Runtime
+
+/// Where blobs come from: the node's store, filled from peers.
+public protocol BlobAccess: AnyObject, Sendable {
+    /// Makes sure that all of `ids` are here, whole and checked. `progress` is told bytes done and bytes in all.
+    func fetch(_ ids: [Digest], progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws
+    /// Lends a blob's bytes, mapped from disk; the owner keeps them alive.
+    func mapped(_ id: Digest) throws -> any BlobBytes
+    /// Keeps a tensor and gives its root.
+    func storeTensor(type: UInt8, shape: [UInt64], bytes: [UInt8]) throws -> Digest
+}
+
+/// Bytes that stay where they are for as long as this object lives.
+public protocol BlobBytes: AnyObject, Sendable {
+    var bytes: UnsafeRawBufferPointer { get }
+}
+
+/// Runs a job's program on its inputs, and knows nothing of chains.
+final class JobRunner: @unchecked Sendable {
+    static let maximumManifestBytes = 1 << 20
+
+    private let blobs: any BlobAccess
+    private let threads: Int
+    private let memory: UInt64
+    private let flipsBit: Bool
+    private let lock = NSLock()
+    // Guarded by `lock`. Weights are packed once a model, then reused by every job of it.
+    private var prepared: [Digest: PreparedModel] = [:]
+
+    init(blobs: any BlobAccess, threads: Int, memory: UInt64, flipsBit: Bool) {
+        self.blobs = blobs
+        self.threads = threads
+        self.memory = memory
+        self.flipsBit = flipsBit
+    }
+
+    /// Fetches what a job reads. Throws a refusal that says what could not be had or is wrong.
+    func fetch(_ spec: JobSpec, progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws {
+        do { try await blobs.fetch([spec.manifest], progress: { _, _ in }) } catch {
+            throw WorkRefusal.unavailable("the model's manifest")
+        }
+        let manifest = try manifest(of: spec)
+        let ids = [manifest.programFile] + manifest.parameterRoots + spec.inputs.map(\.root)
+        do { try await blobs.fetch(ids, progress: progress) } catch {
+            throw WorkRefusal.unavailable("the job's inputs (\(error))")
+        }
+        let (program, _) = try specialised(spec, manifest)
+        let cost = try cost(of: program)
+        if cost != spec.computeUnits.weightedOperations {
+            throw WorkRefusal.costMismatch(declared: spec.computeUnits.weightedOperations, actual: cost)
+        }
+    }
+
+    private func manifest(of spec: JobSpec) throws -> ModelManifest {
+        let file = try blobs.mapped(spec.manifest)
+        guard file.bytes.count <= JobRunner.maximumManifestBytes,
+            let manifest = try? ModelManifest(canonicalBytes: Array(file.bytes))
+        else {
+            throw WorkRefusal.malformed("the model's manifest cannot be read")
+        }
+        return manifest
+    }
+
+    private func specialised(_ spec: JobSpec, _ manifest: ModelManifest) throws -> (SpecialisedProgram, Program) {
+        let file = try blobs.mapped(manifest.programFile)
+        guard let program = try? Program(canonicalBytes: Array(file.bytes)), program.root == spec.program else {
+            throw WorkRefusal.malformed("the program file is not the program that the job names")
+        }
+        do { return (try program.specialise(spec.axes.map { ($0.name, $0.size) }), program) } catch {
+            throw WorkRefusal.malformed("the program does not fit the job's sizes: \(error)")
+        }
+    }
+
+    private func cost(of program: SpecialisedProgram) throws -> UInt64 {
+        do { return try program.cost().weightedOperations } catch {
+            throw WorkRefusal.malformed("the program's cost cannot be told: \(error)")
+        }
+    }
+
+    /// Runs the job on this machine. Blocks its thread for as long as that takes.
+    func run(_ spec: JobSpec, progress: @escaping @Sendable (Double) -> Void) throws -> (ResultCommitment, [Digest]) {
+        let manifest = try manifest(of: spec)
+        let (program, _) = try specialised(spec, manifest)
+        let weights = try manifest.parameterRoots.map { try blobs.mapped($0) }
+        let inputs = try spec.inputs.map { (name: $0.name, blob: try blobs.mapped($0.root)) }
+        let model = try preparedModel(spec.program, program, weights)
+        let executor = Executor(program: program, model: model, threads: threads)
+        if executor.peakMemory > memory {
+            throw WorkRefusal.tooLarge(needed: executor.peakMemory, available: memory)
+        }
+        var outputs = try executor.run(
+            inputs: inputs.map { ($0.name, $0.blob.bytes) }, progress: progress)
+        withExtendedLifetime((weights, inputs)) {}
+        // Test only: a provider that lies in one bit of one number, so that its auditor has something to find.
+        if flipsBit, var first = outputs.first, !first.bytes.isEmpty {
+            first.bytes[first.bytes.count / 2] ^= 1
+            outputs[0] = first
+        }
+        var roots: [Digest] = []
+        for output in outputs {
+            roots.append(
+                try blobs.storeTensor(
+                    type: output.element.rawValue, shape: output.shape.map(UInt64.init), bytes: output.bytes))
+        }
+        let commitment = ResultCommitment(
+            steps: [1], outputRoot: ResultRoots.outputRoot([roots]), stateRoot: ResultRoots.stateRoot([]))
+        return (commitment, roots)
+    }
+
+    private func preparedModel(
+        _ root: Digest, _ program: SpecialisedProgram, _ weights: [any BlobBytes]
+    ) throws -> PreparedModel {
+        if let known = lock.withLock({ prepared[root] }) { return known }
+        let model = try PreparedModel(program: program, parameters: weights.map(\.bytes), owners: weights)
+        lock.withLock { prepared[root] = model }
+        return model
+    }
+}
+
+extension WorkRefusal: Error {}

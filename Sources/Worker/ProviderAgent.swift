@@ -1,0 +1,139 @@
+/// What a provider does next, from the chain's state and from what this machine has done: a pure function, so that a restart, a lost event or a
+/// doubled one changes nothing but the delay.
+///
+/// Rules:
+/// 1. Assigned and not started: fetch; once the inputs are here, post `start`; what cannot be had or is wrong is declined with its reason.
+/// 2. Running: run; once there is a result, post its mask. While it runs, a heartbeat a third of the allowed silence.
+/// 3. Committed, and the auditors have committed or none was drawn: open.
+/// 4. Drawn as an auditor: fetch and run at once; post the mask; once the provider has opened, reveal.
+/// 5. Nothing is posted twice while the first is on its way (`underWay`), and it is posted again if it was lost.
+public import Primitives
+
+/// A job as this provider sees it.
+public struct WorkItem: Sendable, Equatable {
+    public enum Stage: Sendable, Equatable {
+        /// Executor: ours, `start` not yet posted.
+        case assigned
+        /// Executor: started, no commitment yet. `heartbeatDue` where the chain would soon miss us.
+        case running(heartbeatDue: Bool)
+        /// Executor: committed; `mayOpen` once the draw is over and the auditors have committed.
+        case committed(mayOpen: Bool)
+        /// Auditor: drawn, mask not posted.
+        case drawn
+        /// Auditor: mask posted; `mayReveal` once the executor has opened.
+        case masked(mayReveal: Bool)
+        /// Nothing more is to be done here.
+        case finished
+    }
+
+    public let task: WorkTask
+    public let stage: Stage
+
+    public init(task: WorkTask, stage: Stage) {
+        self.task = task
+        self.stage = stage
+    }
+}
+
+/// A move on chain.
+public enum WorkMove: Hashable, Sendable {
+    case start(WorkTask)
+    case decline(WorkTask, reason: UInt8)
+    case heartbeat(WorkTask)
+    case commit(WorkTask)
+    case open(WorkTask)
+    case auditCommit(WorkTask)
+    case auditReveal(WorkTask)
+}
+
+/// What the shell is to do.
+public enum WorkAction: Sendable, Equatable {
+    case fetch(WorkTask)
+    case run(WorkTask)
+    case post(WorkMove)
+    /// The task is over: its scratch may go.
+    case forget(WorkTask)
+}
+
+public enum ProviderAgent {
+    /// The code of a refusal on chain (`DeclineReason`).
+    public static func code(of refusal: WorkRefusal) -> UInt8 {
+        switch refusal {
+        case .costMismatch: 0
+        case .unavailable: 1
+        case .malformed: 2
+        case .tooLarge, .failed: 3
+        }
+    }
+
+    /// Everything to do now, in a fixed order.
+    public static func decide(
+        items: [WorkItem], progress: [WorkTask: WorkProgress], underWay: Set<WorkMove>
+    ) -> [WorkAction] {
+        var actions: [WorkAction] = []
+        func post(_ move: WorkMove) {
+            if !underWay.contains(move) { actions.append(.post(move)) }
+        }
+        for item in items.sorted(by: { $0.task < $1.task }) {
+            let task = item.task
+            let done = progress[task]
+            switch item.stage {
+            case .assigned:
+                switch done {
+                case nil: actions.append(.fetch(task))
+                case .fetching: break
+                case .fetched, .running, .done: post(.start(task))
+                case .refused(let refusal): post(.decline(task, reason: code(of: refusal)))
+                }
+            case .running(let heartbeatDue):
+                switch done {
+                case nil: actions.append(.fetch(task))
+                case .fetched: actions.append(.run(task))
+                case .done: post(.commit(task))
+                case .refused(let refusal): post(.decline(task, reason: code(of: refusal)))
+                case .fetching, .running: break
+                }
+                if heartbeatDue, done != nil { post(.heartbeat(task)) }
+            case .committed(let mayOpen):
+                switch done {
+                // After a restart the result is made again: execution is exact, so it is the same.
+                case nil: actions.append(.fetch(task))
+                case .fetched: actions.append(.run(task))
+                case .done where mayOpen: post(.open(task))
+                default: break
+                }
+            case .drawn:
+                switch done {
+                case nil: actions.append(.fetch(task))
+                case .fetched: actions.append(.run(task))
+                case .done: post(.auditCommit(task))
+                // An auditor that cannot have the inputs stays silent: the draw is made again.
+                case .fetching, .running, .refused: break
+                }
+            case .masked(let mayReveal):
+                switch done {
+                case nil: actions.append(.fetch(task))
+                case .fetched: actions.append(.run(task))
+                case .done where mayReveal: post(.auditReveal(task))
+                default: break
+                }
+            case .finished:
+                if done != nil { actions.append(.forget(task)) }
+            }
+        }
+        // Tasks that the state no longer gives us: reassigned, cancelled, expired.
+        let current = Set(items.map(\.task))
+        for task in progress.keys.sorted() where !current.contains(task) { actions.append(.forget(task)) }
+        return actions
+    }
+
+    /// The salt of a masked commitment: known to the key's owner alone, the same after a restart, new for every task.
+    public static func salt(key: SecretKey, task: WorkTask) -> Digest {
+        var writer = ByteWriter(capacity: 128)
+        writer.write(raw: key.seed)
+        writer.write(task.job)
+        writer.write(task.attempt)
+        writer.write(string: task.role.rawValue)
+        return Digest.of(Domain("plasma.salt"), writer.bytes)
+    }
+}

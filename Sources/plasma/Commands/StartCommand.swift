@@ -1,0 +1,32 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Node
+
+struct StartCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "start", abstract: "Run a node until SIGTERM or Ctrl-C.",
+        discussion: "Example: plasma start --home devnet/validator-0")
+
+    @Option(help: "The node's home: config.toml, genesis.bin, keys/ and data/.")
+    var home: String
+
+    func run() async throws {
+        let password = ProcessInfo.processInfo.environment["PLASMA_PASSWORD"] ?? ""
+        do {
+            let configuration = try NodeConfiguration.load(home: home)
+            var logger = Logger(label: "plasma")
+            logger.logLevel = Logger.Level(rawValue: configuration.logLevel) ?? .info
+            try await PlasmaNode(configuration: configuration, password: password, logger: logger).run()
+        } catch {
+            throw Failure("\(error)")
+        }
+    }
+}
+
+/// One sentence for a person, and exit code 1.
+struct Failure: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ description: String) { self.description = description }
+}
