@@ -45,6 +45,9 @@ public struct Replica {
         static let kept: UInt64 = 128
     }
 
+    /// How many waiting transactions are told again to a new peer.
+    static let repeatedTransactions = 1_024
+
     /// Rebuilds the machine from what is on disk. `journal` is every consensus record, oldest first.
     ///
     /// The state may be behind the finalized blocks (it is flushed every few blocks): the rest is executed again by `start`.
@@ -127,6 +130,9 @@ public struct Replica {
             break
         case .peerConnected(let peer, let head):
             synchronization.peerConnected(peer, head: head)
+            // What came in while nobody listened would wait here for ever; who has it already passes it over.
+            let waiting = mempool.first(Replica.repeatedTransactions)
+            if !waiting.isEmpty { outputs.append(.broadcastTransactions(waiting)) }
         case .peerDisconnected(let peer):
             synchronization.peerDisconnected(peer)
         case .consensus(let message, let peer):

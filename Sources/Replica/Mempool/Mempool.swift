@@ -48,6 +48,15 @@ public struct Mempool: Sendable {
     /// What waits of one sender, in nonce order.
     public func pending(of sender: PublicKey) -> [SignedTransaction] { queues[sender]?.waiting ?? [] }
 
+    /// Some of what waits, senders in order of their keys.
+    public func first(_ count: Int) -> [SignedTransaction] {
+        var found: [SignedTransaction] = []
+        for sender in queues.keys.sorted() where found.count < count {
+            found += (queues[sender]?.waiting ?? []).prefix(count - found.count)
+        }
+        return found
+    }
+
     /// The first nonce, from `next` on, that this sender has not used here.
     public func nextNonce(of sender: PublicKey, after next: Nonce) -> Nonce {
         var nonce = next
