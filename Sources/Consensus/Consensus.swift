@@ -9,4 +9,3 @@
 /// nullification for each view between, passes through it.
 ///
 /// The machine knows payloads by digest alone. It asks its application to *propose*, *verify* and *certify* them, and never waits for it.
-

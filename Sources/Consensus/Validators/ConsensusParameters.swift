@@ -18,7 +18,8 @@ public struct ConsensusParameters: Hashable, Sendable, CanonicalCodable {
     public var inactivity: UInt32
 
     public init(
-        delta: Interval, heartbeat: Interval, retry: Interval, growth: UInt32 = 250, cap: UInt32 = 16, retention: UInt32 = 10,
+        delta: Interval, heartbeat: Interval, retry: Interval, growth: UInt32 = 250, cap: UInt32 = 16,
+        retention: UInt32 = 10,
         inactivity: UInt32 = 24
     ) {
         self.delta = delta
