@@ -2,16 +2,14 @@ import Primitives
 
 /// Losses and crashes: asking, answering, re-sending, abstaining (rules 11 and 12, the amnesia guard), and the timer.
 extension Simplex {
-    /// Asks for the certificates of views, each once a retry, of the peer that needs them known or of all. The lowest come first, and
-    /// the next as these arrive.
+    /// Asks for the certificates of views, of the peer that needs them known or of all. The lowest come first; the next are asked for once
+    /// these have arrived, or a retry later.
     mutating func fetch(_ views: [View], from peer: PublicKey?) {
         let now = currentInstant
-        let due = views.filter { view in
-            requestedAt[view].map { now.interval(since: $0) >= parameters.retry } ?? true
-        }
-        guard let first = due.min() else { return }
-        let through = min(due.max() ?? first, first.advanced(by: ConsensusMessage.maximumRequestedViews - 1))
-        for view in due where view <= through { requestedAt[view] = now }
+        guard let first = views.min(), let last = views.max() else { return }
+        if let before = requestedAt[first], now.interval(since: before) < parameters.retry { return }
+        let through = min(last, first.advanced(by: ConsensusMessage.maximumRequestedViews - 1))
+        for view in views where view <= through { requestedAt[view] = now }
         let request = ConsensusMessage.request(from: first, through: through)
         if let peer { outputs.append(.send(request, to: peer)) } else { outputs.append(.broadcast(request)) }
     }
