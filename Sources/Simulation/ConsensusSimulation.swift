@@ -1,7 +1,7 @@
 /// A network of real engines in one thread, in virtual time, all chance from one seed.
 ///
-/// Messages are lost, doubled and delayed (hence reordered); nodes crash at any step, lose what the journal had not synced, and start again from it.
-/// `FinalityOracle` watches every output and shares no code with the engine. A run's digest is equal on every machine.
+/// Messages are lost, doubled and delayed (hence reordered), links fail one way, applications are slow; nodes crash at any step, lose what
+/// the journal had not synced, and start again from it; one validator may run twice. `FinalityOracle` watches every output and shares no code with the engine. A run's digest is equal on every machine.
 public import Consensus
 public import Primitives
 
@@ -12,21 +12,32 @@ public struct SimulationProfile: Sendable {
     public var duplication: UInt64
     /// Chance of a crash of some node at a step, in millionths.
     public var crash: UInt64
+    /// Chance that a link is down, each direction by itself, for one second; in thousandths.
+    public var partition: UInt64
+    /// Milliseconds.
     public var delay: ClosedRange<Int64>
+    /// Milliseconds that the application takes for an answer.
+    public var answer: ClosedRange<Int64>
+    /// Whether the first validator runs twice (a *twin*): two correct engines with one key, each with a part of the network, drawn anew every
+    /// second. It equivocates in every way that correct engines can, and never heals.
+    public var twin: Bool
     /// When loss, duplication and crashes end, so that liveness can be judged.
     public var healsAt: Interval
     public var ends: Interval
 
     public init(
-        nodes: Int = 4, loss: UInt64 = 0, duplication: UInt64 = 0, crash: UInt64 = 0,
-        delay: ClosedRange<Int64> = 1...20,
+        nodes: Int = 4, loss: UInt64 = 0, duplication: UInt64 = 0, crash: UInt64 = 0, partition: UInt64 = 0,
+        delay: ClosedRange<Int64> = 1...20, answer: ClosedRange<Int64> = 1...1, twin: Bool = false,
         healsAt: Interval = .seconds(20), ends: Interval = .seconds(40)
     ) {
         self.nodes = nodes
         self.loss = loss
         self.duplication = duplication
         self.crash = crash
+        self.partition = partition
         self.delay = delay
+        self.answer = answer
+        self.twin = twin
         self.healsAt = healsAt
         self.ends = ends
     }
@@ -42,6 +53,8 @@ public struct SimulationReport: Sendable {
     public let violations: [String]
     public let events: Int
     public let crashes: Int
+    /// Pieces of evidence that nodes gave.
+    public let accusations: Int
 }
 
 public struct ConsensusSimulation {
@@ -55,17 +68,10 @@ public struct ConsensusSimulation {
         case restart
     }
 
-    private struct Scheduled: Comparable {
-        let at: Instant
-        let order: UInt64
+    private struct Scheduled {
         let node: Int
         let life: Int
         let event: Event
-
-        /// By time, then by the order of scheduling: no two are equal.
-        static func < (x: Scheduled, y: Scheduled) -> Bool { x.at != y.at ? x.at < y.at : x.order < y.order }
-
-        static func == (x: Scheduled, y: Scheduled) -> Bool { x.order == y.order }
     }
 
     private struct Node {
@@ -74,17 +80,23 @@ public struct ConsensusSimulation {
         /// Grows with each crash: what was under way in an earlier life is lost.
         var life = 0
         var timer: Instant?
+        /// How much of the journal a crash can no longer take: what was there when something was sent.
+        var synced = 0
     }
 
     private let seed: UInt64
     private let profile: SimulationProfile
     private var random: SplitMix64
-    private var queue = EventHeap<Scheduled>()
+    private var queue = EventQueue<Scheduled>()
     private var nodes: [Node]
+    /// The key of each node; a twin's stands twice.
     private let keys: [PublicKey]
+    /// Links that are down this second, by sender and receiver, and the side of each node that the twin's first half talks to.
+    private var down: [Bool] = []
+    private var sides: [Bool] = []
+    private var second: Int64 = -1
     private let validators: ValidatorSet
     private var now = Instant(nanoseconds: 0)
-    private var order: UInt64 = 0
     private var oracle: FinalityOracle
     private var trace: Digest = .zero
     private var crashes = 0
@@ -106,10 +118,11 @@ public struct ConsensusSimulation {
             }
             keys.append(key)
         }
-        self.keys = keys
         validators = try ValidatorSet(keys.map { Validator(publicKey: $0, weight: 1) })
-        nodes = [Node](repeating: Node(), count: profile.nodes)
-        oracle = FinalityOracle(weights: [UInt64](repeating: 1, count: profile.nodes))
+        self.keys = keys + (profile.twin ? keys.prefix(1) : [])
+        nodes = [Node](repeating: Node(), count: self.keys.count)
+        oracle = FinalityOracle(
+            weights: [UInt64](repeating: 1, count: profile.nodes), dishonest: profile.twin ? [0, profile.nodes] : [])
     }
 
     /// Runs to the end of the profile.
@@ -117,8 +130,9 @@ public struct ConsensusSimulation {
         for index in nodes.indices { boot(index) }
         var events = 0
         let end = Instant(nanoseconds: profile.ends.nanoseconds)
-        while let next = queue.popMin(), next.at <= end {
-            now = next.at
+        while let (at, next) = queue.popFirst(), at <= end {
+            now = at
+            drawLinks()
             if case .restart = next.event {
                 if nodes[next.node].engine == nil { boot(next.node) }
                 continue
@@ -126,20 +140,49 @@ public struct ConsensusSimulation {
             if next.life != nodes[next.node].life || nodes[next.node].engine == nil { continue }
             events += 1
             step(next)
-            if now.nanoseconds < profile.healsAt.nanoseconds, random.next() % 1_000_000 < profile.crash {
-                crash(next.node)
-            }
+            if isFaulty, random.next() % 1_000_000 < profile.crash { crash(next.node) }
         }
-        oracle.judgeLiveness(healedAt: profile.healsAt, finalized: nodes.map { $0.engine?.lastFinalized ?? 0 })
+        oracle.judgeLiveness(
+            healedAt: Instant(nanoseconds: profile.healsAt.nanoseconds), within: .seconds(10),
+            finalized: nodes.map { $0.engine?.lastFinalized ?? 0 })
         return SimulationReport(
             seed: seed, digest: trace, finalized: nodes.map { $0.engine?.lastFinalized ?? 0 },
-            violations: oracle.violations, events: events, crashes: crashes)
+            violations: oracle.violations, events: events, crashes: crashes,
+            accusations: oracle.accusations)
+    }
+
+    private var isFaulty: Bool { now.nanoseconds < profile.healsAt.nanoseconds }
+
+    /// Draws, once a second, which links are down and whom each half of the twin talks to.
+    private mutating func drawLinks() {
+        let current = now.nanoseconds / 1_000_000_000
+        if current == second { return }
+        second = current
+        if profile.partition > 0 {
+            down = (0..<nodes.count * nodes.count).map { _ in isFaulty && random.next() % 1000 < profile.partition }
+        }
+        if profile.twin { sides = nodes.indices.map { _ in random.next() % 2 == 0 } }
+    }
+
+    /// Whether a message from one node can reach another now.
+    private func connected(_ sender: Int, _ target: Int) -> Bool {
+        if profile.partition > 0, down[sender * nodes.count + target] { return false }
+        guard profile.twin else { return true }
+        // The halves of the twin never meet, and each node hears one of them.
+        let halves = [0, profile.nodes]
+        switch (halves.contains(sender), halves.contains(target)) {
+        case (true, true): return false
+        case (true, false): return sides[target] == (sender == 0)
+        case (false, true): return sides[sender] == (target == 0)
+        case (false, false): return true
+        }
     }
 
     private mutating func boot(_ index: Int) {
         var engine = Simplex(
             network: Self.network, epoch: 0, validators: validators, seed: Self.genesis, parameters: Self.parameters,
-            ownIndex: index, signer: SymbolicScheme(keys[index]), floor: .genesis(Self.genesis), amnesiac: false)
+            ownIndex: index % profile.nodes, signer: SymbolicScheme(keys[index]), floor: .genesis(Self.genesis),
+            amnesiac: false)
         engine.restore(nodes[index].journal)
         let outputs = engine.start(at: now)
         nodes[index].engine = engine
@@ -152,6 +195,8 @@ public struct ConsensusSimulation {
         nodes[index].engine = nil
         nodes[index].life += 1
         nodes[index].timer = nil
+        let unsynced = UInt64(nodes[index].journal.count - nodes[index].synced)
+        nodes[index].journal.removeLast(Int(random.next() % (unsynced + 1)))
         let wait = Interval.milliseconds(Int64(random.next() % 3_000) + 1)
         schedule(index, after: wait, .restart)
     }
@@ -189,9 +234,7 @@ public struct ConsensusSimulation {
     /// The shell: a step's records become durable together, unless the crash comes in the middle of them.
     private mutating func carryOut(_ outputs: [Output], _ index: Int) {
         for output in outputs {
-            if now.nanoseconds < profile.healsAt.nanoseconds, profile.crash > 0,
-                random.next() % 1_000_000 < profile.crash
-            {
+            if isFaulty, profile.crash > 0, random.next() % 1_000_000 < profile.crash {
                 // At this boundary: what stands before it happened, what stands after it did not.
                 crash(index)
                 return
@@ -200,11 +243,15 @@ public struct ConsensusSimulation {
             case .persist(let record):
                 nodes[index].journal.append(record)
             case .broadcast(let message):
+                nodes[index].synced = nodes[index].journal.count
                 oracle.sent(message, by: index, journal: nodes[index].journal)
                 for peer in nodes.indices where peer != index { transmit(message, from: index, to: peer) }
             case .send(let message, let peer):
+                nodes[index].synced = nodes[index].journal.count
                 oracle.sent(message, by: index, journal: nodes[index].journal)
-                if let target = keys.firstIndex(of: peer) { transmit(message, from: index, to: target) }
+                for target in nodes.indices where keys[target] == peer && target != index {
+                    transmit(message, from: index, to: target)
+                }
             case .setTimer(let instant):
                 if nodes[index].timer.map({ instant < $0 || $0 <= now }) ?? true {
                     nodes[index].timer = instant
@@ -220,31 +267,35 @@ public struct ConsensusSimulation {
                 payload.write(parent.digest)
                 payload.write(UInt32(index))
                 let digest = Digest.of(Domain("sim.payload"), payload.bytes)
-                schedule(index, after: .milliseconds(1), .payload(view, digest))
-            case .verifyProposal(let proposal, _): schedule(index, after: .milliseconds(1), .verdict(proposal))
-            case .certify(let proposal, _): schedule(index, after: .milliseconds(1), .certified(proposal))
+                schedule(index, after: answerTime(), .payload(view, digest))
+            case .verifyProposal(let proposal, _): schedule(index, after: answerTime(), .verdict(proposal))
+            case .certify(let proposal, _): schedule(index, after: answerTime(), .certified(proposal))
             case .finalized(let proposal, let certificate): oracle.finalized(proposal, certificate, by: index, at: now)
-            case .notarized(let proposal, let certificate): oracle.certificate(certificate, proposal)
-            case .evidence(let evidence): oracle.violations.append("honest node accused: \(evidence.first.signer)")
+            case .notarized(_, let certificate): oracle.certificate(certificate)
+            case .evidence(let evidence): oracle.accused(evidence, by: index)
             case .entered, .timeout: break
             }
         }
     }
 
     private mutating func transmit(_ message: ConsensusMessage, from sender: Int, to target: Int) {
-        let faulty = now.nanoseconds < profile.healsAt.nanoseconds
-        if faulty, random.next() % 1000 < profile.loss { return }
+        if !connected(sender, target) { return }
+        if isFaulty, random.next() % 1000 < profile.loss { return }
         var copies = 1
-        if faulty, random.next() % 1000 < profile.duplication { copies = 2 }
+        if isFaulty, random.next() % 1000 < profile.duplication { copies = 2 }
         for _ in 0..<copies {
-            let span = UInt64(profile.delay.upperBound - profile.delay.lowerBound + 1)
-            let delay = Interval.milliseconds(profile.delay.lowerBound + Int64(random.next() % span))
-            schedule(target, after: delay, .deliver(message, from: sender))
+            schedule(target, after: draw(profile.delay), .deliver(message, from: sender))
         }
     }
 
+    private mutating func draw(_ range: ClosedRange<Int64>) -> Interval {
+        let span = UInt64(range.upperBound - range.lowerBound + 1)
+        return .milliseconds(range.lowerBound + Int64(random.next() % span))
+    }
+
+    private mutating func answerTime() -> Interval { draw(profile.answer) }
+
     private mutating func schedule(_ node: Int, after delay: Interval, _ event: Event) {
-        order += 1
-        queue.insert(Scheduled(at: now.adding(delay), order: order, node: node, life: nodes[node].life, event: event))
+        queue.insert(Scheduled(node: node, life: nodes[node].life, event: event), at: now.adding(delay))
     }
 }

@@ -2,19 +2,29 @@
 import Consensus
 import Primitives
 
-public struct FinalityOracle: Sendable {
-    public internal(set) var violations: [String] = []
+struct FinalityOracle: Sendable {
+    private(set) var violations: [String] = []
+    /// How often a dishonest validator was rightly accused.
+    private(set) var accusations = 0
     private let weights: [UInt64]
+    /// Nodes whose own word may be anything.
+    private let dishonest: Set<Int>
     private var finalizedPayload: [View: Digest] = [:]
-    private var finalizedProposals: [View: Proposal] = [:]
+    /// Ascending.
+    private var finalizedViews: [View] = []
     private var notarized: [View: Set<Digest>] = [:]
     private var nullified: Set<View> = []
     /// What each node has put its name to, by view and kind.
     private var signed: [Int: [View: [UInt8: Subject]]] = [:]
-    private var lastProgress: Instant = Instant(nanoseconds: 0)
+    /// By node, when it first and last learnt of a view that was new to it.
+    private var finalizationTimes: [Int: [Instant]] = [:]
+    private var highest: [Int: View] = [:]
     private var parents: [Digest: Digest] = [:]
 
-    public init(weights: [UInt64]) { self.weights = weights }
+    init(weights: [UInt64], dishonest: Set<Int> = []) {
+        self.weights = weights
+        self.dishonest = dishonest
+    }
 
     private mutating func blame(_ text: String) {
         if violations.count < 20 { violations.append(text) }
@@ -32,28 +42,50 @@ public struct FinalityOracle: Sendable {
     /// Something has left a node.
     mutating func sent(_ message: ConsensusMessage, by node: Int, journal: [JournalRecord]) {
         switch message {
-        case .vote(let vote) where Int(vote.signer) == node:
-            let kind = vote.subject.kind.rawValue
-            let view = vote.subject.view
-            if let before = signed[node]?[view]?[kind], before != vote.subject {
-                blame("node \(node) signed two \(vote.subject.kind) votes in view \(view)")
-            }
-            signed[node, default: [:]][view, default: [:]][kind] = vote.subject
-            let kinds = signed[node]?[view] ?? [:]
-            if kinds[Subject.Kind.nullify.rawValue] != nil, kinds[Subject.Kind.finalize.rawValue] != nil {
-                blame("node \(node) both nullified and finalized view \(view)")
-            }
-            let journaled = journal.reversed().contains {
-                if case .vote(let held) = $0 { held.subject == vote.subject } else { false }
-            }
-            if !journaled { blame("node \(node) sent a vote of view \(view) before its journal had it") }
+        case .vote(let vote):
             if case .notarize(let proposal) = vote.subject { parents[proposal.payloadDigest] = proposal.parentDigest }
-        case .certificate(let certificate): self.certificate(certificate, certificate.subject.proposal)
-        default: break
+            if !dishonest.contains(node), Int(vote.signer) == node { judge(vote, by: node, journal: journal) }
+        case .certificate(let certificate): self.certificate(certificate)
+        case .request: break
         }
     }
 
-    mutating func certificate(_ certificate: Certificate, _ proposal: Proposal?) {
+    /// An honest node signs one subject of a kind and view, never both nullifies and finalizes, never notarizes one proposal and finalizes
+    /// another, and has journaled what it sends.
+    private mutating func judge(_ vote: Vote, by node: Int, journal: [JournalRecord]) {
+        let kind = vote.subject.kind.rawValue
+        let view = vote.subject.view
+        if let before = signed[node]?[view]?[kind], before != vote.subject {
+            blame("node \(node) signed two \(vote.subject.kind) votes in view \(view)")
+        }
+        signed[node, default: [:]][view, default: [:]][kind] = vote.subject
+        let kinds = signed[node]?[view] ?? [:]
+        if let finalize = kinds[Subject.Kind.finalize.rawValue] {
+            if kinds[Subject.Kind.nullify.rawValue] != nil {
+                blame("node \(node) both nullified and finalized view \(view)")
+            }
+            if let notarize = kinds[Subject.Kind.notarize.rawValue], notarize.proposal != finalize.proposal {
+                blame("node \(node) notarized one proposal of view \(view) and finalized another")
+            }
+        }
+        let journaled = journal.reversed().contains {
+            if case .vote(let held) = $0 { held.subject == vote.subject } else { false }
+        }
+        if !journaled { blame("node \(node) sent a vote of view \(view) before its journal had it") }
+    }
+
+    /// Evidence names who is dishonest, and nobody else.
+    mutating func accused(_ evidence: Evidence, by node: Int) {
+        if !dishonest.contains(Int(evidence.first.signer)) {
+            blame("node \(node) accuses honest node \(evidence.first.signer)")
+        }
+        accusations += 1
+        if evidence.first.signer != evidence.second.signer || evidence.first.subject == evidence.second.subject {
+            blame("node \(node) gives evidence of nothing")
+        }
+    }
+
+    mutating func certificate(_ certificate: Certificate) {
         let view = certificate.subject.view
         if !isQuorum(certificate.signers) { blame("a certificate of view \(view) has no quorum") }
         switch certificate.subject {
@@ -74,35 +106,47 @@ public struct FinalityOracle: Sendable {
 
     /// A node learnt that a proposal is final.
     mutating func finalized(_ proposal: Proposal, _ certificate: Certificate, by node: Int, at now: Instant) {
-        if !isQuorum(certificate.signers) { blame("a finalization of view \(proposal.view) has no quorum") }
-        if let before = finalizedPayload[proposal.view], before != proposal.payloadDigest {
-            blame("view \(proposal.view) has two finalizations")
+        let view = proposal.view
+        if !isQuorum(certificate.signers) { blame("a finalization of view \(view) has no quorum") }
+        if highest[node].map({ $0 < view }) ?? true {
+            highest[node] = view
+            finalizationTimes[node, default: []].append(now)
         }
-        if finalizedPayload[proposal.view] == nil { lastProgress = now }
-        finalizedPayload[proposal.view] = proposal.payloadDigest
-        finalizedProposals[proposal.view] = proposal
-        judge(proposal.view)
-        judgeAncestry(proposal)
+        if let before = finalizedPayload[view] {
+            if before != proposal.payloadDigest { blame("view \(view) has two finalizations") }
+            return
+        }
+        finalizedPayload[view] = proposal.payloadDigest
+        let place = finalizedViews.lastIndex { $0 < view }.map { $0 + 1 } ?? 0
+        finalizedViews.insert(view, at: place)
+        judge(view)
+        if place > 0 { judgeDescent(of: view, from: finalizedViews[place - 1]) }
+        if place + 1 < finalizedViews.count { judgeDescent(of: finalizedViews[place + 1], from: view) }
     }
 
-    /// Every finalized proposal of a lower view is an ancestor.
-    private mutating func judgeAncestry(_ proposal: Proposal) {
-        guard let below = finalizedPayload.keys.filter({ $0 < proposal.view }).max(),
-            let expected = finalizedPayload[below]
-        else { return }
-        var digest = proposal.payloadDigest
-        for _ in 0..<10_000 {
+    /// Every finalized proposal of a lower view is an ancestor; of neighbours, hence of all.
+    private mutating func judgeDescent(of upper: View, from lower: View) {
+        guard var digest = finalizedPayload[upper], let expected = finalizedPayload[lower] else { return }
+        for _ in 0...upper.value - lower.value {
             if digest == expected { return }
-            guard let parent = parents[digest] else { return }
+            guard let parent = parents[digest] else { break }
             digest = parent
         }
-        blame("view \(proposal.view) does not descend from finalized view \(below)")
+        blame("finalized view \(upper) does not descend from finalized view \(lower)")
     }
 
-    /// After the faults end, finalization goes on.
-    mutating func judgeLiveness(healedAt: Interval, finalized: [View]) {
-        if lastProgress.nanoseconds <= healedAt.nanoseconds { blame("nothing was finalized after the network healed") }
-        guard let highest = finalized.max(), let lowest = finalized.min() else { return }
-        if highest.value - lowest.value > 40 { blame("a node stayed behind: views \(finalized)") }
+    /// After the faults end, every honest node finalizes soon, and at the end none is far behind.
+    mutating func judgeLiveness(healedAt: Instant, within bound: Interval, finalized: [View]) {
+        for node in finalized.indices where !dishonest.contains(node) {
+            guard let first = finalizationTimes[node]?.first(where: { $0 > healedAt }) else {
+                blame("node \(node) finalized nothing after the network healed")
+                continue
+            }
+            let span = first.interval(since: healedAt)
+            if span > bound { blame("node \(node) finalized again only \(span) after the network healed") }
+        }
+        let honest = finalized.indices.filter { !dishonest.contains($0) }.map { finalized[$0] }
+        guard let highest = honest.max(), let lowest = honest.min() else { return }
+        if highest.value - lowest.value > 20 { blame("a node stayed behind: views \(finalized)") }
     }
 }

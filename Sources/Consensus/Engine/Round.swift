@@ -29,12 +29,16 @@ struct Round: Sendable {
         enum Check: Sendable { case unchecked, underWay, good }
         let vote: Vote
         var check: Check
+        /// Who brought it; nil for our own.
+        var source: PublicKey?
     }
 
     let leader: Int
     var slot = Slot.none
     var proposalSource: PublicKey?
     var verificationAsked = false
+    /// The slot's proposal is known to be invalid.
+    var refused = false
 
     /// One vote per kind and signer.
     var votes: [Subject.Kind: [UInt16: HeldVote]] = [:]
@@ -46,8 +50,9 @@ struct Round: Sendable {
     var finalization: Certificate?
     var certification = Certification.none
 
-    var proposed = false
-    var proposeAsked = false
+    /// The parent for which the application was asked to propose. It stays the proposal's parent even when a higher view is certified
+    /// meanwhile, since the payload was built on it.
+    var askedParent: ParentReference?
     var sentNotarize: Vote?
     var sentNullify: Vote?
     var sentFinalize: Vote?
@@ -67,4 +72,7 @@ struct Round: Sendable {
         case .finalize: finalization
         }
     }
+
+    /// The notarized proposal.
+    var notarized: Proposal? { notarization?.subject.proposal }
 }

@@ -2,56 +2,65 @@ import Primitives
 
 /// Losses and crashes: asking, answering, re-sending, abstaining (rules 11 and 12, the amnesia guard), and the timer.
 extension Simplex {
-    /// Asks for certificates of views, once a retry, of the peer that needs them known or of all.
+    /// Asks for the certificates of views, of the peer that needs them known or of all. The lowest come first; the next are asked for once
+    /// these have arrived, or a retry later.
     mutating func fetch(_ views: [View], from peer: PublicKey?) {
-        guard let first = views.min(), let last = views.max() else { return }
         let now = currentInstant
+        guard let first = views.min(), let last = views.max() else { return }
         if let before = requestedAt[first], now.interval(since: before) < parameters.retry { return }
-        requestedAt[first] = now
-        let through = min(last, View(first.value + ConsensusMessage.maximumRequestedViews - 1))
+        let through = min(last, first.advanced(by: ConsensusMessage.maximumRequestedViews - 1))
+        for view in views where view <= through { requestedAt[view] = now }
         let request = ConsensusMessage.request(from: first, through: through)
         if let peer { outputs.append(.send(request, to: peer)) } else { outputs.append(.broadcast(request)) }
     }
 
     mutating func answer(_ first: View, _ last: View, to peer: PublicKey) {
+        if currentInstant.interval(since: answersSince) >= parameters.retry {
+            answersSince = currentInstant
+            answersToPeer.removeAll(keepingCapacity: true)
+        }
+        let answered = answersToPeer[peer] ?? 0
+        if answered >= Simplex.maximumAnswersPerPeer { return }
+        answersToPeer[peer] = answered + 1
         if let lastFinalization, first <= lastFinalized {
             outputs.append(.send(.certificate(lastFinalization), to: peer))
         }
         var candidate = max(first, lastFinalized.next())
-        var budget = ConsensusMessage.maximumRequestedViews
-        while candidate <= last, budget > 0 {
+        // A request made here, not decoded, may be wider than what is answered.
+        let end = min(last, first.advanced(by: ConsensusMessage.maximumRequestedViews - 1), view)
+        while candidate <= end {
             if let round = rounds[candidate] {
                 for certificate in [round.nullification, round.notarization].compactMap({ $0 }) {
                     outputs.append(.send(.certificate(certificate), to: peer))
                 }
             }
             candidate = candidate.next()
-            budget -= 1
         }
     }
 
-    /// Rule 11.
-    private mutating func standStill(at now: Instant) {
+    /// Rule 11. The last finalization and the newest views first: what is cut off by the budget is what others need least.
+    private mutating func standStill() {
         var budget = Simplex.standstillBudget
         func spend(_ message: ConsensusMessage) {
-            if budget > 0 { outputs.append(.broadcast(message)) }
-            budget -= 1
+            budget -= message.canonicalBytes.count
+            if budget >= 0 { outputs.append(.broadcast(message)) }
         }
         if let lastFinalization { spend(.certificate(lastFinalization)) }
-        for above in rounds.keys.sorted().reversed() where above > lastFinalized {
+        for above in rounds.keys.sorted().reversed() where above > lastFinalized && budget > 0 {
             guard let round = rounds[above] else { continue }
-            for certificate in [round.notarization, round.nullification].compactMap({ $0 }) {
-                spend(.certificate(certificate))
-            }
             for vote in [round.sentNotarize, round.sentNullify, round.sentFinalize].compactMap({ $0 }) {
                 spend(.vote(vote))
             }
+            for certificate in [round.notarization, round.nullification].compactMap({ $0 }) {
+                spend(.certificate(certificate))
+            }
         }
+        if case .failure(let missing) = parent(for: view) { fetch(missing.views, from: nil) }
     }
 
-    /// How long without progress counts as standing still.
+    /// How long without a finalization counts as standing still.
     private var standstillInterval: Interval {
-        (work ? Interval.zero : parameters.heartbeat) + parameters.delta.scaled(4) + parameters.retry
+        (work ? Interval.zero : parameters.heartbeat) + strainedDelta.scaled(4) + parameters.retry
     }
 
     /// The amnesia guard: after the highest view proven by others, one more must be finalized without us.
@@ -73,7 +82,7 @@ extension Simplex {
     mutating func finish(at now: Instant) {
         currentInstant = now
         if let due = standstillAt, due <= now {
-            standStill(at: now)
+            standStill()
             standstillAt = nil
         }
         if standstillAt == nil { standstillAt = now.adding(standstillInterval) }
@@ -83,7 +92,7 @@ extension Simplex {
             if let instant, next.map({ instant < $0 }) ?? true { next = instant }
         }
         if round.timeoutReason == nil {
-            if round.slot == .none { consider(round.leaderDeadline) }
+            consider(round.leaderDeadline)
             consider(round.advanceDeadline)
         } else {
             consider(round.retryAt)

@@ -1,12 +1,10 @@
 import Primitives
 
-/// The collector: votes, certificates, certification (rules 6 to 10).
+/// The collector of votes (rule 10).
 extension Simplex {
-    /// Rule 10: what is admitted.
+    /// What is admitted.
     private func admits(_ voteView: View) -> Bool {
-        let floor =
-            lastFinalized.value > UInt64(parameters.retention) ? lastFinalized.value - UInt64(parameters.retention) : 0
-        return voteView.value >= floor && voteView.value > 0 && voteView.value <= view.value + 1
+        voteView.value > 0 && voteView >= floorOfMemory && voteView <= view.next()
     }
 
     mutating func receive(_ vote: Vote, from peer: PublicKey, at now: Instant) {
@@ -15,26 +13,31 @@ extension Simplex {
             admits(subject.view)
         else { return }
         let kind = subject.kind
-        if let held = rounds[subject.view]?.votes[kind]?[vote.signer] {
-            if held.vote.subject != subject { suspect(held.vote, vote) }
-            return
-        }
-        if let conflicting = conflicting(with: vote) { suspect(conflicting, vote) }
-        // A view that is over needs no more votes of the kind that ended it.
-        if rounds[subject.view]?.certificate(kind) != nil { return }
-        withRound(subject.view) { $0.votes[kind, default: [:]][vote.signer] = .init(vote: vote, check: .unchecked) }
-        if kind == .notarize, Int(vote.signer) == leader(of: subject.view),
-            rounds[subject.view]?.slot == Round.Slot.none
-        {
-            // The proposal: checked at once, alone.
-            withRound(subject.view) { round in
-                if round.proposalSource == nil { round.proposalSource = peer }
+        let round = rounds[subject.view]
+        if let held = round?.votes[kind]?[vote.signer] {
+            // Equal words under a checked signature are nothing new; anything else is a forgery, here or there, or evidence.
+            if held.vote != vote, held.vote.subject != subject || held.check != .good {
+                challenge(held.vote, vote, from: peer)
             }
-            check([vote])
             return
         }
-        gather(subject.view, kind, at: now)
-        if kind == .nullify, subject.view == view, Int(vote.signer) == leader(of: view) { check([vote]) }
+        if let conflicting = conflicting(with: vote) { challenge(conflicting, vote, from: peer) }
+        hold(vote, .unchecked, from: peer)
+        let isLeaders = Int(vote.signer) == (round?.leader ?? leader(of: subject.view))
+        if isLeaders, kind == .notarize, round.map({ $0.slot == .none && $0.notarization == nil }) ?? true {
+            // The proposal: checked at once, alone.
+            check([vote])
+        } else if isLeaders, kind == .nullify, subject.view == view {
+            check([vote])
+        } else {
+            gather(subject, at: now)
+        }
+    }
+
+    private mutating func hold(_ vote: Vote, _ check: Round.HeldVote.Check, from peer: PublicKey?) {
+        withRound(vote.subject.view) {
+            $0.votes[vote.subject.kind, default: [:]][vote.signer] = .init(vote: vote, check: check, source: peer)
+        }
     }
 
     /// Nullify together with finalize is as bad as two proposals.
@@ -46,82 +49,68 @@ extension Simplex {
         }
     }
 
-    /// Evidence is worth something only with both signatures checked; the machine checks them here and now, once a signer and view.
-    private mutating func suspect(_ first: Vote, _ second: Vote) {
-        guard let scheme = signer ?? Optional(Ed25519Scheme.verifier) else { return }
-        if rounds[second.subject.view]?.accused.contains(second.signer) == true { return }
-        let key = validators[Int(second.signer)].publicKey
-        for vote in [first, second] {
-            if !scheme.verify(key, vote.signature, vote.subject.signingBytes(network: network)) {
-                // One of them is a forgery. If it is the one we hold, make room for the true one.
-                if vote == first { withRound(first.subject.view) { $0.votes[first.subject.kind]?[first.signer] = nil } }
-                return
-            }
-        }
-        withRound(second.subject.view) { round in
-            round.accused.insert(second.signer)
-            if second.subject.kind == .notarize, Int(second.signer) == round.leader, round.notarization == nil {
-                if case .verified = round.slot {} else { round.slot = .equivocated }
-            }
-        }
-        outputs.append(.evidence(Evidence(first: first, second: second)))
+    /// Has both of two votes checked, when neither may simply be believed. Bounded by peer: a forger spends its own share.
+    private mutating func challenge(_ held: Vote, _ vote: Vote, from peer: PublicKey) {
+        if rounds[vote.subject.view]?.accused.contains(vote.signer) == true { return }
+        guard mayCheck(for: peer) else { return }
+        checksOfPeer[peer, default: 0] += 1
+        request(.rival(vote, held: held, from: peer), [item(vote), item(held)])
     }
 
-    private mutating func check(_ votes: [Vote]) {
+    func mayCheck(for peer: PublicKey) -> Bool { checksOfPeer[peer] ?? 0 < Simplex.maximumChecksPerPeer }
+
+    mutating func releaseCheck(of peer: PublicKey) {
+        let left = (checksOfPeer[peer] ?? 0) - 1
+        checksOfPeer[peer] = left > 0 ? left : nil
+    }
+
+    private func item(_ vote: Vote) -> VerificationItem {
+        VerificationItem(
+            key: validators[Int(vote.signer)].publicKey, signature: vote.signature,
+            message: vote.subject.signingBytes(network: network))
+    }
+
+    mutating func request(_ pending: PendingCheck, _ items: [VerificationItem]) {
+        let id = nextCheck
+        nextCheck += 1
+        checks[id] = pending
+        outputs.append(.verifySignatures(id, items))
+    }
+
+    mutating func check(_ votes: [Vote]) {
         if votes.isEmpty { return }
         for vote in votes {
             withRound(vote.subject.view) { $0.votes[vote.subject.kind]?[vote.signer]?.check = .underWay }
         }
-        let id = nextCheck
-        nextCheck += 1
-        checks[id] = .votes(votes)
-        outputs.append(
-            .verifySignatures(
-                id,
-                votes.map {
-                    VerificationItem(
-                        key: validators[Int($0.signer)].publicKey, signature: $0.signature,
-                        message: $0.subject.signingBytes(network: network))
-                }))
+        request(.votes(votes), votes.map(item))
     }
 
     /// Counts a vote of ours, which needs no check.
-    mutating func count(_ vote: Vote, check: Round.HeldVote.Check, at now: Instant) {
-        withRound(vote.subject.view) {
-            $0.votes[vote.subject.kind, default: [:]][vote.signer] = .init(vote: vote, check: check)
-        }
-        gather(vote.subject.view, vote.subject.kind, at: now)
+    mutating func count(_ vote: Vote, at now: Instant) {
+        hold(vote, .good, from: nil)
+        gather(vote.subject, at: now)
     }
 
-    /// Checks signatures when a quorum could stand, and makes the certificate when one does.
-    mutating func gather(_ voteView: View, _ kind: Subject.Kind, at now: Instant) {
-        guard let round = rounds[voteView], round.certificate(kind) == nil, let held = round.votes[kind] else { return }
-        var subjects: [Subject] = []
-        for signer in held.keys.sorted() {
-            if let subject = held[signer]?.vote.subject, !subjects.contains(subject) { subjects.append(subject) }
+    /// Checks signatures when a quorum could stand, and makes the certificate when one does. One pass over the votes of the view.
+    private mutating func gather(_ subject: Subject, at now: Instant) {
+        guard subject.view > lastFinalized, let round = rounds[subject.view], round.certificate(subject.kind) == nil,
+            let held = round.votes[subject.kind]
+        else { return }
+        var good: UInt64 = 0
+        var possible: UInt64 = 0
+        for (signer, entry) in held where entry.vote.subject == subject {
+            let weight = validators[Int(signer)].weight
+            possible += weight
+            if entry.check == .good { good += weight }
         }
-        for subject in subjects {
-            var good: [Vote] = []
-            var unchecked: [Vote] = []
-            var goodWeight: UInt64 = 0
-            var possible: UInt64 = 0
-            for signer in held.keys.sorted() {
-                guard let entry = held[signer], entry.vote.subject == subject else { continue }
-                let weight = validators[Int(signer)].weight
-                possible += weight
-                switch entry.check {
-                case .good:
-                    good.append(entry.vote)
-                    goodWeight += weight
-                case .unchecked: unchecked.append(entry.vote)
-                case .underWay: break
-                }
-            }
-            if goodWeight >= validators.quorumWeight {
-                apply(Certificate(subject: subject, votes: good), from: nil, at: now)
-                return
-            }
-            if possible >= validators.quorumWeight { check(unchecked) }
+        if possible < validators.quorumWeight { return }
+        let entries = held.values.filter { $0.vote.subject == subject }.sorted { $0.vote.signer < $1.vote.signer }
+        if good >= validators.quorumWeight {
+            apply(
+                Certificate(subject: subject, votes: entries.filter { $0.check == .good }.map(\.vote)), from: nil,
+                at: now)
+        } else {
+            check(entries.filter { $0.check == .unchecked }.map(\.vote))
         }
     }
 
@@ -130,141 +119,75 @@ extension Simplex {
         switch pending {
         case .votes(let votes):
             if results.count != votes.count { return }
+            var subjects: [Subject] = []
             for (vote, good) in zip(votes, results) {
-                let voteView = vote.subject.view
-                if !good {
-                    // Whoever forged it, the signer's own vote may still come.
-                    withRound(voteView) { $0.votes[vote.subject.kind]?[vote.signer] = nil }
-                    continue
-                }
-                guard rounds[voteView]?.votes[vote.subject.kind]?[vote.signer]?.vote == vote else { continue }
-                withRound(voteView) { $0.votes[vote.subject.kind]?[vote.signer]?.check = .good }
-                heard(Int(vote.signer), in: voteView)
-                let isLeader = Int(vote.signer) == leader(of: voteView)
-                if isLeader, case .notarize(let proposal) = vote.subject {
-                    fillSlot(proposal, from: rounds[voteView]?.proposalSource, at: now)
-                }
-                if isLeader, vote.subject.kind == .nullify, voteView == view { giveUp(.leaderNullified, at: now) }
+                if good { accept(vote, at: now) } else { drop(vote) }
+                if subjects.last != vote.subject { subjects.append(vote.subject) }
             }
-            for (voteView, kind) in Set(votes.map { Key(view: $0.subject.view, kind: $0.subject.kind) }).sorted().map({
-                ($0.view, $0.kind)
-            }) {
-                gather(voteView, kind, at: now)
-            }
-        case .certificate(let certificate, let peer):
-            if results.count == certificate.signers.count, results.allSatisfy({ $0 }) {
-                apply(certificate, from: peer, at: now)
-            }
+            for subject in subjects { gather(subject, at: now) }
+        case .rival(let vote, let held, let peer):
+            releaseCheck(of: peer)
+            if results.count == 2 { settle(vote, results[0], held, results[1], from: peer, at: now) }
+        case .certificate(let delivered):
+            settle(delivered, results, at: now)
         }
     }
 
-    private struct Key: Hashable, Comparable {
-        let view: View
-        let kind: Subject.Kind
+    /// Whoever forged it, the signer's own vote may still come.
+    private mutating func drop(_ vote: Vote) {
+        guard rounds[vote.subject.view]?.votes[vote.subject.kind]?[vote.signer]?.vote == vote else { return }
+        withRound(vote.subject.view) { $0.votes[vote.subject.kind]?[vote.signer] = nil }
+    }
 
-        static func < (x: Key, y: Key) -> Bool {
-            x.view != y.view ? x.view < y.view : x.kind.rawValue < y.kind.rawValue
+    /// A held vote whose signature is good.
+    private mutating func accept(_ vote: Vote, at now: Instant) {
+        let voteView = vote.subject.view
+        guard let round = rounds[voteView], let held = round.votes[vote.subject.kind]?[vote.signer], held.vote == vote
+        else {
+            return
+        }
+        withRound(voteView) { $0.votes[vote.subject.kind]?[vote.signer]?.check = .good }
+        heard(Int(vote.signer), in: voteView)
+        guard Int(vote.signer) == round.leader else { return }
+        switch vote.subject {
+        case .notarize(let proposal): fillSlot(proposal, from: held.source)
+        case .nullify: if voteView == view { giveUp(.leaderNullified, at: now) }
+        case .finalize: break
         }
     }
 
-    private mutating func heard(_ signer: Int, in voteView: View) {
+    /// Two votes of one signer and view, both checked.
+    private mutating func settle(
+        _ vote: Vote, _ good: Bool, _ held: Vote, _ heldGood: Bool, from peer: PublicKey, at now: Instant
+    ) {
+        if !good { return }
+        if !heldGood { drop(held) }
+        if vote.subject.kind == held.subject.kind, admits(vote.subject.view),
+            rounds[vote.subject.view]?.votes[vote.subject.kind]?[vote.signer] == nil
+        {
+            hold(vote, .good, from: peer)
+            accept(vote, at: now)
+            gather(vote.subject, at: now)
+            return
+        }
+        guard heldGood, vote.subject != held.subject, rounds[vote.subject.view]?.accused.contains(vote.signer) == false
+        else {
+            return
+        }
+        withRound(vote.subject.view) { round in
+            round.accused.insert(vote.signer)
+            // A proposal that we have not spoken for yet loses our word; the quorum's word still overrules (rule 6).
+            if vote.subject.kind == .notarize, Int(vote.signer) == round.leader, round.notarization == nil,
+                round.sentNotarize == nil
+            {
+                round.slot = .equivocated
+                round.leaderDeadline = nil
+            }
+        }
+        outputs.append(.evidence(Evidence(first: held, second: vote)))
+    }
+
+    mutating func heard(_ signer: Int, in voteView: View) {
         if lastHeard[signer] < voteView { lastHeard[signer] = voteView }
-    }
-
-    /// Whether a certificate would tell us anything.
-    private func isNews(_ certificate: Certificate) -> Bool {
-        let subject = certificate.subject
-        if subject.epoch != epoch || subject.view.value == 0 { return false }
-        if subject.view <= lastFinalized { return false }
-        return rounds[subject.view]?.certificate(subject.kind) == nil
-    }
-
-    mutating func receive(_ certificate: Certificate, from peer: PublicKey) {
-        guard isNews(certificate), checks.count < Simplex.maximumChecks else { return }
-        // The same certificate from several peers is checked once.
-        for pending in checks.values {
-            if case .certificate(let other, _) = pending, other.subject == certificate.subject { return }
-        }
-        guard let items = certificate.verificationItems(validators, network: network) else { return }
-        let id = nextCheck
-        nextCheck += 1
-        checks[id] = .certificate(certificate, from: peer)
-        outputs.append(.verifySignatures(id, items))
-    }
-
-    /// A certificate that holds, ours or another's.
-    mutating func apply(_ certificate: Certificate, from peer: PublicKey?, at now: Instant) {
-        guard isNews(certificate) else { return }
-        let certified = certificate.subject.view
-        for signer in certificate.signers { heard(Int(signer), in: certified) }
-        outputs.append(.persist(.certificate(certificate)))
-        standstillAt = nil
-        switch certificate.subject {
-        case .notarize(let proposal): applyNotarization(proposal, certificate, from: peer)
-        case .nullify:
-            withRound(certified) { $0.nullification = certificate }
-            outputs.append(.broadcast(.certificate(certificate)))
-            enter(certified.next(), at: now)
-        case .finalize(let proposal): applyFinalization(proposal, certificate, at: now)
-        }
-        liftAbstention(certificate)
-        // What waited for this: our proposal, and the slots of this view and the next.
-        proposeIfLeader()
-        verifySlot(view)
-    }
-
-    /// Rule 6.
-    private mutating func applyNotarization(_ proposal: Proposal, _ certificate: Certificate, from peer: PublicKey?) {
-        withRound(proposal.view) { round in
-            round.notarization = certificate
-            if let held = round.slot.proposal, held != proposal { round.slot = .equivocated }
-            round.leaderDeadline = nil
-        }
-        outputs.append(.broadcast(.certificate(certificate)))
-        outputs.append(.notarized(proposal, certificate))
-        if rounds[proposal.view]?.certification == Round.Certification.none {
-            withRound(proposal.view) { $0.certification = .outstanding }
-            outputs.append(.certify(proposal, from: peer))
-        }
-    }
-
-    private mutating func applyFinalization(_ proposal: Proposal, _ certificate: Certificate, at now: Instant) {
-        withRound(proposal.view) { $0.finalization = certificate }
-        outputs.append(.broadcast(.certificate(certificate)))
-        // Only ever forward: the floor does not move back.
-        if proposal.view > lastFinalized {
-            lastFinalized = proposal.view
-            lastFinalizedDigest = proposal.payloadDigest
-            lastFinalization = certificate
-            strain = 0
-            outputs.append(.finalized(proposal, certificate))
-        }
-        enter(proposal.view.next(), at: now)
-    }
-
-    /// Rule 7.
-    mutating func certified(_ proposal: Proposal, _ verdict: Bool, at now: Instant) {
-        guard let round = rounds[proposal.view], round.certification == .outstanding,
-            case .notarize(let notarized)? = round.notarization?.subject, notarized == proposal
-        else { return }
-        rounds[proposal.view]?.certification = verdict ? .yes : .no
-        outputs.append(.persist(.certification(proposal, verdict)))
-        if verdict {
-            finalizeIfPossible(proposal.view, at: now)
-            enter(proposal.view.next(), at: now)
-            proposeIfLeader()
-            verifySlot(view)
-        } else if proposal.view == view {
-            giveUp(.certificationFailed, at: now)
-        }
-    }
-
-    /// Rule 8, checked at the one place where finalize votes are made.
-    mutating func finalizeIfPossible(_ candidate: View, at now: Instant) {
-        guard maySign, candidate > lastFinalized, let round = rounds[candidate],
-            case .notarize(let proposal)? = round.notarization?.subject, round.certification == .yes,
-            round.sentNullify == nil, round.sentFinalize == nil, round.slot != .equivocated
-        else { return }
-        cast(.finalize(proposal), at: now)
     }
 }

@@ -14,6 +14,9 @@ public import Primitives
 /// 10. The collector takes one vote per kind, signer and view; a second, different one is evidence. Votes up to one view ahead, certificates of any view.
 /// 11. Standing still, re-send the last finalization, every certificate above it and our own votes, within a budget.
 /// 12. Missing nullifications above the floor are asked for.
+///
+/// What comes from others is bounded everywhere: votes by the admitted views, certificates and rivals under check by peer, answers to
+/// requests by peer and time. A forgery, whoever sends it first, never keeps the true vote or certificate out.
 public struct Simplex: Sendable {
     let network: Digest
     public let epoch: Epoch
@@ -41,6 +44,13 @@ public struct Simplex: Sendable {
 
     var checks: [UInt64: PendingCheck] = [:]
     var nextCheck: UInt64 = 1
+    /// Certificates that wait for the one of the same subject that is under check.
+    var waitingCertificates: [Subject: [Delivered]] = [:]
+    /// Checks under way for each peer.
+    var checksOfPeer: [PublicKey: Int] = [:]
+    /// Requests answered for each peer since `answersSince`.
+    var answersToPeer: [PublicKey: Int] = [:]
+    var answersSince = Instant(nanoseconds: 0)
     var standstillAt: Instant?
     var requestedAt: [View: Instant] = [:]
     var outputs: [Output] = []
@@ -49,15 +59,27 @@ public struct Simplex: Sendable {
     /// Why the current view is to be given up at the end of this step.
     var giveUpReason: TimeoutReason?
 
-    enum PendingCheck: Sendable {
-        case votes([Vote])
-        case certificate(Certificate, from: PublicKey)
+    /// A certificate, and who brought it.
+    struct Delivered: Sendable {
+        let certificate: Certificate
+        let peer: PublicKey
     }
 
-    /// Certificates under check at a time; more are dropped and come again.
-    static let maximumChecks = 256
-    /// Messages re-sent at a stand-still.
-    static let standstillBudget = 96
+    enum PendingCheck: Sendable {
+        case votes([Vote])
+        case certificate(Delivered)
+        /// A vote beside the one held of the same signer and view: which of them is true, or are both?
+        case rival(Vote, held: Vote, from: PublicKey)
+    }
+
+    /// Certificates of one peer under check or waiting at a time; more are dropped and come again. Above the answer to one request.
+    public static let maximumChecksPerPeer = 160
+    /// Certificates of one subject that wait while another is checked.
+    static let maximumWaitingCertificates = 8
+    /// Requests of one peer answered within a retry interval.
+    public static let maximumAnswersPerPeer = 16
+    /// Bytes re-sent at a stand-still.
+    static let standstillBudget = 256 * 1024
 
     /// An engine at its floor. It votes only with an `ownIndex` and a `signer`.
     public init(
@@ -81,91 +103,11 @@ public struct Simplex: Sendable {
             lastFinalized = proposal.view
             lastFinalizedDigest = proposal.payloadDigest
             lastFinalization = certificate
-            lastHeard = [View](repeating: proposal.view, count: validators.count)
         }
     }
 
     /// The leader of a view.
     public func leader(of view: View) -> Int { validators.leader(of: view, seed: seed) }
-
-    /// Takes back what the journal holds. To be called once, with every record, before `start`.
-    public mutating func restore(_ records: [JournalRecord]) {
-        precondition(!started, "a journal is replayed before the engine starts")
-        for record in records where record.epoch == epoch {
-            if record.view < lastFinalized && record.view.value + UInt64(parameters.retention) < lastFinalized.value {
-                continue
-            }
-            switch record {
-            case .vote(let vote): restore(vote)
-            case .certificate(let certificate): restore(certificate)
-            case .certification(let proposal, let verdict):
-                withRound(proposal.view) { $0.certification = verdict ? .yes : .no }
-            }
-        }
-    }
-
-    private mutating func restore(_ vote: Vote) {
-        withRound(vote.subject.view) { round in
-            round.votes[vote.subject.kind, default: [:]][vote.signer] = .init(vote: vote, check: .good)
-            switch vote.subject {
-            case .notarize(let proposal):
-                round.sentNotarize = vote
-                if round.slot == .none { round.slot = .verified(proposal) }
-                if Int(vote.signer) == round.leader { round.proposed = true }
-            case .nullify: round.sentNullify = vote
-            case .finalize: round.sentFinalize = vote
-            }
-        }
-    }
-
-    private mutating func restore(_ certificate: Certificate) {
-        withRound(certificate.subject.view) { round in
-            switch certificate.subject {
-            case .notarize(let proposal):
-                round.notarization = certificate
-                if let held = round.slot.proposal, held != proposal { round.slot = .equivocated }
-            case .nullify: round.nullification = certificate
-            case .finalize: round.finalization = certificate
-            }
-        }
-        if case .finalize(let proposal) = certificate.subject, proposal.view > lastFinalized {
-            lastFinalized = proposal.view
-            lastFinalizedDigest = proposal.payloadDigest
-            lastFinalization = certificate
-        }
-    }
-
-    /// Begins: enters the first view that nothing known has ended.
-    public mutating func start(at now: Instant) -> [Output] {
-        precondition(!started, "an engine starts once")
-        started = true
-        outputs.removeAll()
-        currentInstant = now
-        var first = lastFinalized.next()
-        // Journaled finalizations above the application's own are handed over again.
-        if let certificate = lastFinalization, case .finalize(let proposal) = certificate.subject {
-            outputs.append(.finalized(proposal, certificate))
-        }
-        for view in rounds.keys.sorted() {
-            guard let round = rounds[view] else { continue }
-            if round.nullification != nil || round.finalization != nil || round.certification == .yes {
-                first = max(first, view.next())
-            }
-            // A vote of ours in a view means that we had entered it.
-            if round.sentNotarize != nil || round.sentNullify != nil || round.sentFinalize != nil {
-                first = max(first, view)
-            }
-            if view > lastFinalized, case .notarize(let proposal)? = round.notarization?.subject,
-                round.certification == .none
-            {
-                rounds[view]?.certification = .outstanding
-                outputs.append(.certify(proposal, from: nil))
-            }
-        }
-        enter(first, at: now)
-        finish(at: now)
-        return outputs
-    }
 
     /// Takes one input.
     public mutating func handle(_ input: Input, at now: Instant) -> [Output] {
@@ -188,72 +130,45 @@ public struct Simplex: Sendable {
         return outputs
     }
 
+    /// Changes a round in place, so that a vote costs no copy of the others.
     mutating func withRound<R>(_ view: View, _ body: (inout Round) -> R) -> R {
-        var round = rounds[view] ?? Round(leader: leader(of: view))
-        let result = body(&round)
-        rounds[view] = round
-        return result
+        let leader = rounds[view]?.leader ?? leader(of: view)
+        return body(&rounds[view, default: Round(leader: leader)])
     }
 
-    /// Whether a vote of ours may be cast in `view` at all.
+    /// Whether a vote of ours may be cast at all.
     var maySign: Bool { ownIndex != nil && abstainThrough == nil && !amnesiac }
 
     /// Signs, remembers, journals and sends one vote of ours, and counts it. The only place where a vote is made.
     mutating func cast(_ subject: Subject, at now: Instant) {
-        guard let ownIndex, let signer else { return }
+        guard maySign, let ownIndex, let signer else { return }
         let vote = Vote(
             subject: subject, signer: UInt16(ownIndex), signature: signer.sign(subject.signingBytes(network: network)))
         withRound(subject.view) { round in
+            // What no honest validator does, whatever path led here.
             switch subject {
-            case .notarize: round.sentNotarize = vote
-            case .nullify: round.sentNullify = vote
-            case .finalize: round.sentFinalize = vote
+            case .notarize(let proposal):
+                precondition(
+                    round.sentNotarize == nil && round.sentNullify == nil, "a second word in one view (rule 4)")
+                precondition(
+                    round.sentFinalize?.subject.proposal.map { $0 == proposal } ?? true,
+                    "a notarize beside the finalize of another proposal (rule 8)")
+                round.sentNotarize = vote
+            case .nullify:
+                precondition(
+                    round.sentNullify == nil && round.sentFinalize == nil, "a nullify after a finalize (rule 5)")
+                round.sentNullify = vote
+            case .finalize(let proposal):
+                precondition(
+                    round.sentFinalize == nil && round.sentNullify == nil, "a finalize after a nullify (rule 8)")
+                precondition(
+                    round.sentNotarize?.subject.proposal.map { $0 == proposal } ?? true,
+                    "a finalize beside the notarize of another proposal (rule 8)")
+                round.sentFinalize = vote
             }
         }
         outputs.append(.persist(.vote(vote)))
         outputs.append(.broadcast(.vote(vote)))
-        count(vote, check: .good, at: now)
-    }
-
-    /// For operators: what keeps this view from ending.
-    public var status: EngineStatus {
-        let round = rounds[view]
-        return EngineStatus(
-            view: view, lastFinalized: lastFinalized, leader: leader(of: view), isLeader: ownIndex == leader(of: view),
-            hasProposal: round?.slot.proposal != nil, notarizeWeight: weight(.notarize, view),
-            nullifyWeight: weight(.nullify, view), quorumWeight: validators.quorumWeight, work: work,
-            reason: round?.timeoutReason, abstains: !maySign && ownIndex != nil)
-    }
-
-    private func weight(_ kind: Subject.Kind, _ view: View) -> UInt64 {
-        (rounds[view]?.votes[kind] ?? [:]).keys.reduce(0) { $0 + validators[Int($1)].weight }
-    }
-}
-
-/// What an operator may know of the current view.
-public struct EngineStatus: Sendable, CustomStringConvertible {
-    public let view: View
-    public let lastFinalized: View
-    public let leader: Int
-    public let isLeader: Bool
-    public let hasProposal: Bool
-    public let notarizeWeight: UInt64
-    public let nullifyWeight: UInt64
-    public let quorumWeight: UInt64
-    public let work: Bool
-    public let reason: TimeoutReason?
-    public let abstains: Bool
-
-    public var description: String {
-        var text = "view \(view), leader \(leader): "
-        if hasProposal {
-            text += "waiting for a notarization (\(notarizeWeight) of \(quorumWeight) stake)"
-        } else {
-            text += work ? "waiting for its proposal" : "idle until the next heartbeat"
-        }
-        if nullifyWeight > 0 { text += ", nullify \(nullifyWeight) of \(quorumWeight)" }
-        if let reason { text += " (\(reason.rawValue))" }
-        if abstains { text += "; abstaining until the network has moved past what this key may have signed" }
-        return text
+        count(vote, at: now)
     }
 }

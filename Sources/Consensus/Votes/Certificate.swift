@@ -39,11 +39,13 @@ public struct Certificate: Hashable, Sendable, CanonicalCodable {
         for signature in signatures { writer.write(signature) }
     }
 
-    /// The signers' weight, or nil where one is not in the set.
+    /// The signers' weight, or nil where one is not in the set, or not in order: a signer counts once.
     public func weight(in validators: ValidatorSet) -> UInt64? {
         var weight: UInt64 = 0
+        var above = -1
         for signer in signers {
-            if Int(signer) >= validators.count { return nil }
+            if Int(signer) >= validators.count || Int(signer) <= above { return nil }
+            above = Int(signer)
             weight += validators[Int(signer)].weight
         }
         return weight
