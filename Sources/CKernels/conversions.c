@@ -15,7 +15,7 @@ static inline float float_of(uint32_t u) {
     return x;
 }
 
-static inline float canonical(float x) { return x != x ? float_of(0x7FC00000u) : x; }
+static inline float canonical(float x) { return (bits_of(x) & 0x7FFFFFFFu) > 0x7F800000u ? float_of(0x7FC00000u) : x; }
 
 void pk_canonicalize_f32(float *x, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] = canonical(x[i]);

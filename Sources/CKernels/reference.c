@@ -18,8 +18,11 @@ static inline float float_of(uint32_t u) {
     return x;
 }
 
-/* Rule 3. */
-static inline float canonical(float x) { return x != x ? float_of(0x7FC00000u) : x; }
+/* Rule 3. On the bits: a compiler may hold one NaN as good as another, and clang drops `x != x ? NaN : x` after a square root. */
+static inline float canonical(float x) { return (bits_of(x) & 0x7FFFFFFFu) > 0x7F800000u ? float_of(0x7FC00000u) : x; }
+
+/* y ≥ 0 with the sign of x, zeros included. */
+static inline float with_sign(float y, float x) { return float_of(bits_of(y) | (bits_of(x) & 0x80000000u)); }
 
 /* 2^n for −126 ≤ n ≤ 127. */
 static inline float power_of_two(int n) { return float_of((uint32_t)(n + 127) << 23); }
@@ -76,8 +79,7 @@ float pk_erf_f32(float x) {
     l = fmaf(l, u, PK_ERF_L1);
     l = fmaf(l, u, PK_ERF_L0);
     float product = u * l;
-    float y = 1.0f - exp_of_sum(-product, fmaf(-u, l, product));
-    return x < 0 ? -y : y;
+    return with_sign(1.0f - exp_of_sum(-product, fmaf(-u, l, product)), x);
 }
 
 float pk_gelu_f32(float x) {
@@ -116,6 +118,7 @@ float pk_log_f32(float x) {
     return fmaf(n, PK_LN2_HIGH, f + low);
 }
 
+/* Odd. Below the split x + x³·P(x²); above it 1 − 2/(e^(2|x|) + 1). */
 float pk_tanh_f32(float x) {
     if (x != x) return canonical(x);
     float a = fabsf(x);
@@ -127,11 +130,11 @@ float pk_tanh_f32(float x) {
         p = fmaf(p, t, PK_TANH_C2);
         p = fmaf(p, t, PK_TANH_C1);
         p = fmaf(p, t, PK_TANH_C0);
-        return fmaf(x * t, p, x);
+        return with_sign(fmaf(a * t, p, a), x);
     }
     float e = pk_exp_f32(2.0f * (a > PK_TANH_END ? PK_TANH_END : a));
     float y = 1.0f - 2.0f / (e + 1.0f);
-    return x < 0 ? -y : y;
+    return with_sign(y, x);
 }
 
 /* 2/π, 288 bits. */

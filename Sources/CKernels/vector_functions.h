@@ -10,7 +10,10 @@ INLINE S(vi) S(bits)(S(vf) x) { return (S(vi))x; }
 INLINE S(vf) S(floats)(S(vi) x) { return (S(vf))x; }
 /* Where the mask's sign bit is set, a. */
 INLINE S(vf) S(pick)(S(vi) mask, S(vf) a, S(vf) b) { return mask ? a : b; }
-INLINE S(vf) S(canonical)(S(vf) x) { return S(pick)(x == x, x, S(floats)((S(vi))0x7FC00000)); }
+/* By integers, as in reference.c. */
+INLINE S(vf) S(canonical)(S(vf) x) {
+    return S(pick)((S(bits)(x) & 0x7FFFFFFF) > 0x7F800000, S(floats)((S(vi))0x7FC00000), x);
+}
 INLINE S(vf) S(magnitude)(S(vf) x) { return S(floats)(S(bits)(x) & 0x7FFFFFFF); }
 INLINE S(vf) S(with_sign)(S(vf) y, S(vf) x) { return S(floats)(S(bits)(y) ^ (S(bits)(x) & (int32_t)0x80000000)); }
 
@@ -105,10 +108,10 @@ INLINE S(vf) S(tanh)(S(vf) x) {
     p = S(fma)(p, t, PK_TANH_C2);
     p = S(fma)(p, t, PK_TANH_C1);
     p = S(fma)(p, t, PK_TANH_C0);
-    S(vf) small = S(fma)(x * t, p, x);
+    S(vf) small = S(fma)(a * t, p, a);
     S(vf) e = S(exp)(2.0f * S(pick)(a > PK_TANH_END, (S(vf))PK_TANH_END, a));
-    S(vf) y = S(with_sign)(1.0f - 2.0f / (e + 1.0f), x);
-    return S(canonical)(S(pick)(a < PK_TANH_SPLIT, small, y));
+    S(vf) y = 1.0f - 2.0f / (e + 1.0f);
+    return S(canonical)(S(with_sign)(S(pick)(a < PK_TANH_SPLIT, small, y), x));
 }
 
 /* Lanes of 2^14 and more, and those not finite, are left to the reference. */

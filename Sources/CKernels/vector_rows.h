@@ -17,7 +17,13 @@ INLINE float fold(const vf *lanes) {
     return two.x + two.y;
 }
 
-INLINE float canonical_scalar(float x) { return x != x ? __builtin_nanf("") : x; }
+INLINE float canonical_scalar(float x) {
+    union {
+        float value;
+        uint32_t bits;
+    } u = {x};
+    return (u.bits & 0x7FFFFFFFu) > 0x7F800000u ? __builtin_nanf("") : x;
+}
 
 /* ROW of x, or of (x − shift)² where `squares` asks for it. A lane never holds −0, so adding +0 for a missing element changes nothing. */
 INLINE float row_total(const float *x, size_t n, float shift, int squares) {

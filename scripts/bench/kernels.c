@@ -1,3 +1,4 @@
+#define _POSIX_C_SOURCE 199309L
 /* Timed loops for kernels.py, so that no call from Python is inside what is measured. Each returns the best seconds of one turn. */
 #include "CKernels.h"
 #include <time.h>
