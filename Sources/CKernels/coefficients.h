@@ -5,6 +5,7 @@
 #define PK_LN2_LOW -0x1.05c610p-29f
 /* (x + PK_ROUND) − PK_ROUND rounds |x| < 2^22 to the nearest even integer. */
 #define PK_ROUND 0x1.8p23f
+#define PK_ROUND_BITS 0x4B400000
 #define PK_EXP_LOW -104.0f
 #define PK_EXP_HIGH 89.0f
 #define PK_EXP_C0 0x1.000000p-1f
@@ -35,3 +36,37 @@
 #define PK_ERF_L9 0x1.25251ap-20f
 #define PK_ERF_L10 -0x1.4b2eeep-25f
 #define PK_INVERSE_ROOT_TWO 0x1.6a09e6p-1f
+/* The bits of √½. */
+#define PK_ROOT_HALF_BITS 0x3F3504F3
+#define PK_LOG_C0 0x1.555554p-2f
+#define PK_LOG_C1 -0x1.fffffcp-3f
+#define PK_LOG_C2 0x1.999d5ap-3f
+#define PK_LOG_C3 -0x1.555b4ap-3f
+#define PK_LOG_C4 0x1.23d21ap-3f
+#define PK_LOG_C5 -0x1.fcf4c6p-4f
+#define PK_LOG_C6 0x1.dea282p-4f
+#define PK_LOG_C7 -0x1.d635bcp-4f
+#define PK_LOG_C8 0x1.1d8ea6p-4f
+#define PK_TANH_SPLIT 0.6f
+#define PK_TANH_END 10.0f
+#define PK_TANH_C0 -0x1.555556p-2f
+#define PK_TANH_C1 0x1.1110f6p-3f
+#define PK_TANH_C2 -0x1.ba0d94p-5f
+#define PK_TANH_C3 0x1.64fad8p-6f
+#define PK_TANH_C4 -0x1.1394cap-7f
+#define PK_TANH_C5 0x1.36bdb2p-9f
+/* Below this, π/2 in three parts is enough. */
+#define PK_CIRCULAR_FAST 0x1p14f
+#define PK_TWO_OVER_PI 0x1.45f306p-1f
+#define PK_HALF_PI_1 0x1.921fb6p+0f
+#define PK_HALF_PI_2 -0x1.777a5cp-25f
+#define PK_HALF_PI_3 -0x1.ee59dap-50f
+#define PK_SIN_C0 -0x1.555556p-3f
+#define PK_SIN_C1 0x1.111112p-7f
+#define PK_SIN_C2 -0x1.a019fep-13f
+#define PK_SIN_C3 0x1.71d984p-19f
+#define PK_SIN_C4 -0x1.aa16dap-26f
+#define PK_COS_C0 0x1.555556p-5f
+#define PK_COS_C1 -0x1.6c16c0p-10f
+#define PK_COS_C2 0x1.a015a2p-16f
+#define PK_COS_C3 -0x1.2518f0p-22f

@@ -89,6 +89,8 @@ void pk_pack(pk_variant v, int n, int k, const float *b, size_t ldb, float *pack
     DISPATCH(v, pack, plain_pack(n, k, b, ldb, packed);, n, k, b, ldb, packed)
 }
 
+int pk_panel_columns(pk_variant v) { DISPATCH(v, panel_columns, return 1;) }
+
 void pk_contract_f32(pk_variant v, int m, int n, int k, const float *a, size_t lda, const float *packed, float *c,
                      size_t ldc, const pk_epilogue *e) {
     DISPATCH(v, contract, pk_ref_contract(m, n, k, a, lda, packed, (size_t)k, c, ldc, e);, m, n, k, a, lda, packed, c, ldc, e)
@@ -105,6 +107,11 @@ void pk_attention_f32(pk_variant variant, int rows, int extent, int width, const
                       size_t ldk, const float *v, size_t ldv, float scale, float *out, size_t ldo, float *scratch) {
     DISPATCH(variant, attention, pk_ref_attention(rows, extent, width, q, ldq, k, ldk, v, ldv, scale, out, ldo, scratch);,
              rows, extent, width, q, ldq, k, ldk, v, ldv, scale, out, ldo, scratch)
+}
+
+void pk_softmax_f32(pk_variant variant, int rows, int n, const int *extents, const float *x, size_t ldx, float scale,
+                    float *y, size_t ldy) {
+    DISPATCH(variant, softmax, pk_ref_softmax(rows, n, extents, x, ldx, scale, y, ldy);, rows, n, extents, x, ldx, scale, y, ldy)
 }
 
 void pk_layer_norm_f32(pk_variant v, int rows, int n, const float *x, size_t ldx, const float *gain, const float *bias,

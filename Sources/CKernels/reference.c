@@ -18,23 +18,24 @@ static inline float float_of(uint32_t u) {
     return x;
 }
 
-/* Rule 3. */
-static inline float canonical(float x) { return x != x ? float_of(0x7FC00000u) : x; }
+/* Rule 3. On the bits: a compiler may hold one NaN as good as another, and clang drops `x != x ? NaN : x` after a square root. */
+static inline float canonical(float x) { return (bits_of(x) & 0x7FFFFFFFu) > 0x7F800000u ? float_of(0x7FC00000u) : x; }
 
-void pk_canonicalize_f32(float *x, size_t n) {
-    for (size_t i = 0; i < n; i++) x[i] = canonical(x[i]);
-}
+/* y ≥ 0 with the sign of x, zeros included. */
+static inline float with_sign(float y, float x) { return float_of(bits_of(y) | (bits_of(x) & 0x80000000u)); }
 
 /* 2^n for −126 ≤ n ≤ 127. */
 static inline float power_of_two(int n) { return float_of((uint32_t)(n + 127) << 23); }
 
-/* e^x = 2^n · e^r, |r| ≤ ln2/2; the power is applied in two halves so that subnormal results are rounded once more and no more. */
-float pk_exp_f32(float x) {
+/* e^(x + low) = 2^n · e^r, |r| ≤ ln2/2, for a `low` far below x's last place; the power is applied in two halves so that subnormal results are
+   rounded once more and no more. */
+static float exp_of_sum(float x, float low) {
     if (x != x) return canonical(x);
     float clamped = x < PK_EXP_LOW ? PK_EXP_LOW : x > PK_EXP_HIGH ? PK_EXP_HIGH : x;
     float n = fmaf(clamped, PK_LOG2E, PK_ROUND) - PK_ROUND;
     float r = fmaf(n, -PK_LN2_HIGH, clamped);
     r = fmaf(n, -PK_LN2_LOW, r);
+    r = r + low;
     float p = PK_EXP_C5;
     p = fmaf(p, r, PK_EXP_C4);
     p = fmaf(p, r, PK_EXP_C3);
@@ -48,7 +49,10 @@ float pk_exp_f32(float x) {
     return (p * power_of_two(half)) * power_of_two(whole - half);
 }
 
-/* Odd. Below the split x + x·S(x²); above it 1 − e^(−|x|·L(|x|)). */
+/* Adding −0 changes nothing. */
+float pk_exp_f32(float x) { return exp_of_sum(x, -0.0f); }
+
+/* Odd. Below the split x + x·S(x²); above it 1 − e^(−|x|·L(|x|)), where what rounding the product loses goes into the exponential. */
 float pk_erf_f32(float x) {
     if (x != x) return canonical(x);
     float a = fabsf(x);
@@ -74,14 +78,16 @@ float pk_erf_f32(float x) {
     l = fmaf(l, u, PK_ERF_L2);
     l = fmaf(l, u, PK_ERF_L1);
     l = fmaf(l, u, PK_ERF_L0);
-    float y = 1.0f - pk_exp_f32(-(u * l));
-    return x < 0 ? -y : y;
+    float product = u * l;
+    return with_sign(1.0f - exp_of_sum(-product, fmaf(-u, l, product)), x);
 }
 
 float pk_gelu_f32(float x) {
     float e = pk_erf_f32(x * PK_INVERSE_ROOT_TWO);
     return canonical((0.5f * x) * (1.0f + e));
 }
+
+float pk_sigmoid_f32(float x) { return canonical(1.0f / (1.0f + pk_exp_f32(-x))); }
 
 /* log(2^e · (1 + f)) with 1 + f in [√½, √2). */
 float pk_log_f32(float x) {
@@ -93,18 +99,18 @@ float pk_log_f32(float x) {
         x *= 0x1p23f;
         e = -23;
     }
-    uint32_t u = bits_of(x) - 0x3F3504F3u;
+    uint32_t u = bits_of(x) - PK_ROOT_HALF_BITS;
     e += (int32_t)u >> 23;
-    float f = float_of((u & 0x007FFFFFu) + 0x3F3504F3u) - 1.0f;
-    float p = 0x1.1d8ea6p-4f;
-    p = fmaf(p, f, -0x1.d635bcp-4f);
-    p = fmaf(p, f, 0x1.dea282p-4f);
-    p = fmaf(p, f, -0x1.fcf4c6p-4f);
-    p = fmaf(p, f, 0x1.23d21ap-3f);
-    p = fmaf(p, f, -0x1.555b4ap-3f);
-    p = fmaf(p, f, 0x1.999d5ap-3f);
-    p = fmaf(p, f, -0x1.fffffcp-3f);
-    p = fmaf(p, f, 0x1.555554p-2f);
+    float f = float_of((u & 0x007FFFFFu) + PK_ROOT_HALF_BITS) - 1.0f;
+    float p = PK_LOG_C8;
+    p = fmaf(p, f, PK_LOG_C7);
+    p = fmaf(p, f, PK_LOG_C6);
+    p = fmaf(p, f, PK_LOG_C5);
+    p = fmaf(p, f, PK_LOG_C4);
+    p = fmaf(p, f, PK_LOG_C3);
+    p = fmaf(p, f, PK_LOG_C2);
+    p = fmaf(p, f, PK_LOG_C1);
+    p = fmaf(p, f, PK_LOG_C0);
     float square = f * f;
     float n = (float)e;
     float low = fmaf(n, PK_LN2_LOW, square * (f * p));
@@ -112,22 +118,23 @@ float pk_log_f32(float x) {
     return fmaf(n, PK_LN2_HIGH, f + low);
 }
 
+/* Odd. Below the split x + x³·P(x²); above it 1 − 2/(e^(2|x|) + 1). */
 float pk_tanh_f32(float x) {
     if (x != x) return canonical(x);
     float a = fabsf(x);
-    if (a < 0.6f) {
+    if (a < PK_TANH_SPLIT) {
         float t = a * a;
-        float p = 0x1.36bdb2p-9f;
-        p = fmaf(p, t, -0x1.1394cap-7f);
-        p = fmaf(p, t, 0x1.64fad8p-6f);
-        p = fmaf(p, t, -0x1.ba0d94p-5f);
-        p = fmaf(p, t, 0x1.1110f6p-3f);
-        p = fmaf(p, t, -0x1.555556p-2f);
-        return fmaf(x * t, p, x);
+        float p = PK_TANH_C5;
+        p = fmaf(p, t, PK_TANH_C4);
+        p = fmaf(p, t, PK_TANH_C3);
+        p = fmaf(p, t, PK_TANH_C2);
+        p = fmaf(p, t, PK_TANH_C1);
+        p = fmaf(p, t, PK_TANH_C0);
+        return with_sign(fmaf(a * t, p, a), x);
     }
-    float e = pk_exp_f32(2.0f * (a > 10.0f ? 10.0f : a));
+    float e = pk_exp_f32(2.0f * (a > PK_TANH_END ? PK_TANH_END : a));
     float y = 1.0f - 2.0f / (e + 1.0f);
-    return x < 0 ? -y : y;
+    return with_sign(y, x);
 }
 
 /* 2/π, 288 bits. */
@@ -164,20 +171,20 @@ static float reduce_large(float x, int *quadrant) {
 
 static float sine_kernel(float r) {
     float t = r * r;
-    float p = -0x1.aa16dap-26f;
-    p = fmaf(p, t, 0x1.71d984p-19f);
-    p = fmaf(p, t, -0x1.a019fep-13f);
-    p = fmaf(p, t, 0x1.111112p-7f);
-    p = fmaf(p, t, -0x1.555556p-3f);
+    float p = PK_SIN_C4;
+    p = fmaf(p, t, PK_SIN_C3);
+    p = fmaf(p, t, PK_SIN_C2);
+    p = fmaf(p, t, PK_SIN_C1);
+    p = fmaf(p, t, PK_SIN_C0);
     return fmaf(r * t, p, r);
 }
 
 static float cosine_kernel(float r) {
     float t = r * r;
-    float p = -0x1.2518f0p-22f;
-    p = fmaf(p, t, 0x1.a015a2p-16f);
-    p = fmaf(p, t, -0x1.6c16c0p-10f);
-    p = fmaf(p, t, 0x1.555556p-5f);
+    float p = PK_COS_C3;
+    p = fmaf(p, t, PK_COS_C2);
+    p = fmaf(p, t, PK_COS_C1);
+    p = fmaf(p, t, PK_COS_C0);
     /* What rounding 1 − t/2 loses is added back with the tail. */
     float h = fmaf(t, -0.5f, 1.0f);
     float lost = fmaf(t, -0.5f, 1.0f - h);
@@ -189,11 +196,11 @@ static float circular(float x, int turn) {
     float a = fabsf(x);
     int quadrant;
     float r;
-    if (a < 0x1p14f) {
-        float n = fmaf(a, 0x1.45f306p-1f, PK_ROUND) - PK_ROUND;
-        r = fmaf(n, -0x1.921fb6p+0f, a);
-        r = fmaf(n, 0x1.777a5cp-25f, r);
-        r = fmaf(n, 0x1.ee59dap-50f, r);
+    if (a < PK_CIRCULAR_FAST) {
+        float n = fmaf(a, PK_TWO_OVER_PI, PK_ROUND) - PK_ROUND;
+        r = fmaf(n, -PK_HALF_PI_1, a);
+        r = fmaf(n, -PK_HALF_PI_2, r);
+        r = fmaf(n, -PK_HALF_PI_3, r);
         quadrant = (int)n & 3;
     } else {
         r = reduce_large(a, &quadrant);
@@ -209,14 +216,34 @@ static float circular(float x, int turn) {
 float pk_sin_f32(float x) { return circular(x, 0); }
 float pk_cos_f32(float x) { return circular(x, 1); }
 
-/* Rule 5. */
+/* Rule 5: integers in the order of the numbers, both zeros equal. */
+static inline int32_t order_key(float x) {
+    int32_t u = (int32_t)bits_of(x);
+    return u >= 0 ? u : -(u & 0x7FFFFFFF);
+}
+
+static inline float without_sign_of_zero(float x) { return x == 0 ? 0.0f : x; }
+
+size_t pk_row_argmax_f32(const float *x, size_t n) {
+    size_t best = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (x[i] != x[i]) return i;
+        if (order_key(x[i]) > order_key(x[best])) best = i;
+    }
+    return best;
+}
+
 float pk_row_max_f32(const float *x, size_t n) {
-    float best = -INFINITY;
+    return n == 0 ? -INFINITY : canonical(without_sign_of_zero(x[pk_row_argmax_f32(x, n)]));
+}
+
+float pk_row_min_f32(const float *x, size_t n) {
+    float best = INFINITY;
     for (size_t i = 0; i < n; i++) {
         if (x[i] != x[i]) return canonical(x[i]);
-        if (x[i] > best) best = x[i];
+        if (order_key(x[i]) < order_key(best)) best = x[i];
     }
-    return best == 0 ? 0.0f : best;
+    return without_sign_of_zero(best);
 }
 
 /* ROW: chunks of 256 in 32 lanes of ascending adds, folded 16, 8, 4, 2, 1; chunks left to right. */
@@ -231,6 +258,24 @@ float pk_ref_row_sum(const float *x, size_t n) {
         total += lane[0];
     }
     return canonical(total + 0.0f);
+}
+
+void pk_row_prefix_f32(const float *x, size_t n, float *out) {
+    float before = 0.0f;
+    for (size_t start = 0; start < n; start += 256) {
+        size_t end = start + 256 < n ? start + 256 : n;
+        /* The chunk's sum first: out may be x. */
+        float lane[32] = {0};
+        for (size_t i = start; i < end; i++) lane[(i - start) % 32] += x[i];
+        for (int width = 16; width >= 1; width /= 2)
+            for (int l = 0; l < width; l++) lane[l] += lane[l + width];
+        float chain = 0.0f;
+        for (size_t i = start; i < end; i++) {
+            chain += x[i];
+            out[i] = canonical((before + chain) + 0.0f);
+        }
+        before += lane[0];
+    }
 }
 
 void pk_ref_column_row_sum(int rows, int n, const float *x, size_t ldx, float *out) {
@@ -260,27 +305,49 @@ static float segmented_dot(const float *a, const float *b, size_t stride, int k)
     return canonical(total + 0.0f);
 }
 
+static float activated(pk_activation activation, float x) {
+    switch (activation) {
+    case PK_NONE: return x;
+    case PK_GELU: return pk_ref_unary(PK_GELU_FN, x);
+    case PK_RELU_ACTIVATION: return pk_ref_unary(PK_RELU, x);
+    case PK_TANH_ACTIVATION: return pk_ref_unary(PK_TANH, x);
+    case PK_SILU_ACTIVATION: return pk_ref_unary(PK_SILU, x);
+    }
+    return x;
+}
+
 void pk_ref_contract(int m, int n, int k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc,
                      const pk_epilogue *e) {
     for (int i = 0; i < m; i++)
         for (int j = 0; j < n; j++) {
             float y = segmented_dot(a + (size_t)i * lda, b + (size_t)j * ldb, 1, k);
             if (e && e->bias) y = canonical(y + e->bias[j]);
-            if (e && e->activation == PK_GELU) y = pk_gelu_f32(y);
+            if (e) y = activated(e->activation, y);
             if (e && e->residual) y = canonical(y + e->residual[(size_t)i * e->ldr + (size_t)j]);
             c[(size_t)i * ldc + (size_t)j] = y;
         }
+}
+
+void pk_ref_softmax(int rows, int n, const int *extents, const float *x, size_t ldx, float scale, float *y, size_t ldy) {
+    for (int i = 0; i < rows; i++) {
+        const float *row = x + (size_t)i * ldx;
+        float *out = y + (size_t)i * ldy;
+        int extent = extents ? extents[i] : n;
+        for (int j = 0; j < extent; j++) out[j] = canonical(row[j] * scale);
+        float m = pk_row_max_f32(out, (size_t)extent);
+        for (int j = 0; j < extent; j++) out[j] = pk_exp_f32(out[j] - m);
+        float inverse = 1.0f / pk_ref_row_sum(out, (size_t)extent);
+        for (int j = 0; j < extent; j++) out[j] = canonical(out[j] * inverse);
+        for (int j = extent; j < n; j++) out[j] = 0.0f;
+    }
 }
 
 void pk_ref_attention(int rows, int extent, int width, const float *q, size_t ldq, const float *k, size_t ldk,
                       const float *v, size_t ldv, float scale, float *out, size_t ldo, float *scratch) {
     for (int i = 0; i < rows; i++) {
         for (int j = 0; j < extent; j++)
-            scratch[j] = canonical(segmented_dot(q + (size_t)i * ldq, k + (size_t)j * ldk, 1, width) * scale);
-        float m = pk_row_max_f32(scratch, (size_t)extent);
-        for (int j = 0; j < extent; j++) scratch[j] = pk_exp_f32(scratch[j] - m);
-        float inverse = 1.0f / pk_ref_row_sum(scratch, (size_t)extent);
-        for (int j = 0; j < extent; j++) scratch[j] = canonical(scratch[j] * inverse);
+            scratch[j] = segmented_dot(q + (size_t)i * ldq, k + (size_t)j * ldk, 1, width);
+        pk_ref_softmax(1, extent, NULL, scratch, 0, scale, scratch, 0);
         for (int j = 0; j < width; j++) out[(size_t)i * ldo + (size_t)j] = segmented_dot(scratch, v + j, ldv, extent);
     }
 }
@@ -320,61 +387,10 @@ float pk_ref_unary(pk_function function, float x) {
     case PK_COS: return pk_cos_f32(x);
     case PK_SQRT: return canonical(sqrtf(x));
     case PK_GELU_FN: return pk_gelu_f32(x);
+    case PK_RSQRT: return canonical(1.0f / sqrtf(x));
+    case PK_SIGMOID: return pk_sigmoid_f32(x);
+    case PK_SILU: return canonical(x * pk_sigmoid_f32(x));
+    case PK_RELU: return x != x ? canonical(x) : x > 0 ? x : 0.0f;
     }
     return x;
-}
-
-/* Rule 6: NaN to 0, clamp, round to nearest even. */
-int32_t pk_f32_to_i32(float x) {
-    if (x != x) return 0;
-    return (int32_t)rintf(x < -2147483648.0f ? -2147483648.0f : x > 2147483520.0f ? 2147483520.0f : x);
-}
-
-int64_t pk_f32_to_i64(float x) {
-    if (x != x) return 0;
-    return (int64_t)rintf(x < -0x1p63f ? -0x1p63f : x > 0x1.fffffep62f ? 0x1.fffffep62f : x);
-}
-
-int8_t pk_f32_to_i8(float x) {
-    if (x != x) return 0;
-    return (int8_t)rintf(x < -128.0f ? -128.0f : x > 127.0f ? 127.0f : x);
-}
-
-uint8_t pk_f32_to_u8(float x) {
-    if (x != x) return 0;
-    return (uint8_t)rintf(x < 0.0f ? 0.0f : x > 255.0f ? 255.0f : x);
-}
-
-float pk_bf16_to_f32(uint16_t x) { return canonical(float_of((uint32_t)x << 16)); }
-
-uint16_t pk_f32_to_bf16(float x) {
-    if (x != x) return 0x7FC0;
-    uint32_t u = bits_of(x);
-    return (uint16_t)((u + 0x7FFFu + ((u >> 16) & 1)) >> 16);
-}
-
-float pk_f16_to_f32(uint16_t x) {
-    uint32_t sign = (uint32_t)(x & 0x8000u) << 16;
-    uint32_t e = (x >> 10) & 31, f = x & 0x3FFu;
-    if (e == 31) return f ? float_of(0x7FC00000u) : float_of(sign | 0x7F800000u);
-    if (e == 0) {
-        float y = (float)f * 0x1p-24f;
-        return sign ? -y : y;
-    }
-    return float_of(sign | ((e + 112) << 23) | (f << 13));
-}
-
-uint16_t pk_f32_to_f16(float x) {
-    if (x != x) return 0x7E00;
-    uint32_t u = bits_of(x);
-    uint16_t sign = (uint16_t)((u >> 16) & 0x8000u);
-    u &= 0x7FFFFFFFu;
-    if (u >= 0x477FF000u) return sign | 0x7C00u;
-    if (u < 0x38800000u) {
-        /* Subnormal: adding 2^-1 · 2^... aligns the last place, and the addition rounds to even. */
-        float y = float_of(u) + 0.5f;
-        return sign | (uint16_t)(bits_of(y) - bits_of(0.5f));
-    }
-    u += 0xFFFu + ((u >> 13) & 1);
-    return sign | (uint16_t)((u - 0x38000000u) >> 13);
 }

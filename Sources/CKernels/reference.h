@@ -6,6 +6,7 @@ float pk_ref_row_sum(const float *x, size_t n);
 void pk_ref_column_row_sum(int rows, int n, const float *x, size_t ldx, float *out);
 void pk_ref_contract(int m, int n, int k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc,
                      const pk_epilogue *e);
+void pk_ref_softmax(int rows, int n, const int *extents, const float *x, size_t ldx, float scale, float *y, size_t ldy);
 void pk_ref_attention(int rows, int extent, int width, const float *q, size_t ldq, const float *k, size_t ldk,
                       const float *v, size_t ldv, float scale, float *out, size_t ldo, float *scratch);
 void pk_ref_layer_norm(int rows, int n, const float *x, size_t ldx, const float *gain, const float *bias, float epsilon,
@@ -14,6 +15,9 @@ float pk_ref_unary(pk_function function, float x);
 
 /* The entry points of a vector variant. */
 #define PK_DECLARE_VARIANT(suffix)                                                                                      \
+    int pk_panel_columns_##suffix(void);                                                                               \
+    void pk_softmax_##suffix(int rows, int n, const int *extents, const float *x, size_t ldx, float scale, float *y,   \
+                             size_t ldy);                                                                              \
     size_t pk_pack_size_##suffix(int n, int k);                                                                        \
     void pk_pack_##suffix(int n, int k, const float *b, size_t ldb, float *packed);                                    \
     void pk_contract_##suffix(int m, int n, int k, const float *a, size_t lda, const float *packed, float *c,          \

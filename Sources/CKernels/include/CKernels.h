@@ -18,8 +18,16 @@ void pk_set_float_environment(void);
 /* B is [n, k] row-major. The packed layout is the variant's own; its size is in floats. */
 size_t pk_pack_size(pk_variant variant, int n, int k);
 void pk_pack(pk_variant variant, int n, int k, const float *b, size_t ldb, float *packed);
+/* Threads may share out columns at multiples of this: from column j on, the matrix is `packed + j·k`, with c, bias and residual moved by j. */
+int pk_panel_columns(pk_variant variant);
 
-typedef enum { PK_NONE = 0, PK_GELU = 1 } pk_activation;
+typedef enum {
+    PK_NONE = 0,
+    PK_GELU = 1,
+    PK_RELU_ACTIVATION = 2,
+    PK_TANH_ACTIVATION = 3,
+    PK_SILU_ACTIVATION = 4
+} pk_activation;
 
 /* result = activation(sum + bias) + residual, each step rounded by itself; NULL leaves a step out. */
 typedef struct {
@@ -33,6 +41,10 @@ typedef struct {
 void pk_contract_f32(pk_variant variant, int m, int n, int k, const float *a, size_t lda, const float *packed, float *c,
                      size_t ldc, const pk_epilogue *epilogue);
 
+/* p = softmax(x·scale) over the first extents[i] of each row's n (NULL: all), +0 beyond; x may be y. */
+void pk_softmax_f32(pk_variant variant, int rows, int n, const int *extents, const float *x, size_t ldx, float scale,
+                    float *y, size_t ldy);
+
 /* One head: s = SEG(q·k)·scale over `extent` keys, p = softmax(s), out = SEG(p·v). Scratch is in floats. */
 size_t pk_attention_scratch(int rows, int extent, int width);
 void pk_attention_f32(pk_variant variant, int rows, int extent, int width, const float *q, size_t ldq, const float *k,
@@ -45,10 +57,28 @@ void pk_layer_norm_f32(pk_variant variant, int rows, int n, const float *x, size
 float pk_row_sum_f32(pk_variant variant, const float *x, size_t n);
 /* out[j] = ROW over i of x[i,j]. */
 void pk_column_row_sum_f32(pk_variant variant, int rows, int n, const float *x, size_t ldx, float *out);
-/* Rule 5: by integer key, NaN wins, a zero is +0; of nothing, −∞. */
+/* out[i] = ROW of the chunks before, plus the ascending chain of i's own chunk; out may be x. */
+void pk_row_prefix_f32(const float *x, size_t n, float *out);
+/* Rule 5: by integer key, NaN wins, ties to the lowest index, a zero is +0; of nothing, −∞, +∞ and index 0. */
 float pk_row_max_f32(const float *x, size_t n);
+float pk_row_min_f32(const float *x, size_t n);
+size_t pk_row_argmax_f32(const float *x, size_t n);
 
-typedef enum { PK_EXP, PK_LOG, PK_TANH, PK_ERF, PK_SIN, PK_COS, PK_SQRT, PK_GELU_FN } pk_function;
+typedef enum {
+    PK_EXP,
+    PK_LOG,
+    PK_TANH,
+    PK_ERF,
+    PK_SIN,
+    PK_COS,
+    PK_SQRT,
+    PK_GELU_FN,
+    PK_RSQRT,
+    PK_SIGMOID,
+    PK_SILU,
+    PK_RELU
+} pk_function;
+/* y may be x. */
 void pk_unary_f32(pk_variant variant, pk_function function, size_t n, const float *x, float *y);
 float pk_exp_f32(float x);
 float pk_log_f32(float x);
@@ -57,6 +87,7 @@ float pk_erf_f32(float x);
 float pk_sin_f32(float x);
 float pk_cos_f32(float x);
 float pk_gelu_f32(float x);
+float pk_sigmoid_f32(float x);
 
 /* Rule 6. */
 int32_t pk_f32_to_i32(float x);
@@ -68,3 +99,7 @@ float pk_f16_to_f32(uint16_t x);
 uint16_t pk_f32_to_bf16(float x);
 uint16_t pk_f32_to_f16(float x);
 void pk_canonicalize_f32(float *x, size_t n);
+void pk_widen_bf16(size_t n, const uint16_t *x, float *y);
+void pk_widen_f16(size_t n, const uint16_t *x, float *y);
+void pk_narrow_bf16(size_t n, const float *x, uint16_t *y);
+void pk_narrow_f16(size_t n, const float *x, uint16_t *y);

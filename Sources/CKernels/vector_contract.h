@@ -1,0 +1,254 @@
+/* Contractions in SEG order: packing, the register tile, epilogues, and attention made of them. */
+
+/* VW vectors of VW lanes, rows for columns, by exchanging ever larger blocks: log₂ VW rounds. */
+#if VW == 16
+#define TAKE(f, h)                                                                                                     \
+    f(0, h), f(1, h), f(2, h), f(3, h), f(4, h), f(5, h), f(6, h), f(7, h), f(8, h), f(9, h), f(10, h), f(11, h),      \
+        f(12, h), f(13, h), f(14, h), f(15, h)
+#elif VW == 8
+#define TAKE(f, h) f(0, h), f(1, h), f(2, h), f(3, h), f(4, h), f(5, h), f(6, h), f(7, h)
+#else
+#define TAKE(f, h) f(0, h), f(1, h), f(2, h), f(3, h)
+#endif
+#define UPPER(l, h) (((l) & (h)) ? VW + (l) - (h) : (l))
+#define LOWER(l, h) (((l) & (h)) ? VW + (l) : (l) + (h))
+#define EXCHANGE(r, h)                                                                                                 \
+    UNROLL for (int i = 0; i < VW; i++) if (!(i & h)) {                                                                \
+        vf a = r[i], b = r[i + h];                                                                                     \
+        r[i] = __builtin_shufflevector(a, b, TAKE(UPPER, h));                                                          \
+        r[i + h] = __builtin_shufflevector(a, b, TAKE(LOWER, h));                                                      \
+    }
+
+INLINE void transpose(vf r[VW]) {
+    EXCHANGE(r, 1)
+    EXCHANGE(r, 2)
+#if VW >= 8
+    EXCHANGE(r, 4)
+#endif
+#if VW >= 16
+    EXCHANGE(r, 8)
+#endif
+}
+
+/* out[i·ldo + j] = b[j·ldb + i] for i < depth and j < VW; columns from `columns` on are zero. */
+static void turn(int columns, int depth, const float *b, size_t ldb, float *out, size_t ldo) {
+    for (int i = 0; i < depth; i += VW) {
+        int part = depth - i < VW ? depth - i : VW;
+        vf r[VW];
+        UNROLL for (int j = 0; j < VW; j++) {
+            if (j < columns) r[j] = load_part(b + (size_t)j * ldb + (size_t)i, part);
+            else r[j] = 0.0f;
+        }
+        transpose(r);
+        if (part == VW) {
+            UNROLL for (int l = 0; l < VW; l++) store(out + (size_t)(i + l) * ldo, r[l]);
+        } else {
+            for (int l = 0; l < part; l++) store(out + (size_t)(i + l) * ldo, r[l]);
+        }
+    }
+}
+
+int FN(panel_columns)(void) { return NP; }
+
+size_t FN(pack_size)(int n, int k) { return (size_t)((n + NP - 1) / NP) * NP * (size_t)(k > 0 ? k : 1); }
+
+/* Panels of NP columns, k-major, zero beyond n. */
+void FN(pack)(int n, int k, const float *b, size_t ldb, float *packed) {
+    for (int j = 0; j < n; j += NP)
+        for (int v = 0; v < NP; v += VW) {
+            int columns = n - j - v < 0 ? 0 : n - j - v < VW ? n - j - v : VW;
+            turn(columns, k, columns > 0 ? b + (size_t)(j + v) * ldb : b, ldb, packed + (size_t)j * (size_t)k + v, NP);
+        }
+}
+
+/* One tile of `rows` by `vectors` (constants where it is called): b is k-major with stride ldb, and `vectors` past `near` lie `apart` floats
+   further on. The sums, before any epilogue, go to tile[row·vectors + vector]. */
+INLINE void multiply(const int rows, const int vectors, const int near, size_t apart, int k, const float *a, size_t lda,
+                     const float *b, size_t ldb, vf *tile) {
+    for (int start = 0; start < k || start == 0; start += 256) {
+        int end = start + 256 < k ? start + 256 : k;
+        vf acc[MR * NV];
+        UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = 0.0f;
+        for (int i = start; i < end; i++) {
+            const float *line = b + (size_t)i * ldb;
+            vf w[2 * NV];
+            UNROLL for (int v = 0; v < vectors; v++) {
+                const float *p = v < near ? line + v * VW : line + apart + (v - near) * VW;
+                w[v] = load(p);
+                if (v * VW % 16 == 0) __builtin_prefetch(p + 8 * ldb);
+            }
+            UNROLL for (int r = 0; r < rows; r++) {
+                vf x = a[(size_t)r * lda + (size_t)i];
+                UNROLL for (int v = 0; v < vectors; v++) acc[r * vectors + v] = fma_one(x, w[v], acc[r * vectors + v]);
+            }
+        }
+        UNROLL for (int t = 0; t < rows * vectors; t++) tile[t] = start == 0 ? acc[t] : tile[t] + acc[t];
+    }
+    UNROLL for (int t = 0; t < rows * vectors; t++) tile[t] = canonical(tile[t] + 0.0f);
+}
+
+INLINE void activate(pk_function function, int count, vf *tile) {
+    for (int t = 0; t < count; t += VU) store_many((float *)(tile + t), apply_many(function, load_many((float *)(tile + t))));
+}
+
+/* Bias, activation, residual, each rounded by itself, and the store. `c` and what the epilogue names start at the tile. */
+static void finish(int rows, int vectors, int columns, vf *tile, const pk_epilogue *e, float *c, size_t ldc) {
+    if (e->bias)
+        for (int v = 0; v < vectors && v * VW < columns; v++) {
+            vf b = load_part(e->bias + v * VW, columns - v * VW);
+            for (int r = 0; r < rows; r++) tile[r * vectors + v] = canonical(tile[r * vectors + v] + b);
+        }
+    switch (e->activation) {
+    case PK_NONE: break;
+    case PK_GELU: activate(PK_GELU_FN, rows * vectors, tile); break;
+    case PK_RELU_ACTIVATION: activate(PK_RELU, rows * vectors, tile); break;
+    case PK_TANH_ACTIVATION: activate(PK_TANH, rows * vectors, tile); break;
+    case PK_SILU_ACTIVATION: activate(PK_SILU, rows * vectors, tile); break;
+    }
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors && v * VW < columns; v++) {
+            int part = columns - v * VW;
+            vf y = tile[r * vectors + v];
+            if (e->residual) y = canonical(y + load_part(e->residual + (size_t)r * e->ldr + (size_t)(v * VW), part));
+            store_part(c + (size_t)r * ldc + (size_t)(v * VW), y, part);
+        }
+}
+
+/* Tiles of every height, so that ragged row counts cost what they compute. */
+#define EACH_HEIGHT(CASE)                                                                                              \
+    CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#define EACH_LOW_HEIGHT(CASE) CASE(1) CASE(2) CASE(3)
+#if MR == 8
+#define EACH_HIGH_HEIGHT(CASE) CASE(7) CASE(8)
+#define FOURTH(CASE) CASE(4)
+#else
+#define EACH_HIGH_HEIGHT(CASE)
+#define FOURTH(CASE)
+#endif
+
+/* One panel. */
+static void panel_tile(int rows, int k, const float *a, size_t lda, const float *panel, vf *tile) {
+    switch (rows) {
+#define CASE(R) case R: multiply(R, NV, NV, 0, k, a, lda, panel, NP, tile); break;
+        EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
+#undef CASE
+    }
+}
+
+/* Two panels side by side for at most half the rows: as many chains in flight as a full tile has. */
+static void twin_tile(int rows, int k, const float *a, size_t lda, const float *panel, vf *tile) {
+    switch (rows) {
+#define CASE(R) case R: multiply(R, 2 * NV, NV, (size_t)k * NP, k, a, lda, panel, NP, tile); break;
+        EACH_LOW_HEIGHT(CASE) FOURTH(CASE)
+#undef CASE
+    }
+}
+
+/* Two vectors or one, of a matrix that is k-major as it stands. */
+static void pair_tile(int rows, int k, const float *a, size_t lda, const float *b, size_t ldb, vf *tile) {
+    switch (rows) {
+#define CASE(R) case R: multiply(R, 2, 2, 0, k, a, lda, b, ldb, tile); break;
+        EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
+#undef CASE
+    }
+}
+
+static void single_tile(int rows, int k, const float *a, size_t lda, const float *b, size_t ldb, vf *tile) {
+    switch (rows) {
+#define CASE(R) case R: multiply(R, 1, 1, 0, k, a, lda, b, ldb, tile); break;
+        EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
+#undef CASE
+    }
+}
+
+/* The height of the tile at row i of m: as even as can be, at most MR. */
+INLINE int height(int i, int m) {
+    int left = m - i;
+    int tiles = (left + MR - 1) / MR;
+    return (left + tiles - 1) / tiles;
+}
+
+INLINE pk_epilogue shifted(const pk_epilogue *e, int i, int j) {
+    pk_epilogue s = *e;
+    if (s.bias) s.bias += j;
+    if (s.residual) s.residual += (size_t)i * s.ldr + (size_t)j;
+    return s;
+}
+
+void FN(contract)(int m, int n, int k, const float *a, size_t lda, const float *packed, float *c, size_t ldc,
+                  const pk_epilogue *e) {
+    static const pk_epilogue nothing = {0};
+    if (!e) e = &nothing;
+    vf tile[MR * NV];
+    for (int t = 0; t < MR * NV; t++) tile[t] = 0.0f;
+    int j = 0;
+    if (m <= MR / 2)
+        for (; j + NP < n; j += 2 * NP) {
+            pk_epilogue s = shifted(e, 0, j);
+            twin_tile(m, k, a, lda, packed + (size_t)j * (size_t)k, tile);
+            finish(m, 2 * NV, n - j < 2 * NP ? n - j : 2 * NP, tile, &s, c + j, ldc);
+        }
+    for (; j < n; j += NP) {
+        const float *panel = packed + (size_t)j * (size_t)k;
+        int columns = n - j < NP ? n - j : NP;
+        for (int i = 0; i < m;) {
+            int rows = height(i, m);
+            pk_epilogue s = shifted(e, i, j);
+            panel_tile(rows, k, a + (size_t)i * lda, lda, panel, tile);
+            finish(rows, NV, columns, tile, &s, c + (size_t)i * ldc + (size_t)j, ldc);
+            i += rows;
+        }
+    }
+}
+
+/* A chain of one column, for those that fill no vector. */
+INLINE float chain(const float *a, const float *b, size_t stride, int k) {
+    float total = 0.0f;
+    for (int start = 0; start < k; start += 256) {
+        float segment = 0.0f;
+        int end = start + 256 < k ? start + 256 : k;
+        for (int i = start; i < end; i++) segment = __builtin_fmaf(a[i], b[(size_t)i * stride], segment);
+        total += segment;
+    }
+    return canonical_scalar(total + 0.0f);
+}
+
+void FN(attention)(int rows, int extent, int width, const float *q, size_t ldq, const float *k, size_t ldk,
+                   const float *v, size_t ldv, float scale, float *out, size_t ldo, float *scratch) {
+    static const pk_epilogue nothing = {0};
+    int columns = (extent + VW - 1) / VW * VW;
+    float *keys = scratch;
+    float *scores = keys + (size_t)columns * (size_t)width;
+    for (int j = 0; j < extent; j += VW)
+        turn(extent - j < VW ? extent - j : VW, width, k + (size_t)j * ldk, ldk, keys + j, (size_t)columns);
+    vf tile[MR * NV];
+    for (int i = 0; i < rows;) {
+        int count = height(i, rows);
+        int j = 0;
+        for (; j + 2 * VW <= columns; j += 2 * VW) {
+            pair_tile(count, width, q + (size_t)i * ldq, ldq, keys + j, (size_t)columns, tile);
+            finish(count, 2, 2 * VW, tile, &nothing, scores + j, (size_t)columns);
+        }
+        if (j < columns) {
+            single_tile(count, width, q + (size_t)i * ldq, ldq, keys + j, (size_t)columns, tile);
+            finish(count, 1, VW, tile, &nothing, scores + j, (size_t)columns);
+        }
+        for (int r = 0; r < count; r++) {
+            float *row = scores + (size_t)r * (size_t)columns;
+            softmax_row(row, row, extent, scale);
+        }
+        int c = 0;
+        for (; c + 2 * VW <= width; c += 2 * VW) {
+            pair_tile(count, extent, scores, (size_t)columns, v + c, ldv, tile);
+            finish(count, 2, 2 * VW, tile, &nothing, out + (size_t)i * ldo + c, ldo);
+        }
+        for (; c + VW <= width; c += VW) {
+            single_tile(count, extent, scores, (size_t)columns, v + c, ldv, tile);
+            finish(count, 1, VW, tile, &nothing, out + (size_t)i * ldo + c, ldo);
+        }
+        for (; c < width; c++)
+            for (int r = 0; r < count; r++)
+                out[(size_t)(i + r) * ldo + (size_t)c] = chain(scores + (size_t)r * (size_t)columns, v + c, ldv, extent);
+        i += count;
+    }
+}

@@ -1,0 +1,183 @@
+/* Row kernels: ROW sums, layer norm, softmax, and functions over arrays. */
+
+/* Folds 32 lanes held in vectors: 16, 8, 4, 2, 1. */
+INLINE float fold(const vf *lanes) {
+    vf l[32 / VW];
+    UNROLL for (int i = 0; i < 32 / VW; i++) l[i] = lanes[i];
+    UNROLL for (int n = 32 / VW / 2; n > 0; n /= 2) UNROLL for (int i = 0; i < n; i++) l[i] += l[i + n];
+#if VW == 16
+    float __attribute__((ext_vector_type(8))) eight = l[0].lo + l[0].hi;
+    float __attribute__((ext_vector_type(4))) four = eight.lo + eight.hi;
+#elif VW == 8
+    float __attribute__((ext_vector_type(4))) four = l[0].lo + l[0].hi;
+#else
+    vf four = l[0];
+#endif
+    float __attribute__((ext_vector_type(2))) two = four.lo + four.hi;
+    return two.x + two.y;
+}
+
+INLINE float canonical_scalar(float x) {
+    union {
+        float value;
+        uint32_t bits;
+    } u = {x};
+    return (u.bits & 0x7FFFFFFFu) > 0x7F800000u ? __builtin_nanf("") : x;
+}
+
+/* ROW of x, or of (x − shift)² where `squares` asks for it. A lane never holds −0, so adding +0 for a missing element changes nothing. */
+INLINE float row_total(const float *x, size_t n, float shift, int squares) {
+    float total = 0.0f;
+    for (size_t start = 0; start < n; start += 256) {
+        vf lane[32 / VW];
+        UNROLL for (int v = 0; v < 32 / VW; v++) lane[v] = 0.0f;
+        size_t end = start + 256 < n ? start + 256 : n;
+        size_t i = start;
+        for (; i + 32 <= end; i += 32)
+            UNROLL for (int v = 0; v < 32 / VW; v++) {
+                vf y = load(x + i + v * VW);
+                if (squares) {
+                    y -= shift;
+                    y *= y;
+                }
+                lane[v] += y;
+            }
+        if (i < end)
+            UNROLL for (int v = 0; v < 32 / VW; v++) {
+                int part = (int)(end - i) - v * VW;
+                if (part <= 0) break;
+                vf y = load_part(x + i + v * VW, part);
+                if (squares) {
+                    y -= shift;
+                    y *= y;
+                    float t[VW];
+                    store(t, y);
+                    for (int l = part; l < VW; l++) t[l] = 0.0f;
+                    y = load(t);
+                }
+                lane[v] += y;
+            }
+        total += fold(lane);
+    }
+    return canonical_scalar(total + 0.0f);
+}
+
+float FN(row_sum)(const float *x, size_t n) { return row_total(x, n, 0.0f, 0); }
+
+void FN(column_row_sum)(int rows, int n, const float *x, size_t ldx, float *out) {
+    for (int j = 0; j < n; j += VW) {
+        int part = n - j < VW ? n - j : VW;
+        vf total = 0.0f;
+        for (int start = 0; start < rows; start += 256) {
+            vf lane[32];
+            for (int l = 0; l < 32; l++) lane[l] = 0.0f;
+            int end = start + 256 < rows ? start + 256 : rows;
+            for (int i = start; i < end; i++) lane[(i - start) & 31] += load_part(x + (size_t)i * ldx + (size_t)j, part);
+            for (int width = 16; width >= 1; width /= 2)
+                for (int l = 0; l < width; l++) lane[l] += lane[l + width];
+            total += lane[0];
+        }
+        store_part(out + j, canonical(total + 0.0f), part);
+    }
+}
+
+void FN(layer_norm)(int rows, int n, const float *x, size_t ldx, const float *gain, const float *bias, float epsilon,
+                    float *y, size_t ldy) {
+    for (int i = 0; i < rows; i++) {
+        const float *row = x + (size_t)i * ldx;
+        float *out = y + (size_t)i * ldy;
+        float mean = row_total(row, (size_t)n, 0.0f, 0) / (float)n;
+        float variance = row_total(row, (size_t)n, mean, 1) / (float)n;
+        float inverse = 1.0f / sqrtf(variance + epsilon);
+        for (int j = 0; j < n; j += VW) {
+            int part = n - j < VW ? n - j : VW;
+            vf d = load_part(row + j, part) - mean;
+            store_part(out + j, canonical(fma_one(d * inverse, load_part(gain + j, part), load_part(bias + j, part))), part);
+        }
+    }
+}
+
+/* Scaled, less the maximum, exponentials, and those times one over their ROW sum; x and y may be the same. */
+INLINE void softmax_row(const float *x, float *y, int n, float scale) {
+    vf best = -INFINITY;
+    vi bad = 0;
+    int j = 0;
+    for (; j + VW <= n; j += VW) {
+        vf t = canonical(load(x + j) * scale);
+        store(y + j, t);
+        bad |= t != t;
+        best = pick_one(t > best, t, best);
+    }
+    float m = -INFINITY;
+    int invalid = 0;
+    if (j < n) {
+        vf t = canonical(load_part(x + j, n - j) * scale);
+        store_part(y + j, t, n - j);
+        for (int l = 0; l < n - j; l++) {
+            if (t[l] != t[l]) invalid = 1;
+            if (t[l] > m) m = t[l];
+        }
+    }
+    /* No NaN is in `best`, and the order of a maximum is free. */
+    float most = __builtin_reduce_max(best);
+    if (most > m) m = most;
+    if (m == 0) m = 0.0f;
+    if (invalid || __builtin_reduce_or(bad)) m = __builtin_nanf("");
+    j = 0;
+    for (; j + VU * VW <= n; j += VU * VW) store_many(y + j, exp_many(load_many(y + j) - m));
+    for (; j + VW <= n; j += VW) store(y + j, exp_one(load(y + j) - m));
+    if (j < n) store_part(y + j, exp_one(load_part(y + j, n - j) - m), n - j);
+    float inverse = 1.0f / row_total(y, (size_t)n, 0.0f, 0);
+    for (j = 0; j + VW <= n; j += VW) store(y + j, canonical(load(y + j) * inverse));
+    if (j < n) store_part(y + j, canonical(load_part(y + j, n - j) * inverse), n - j);
+}
+
+void FN(softmax)(int rows, int n, const int *extents, const float *x, size_t ldx, float scale, float *y, size_t ldy) {
+    for (int i = 0; i < rows; i++) {
+        int extent = extents ? extents[i] : n;
+        float *out = y + (size_t)i * ldy;
+        softmax_row(x + (size_t)i * ldx, out, extent, scale);
+        for (int j = extent; j < n; j++) out[j] = 0.0f;
+    }
+}
+
+INLINE void apply_array(pk_function function, size_t n, const float *x, float *y) {
+    size_t i = 0;
+    for (; i + VU * VW <= n; i += VU * VW) store_many(y + i, apply_many(function, load_many(x + i)));
+    for (; i + VW <= n; i += VW) store(y + i, apply_one(function, load(x + i)));
+    if (i < n) store_part(y + i, apply_one(function, load_part(x + i, (int)(n - i))), (int)(n - i));
+}
+
+/* Blocks small enough that what needs the reference is looked for while it is in the first-level cache; x may be y, so it is looked for first. */
+INLINE void circular_array(pk_function function, size_t n, const float *x, float *y) {
+    for (size_t start = 0; start < n; start += 256) {
+        int count = (int)(n - start < 256 ? n - start : 256);
+        int large = 0;
+        for (int i = 0; i < count; i += VW) {
+            vf a = magnitude_one(load_part(x + start + i, count - i));
+            large |= __builtin_reduce_or(~(a < PK_CIRCULAR_FAST));
+        }
+        if (large == 0) {
+            apply_array(function, (size_t)count, x + start, y + start);
+        } else {
+            for (int i = 0; i < count; i++) y[start + (size_t)i] = pk_ref_unary(function, x[start + (size_t)i]);
+        }
+    }
+}
+
+void FN(unary)(pk_function function, size_t n, const float *x, float *y) {
+    switch (function) {
+    case PK_EXP: apply_array(PK_EXP, n, x, y); return;
+    case PK_LOG: apply_array(PK_LOG, n, x, y); return;
+    case PK_TANH: apply_array(PK_TANH, n, x, y); return;
+    case PK_ERF: apply_array(PK_ERF, n, x, y); return;
+    case PK_SIN: circular_array(PK_SIN, n, x, y); return;
+    case PK_COS: circular_array(PK_COS, n, x, y); return;
+    case PK_SQRT: apply_array(PK_SQRT, n, x, y); return;
+    case PK_GELU_FN: apply_array(PK_GELU_FN, n, x, y); return;
+    case PK_RSQRT: apply_array(PK_RSQRT, n, x, y); return;
+    case PK_SIGMOID: apply_array(PK_SIGMOID, n, x, y); return;
+    case PK_SILU: apply_array(PK_SILU, n, x, y); return;
+    case PK_RELU: apply_array(PK_RELU, n, x, y); return;
+    }
+}
