@@ -66,6 +66,10 @@ let package = Package(
             name: "Consensus",
             dependencies: ["Primitives"],
             swiftSettings: strict),
+        .testTarget(
+            name: "ConsensusTests",
+            dependencies: ["Consensus", "Primitives"],
+            swiftSettings: strict),
         .target(
             name: "Gossip",
             dependencies: ["Primitives"],

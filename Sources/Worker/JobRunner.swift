@@ -12,6 +12,8 @@ public protocol BlobAccess: AnyObject, Sendable {
     func mapped(_ id: Digest) throws -> any BlobBytes
     /// Keeps a tensor and gives its root.
     func storeTensor(type: UInt8, shape: [UInt64], bytes: [UInt8]) throws -> Digest
+    /// Keeps the list of each step's output tensors and gives the output root, under which a requester finds it.
+    func storeOutputs(_ steps: [[Digest]]) throws -> Digest
 }
 
 /// Bytes that stay where they are for as long as this object lives.
@@ -82,7 +84,7 @@ final class JobRunner: @unchecked Sendable {
     }
 
     /// Runs the job on this machine. Blocks its thread for as long as that takes.
-    func run(_ spec: JobSpec, progress: @escaping @Sendable (Double) -> Void) throws -> (ResultCommitment, [Digest]) {
+    func run(_ spec: JobSpec, progress: @escaping @Sendable (Double) -> Void) throws -> ResultCommitment {
         let manifest = try manifest(of: spec)
         let (program, _) = try specialised(spec, manifest)
         let weights = try manifest.parameterRoots.map { try blobs.mapped($0) }
@@ -106,9 +108,9 @@ final class JobRunner: @unchecked Sendable {
                 try blobs.storeTensor(
                     type: output.element.rawValue, shape: output.shape.map(UInt64.init), bytes: output.bytes))
         }
-        let commitment = ResultCommitment(
-            steps: [1], outputRoot: ResultRoots.outputRoot([roots]), stateRoot: ResultRoots.stateRoot([]))
-        return (commitment, roots)
+        let outputRoot = try blobs.storeOutputs([roots])
+        if outputRoot != ResultRoots.outputRoot([roots]) { throw WorkRefusal.failed("the outputs were kept wrongly") }
+        return ResultCommitment(steps: [1], outputRoot: outputRoot, stateRoot: ResultRoots.stateRoot([]))
     }
 
     private func preparedModel(

@@ -173,7 +173,7 @@ public actor WorkerService {
             Thread.detachNewThread {
                 let outcome: WorkProgress
                 do {
-                    let (commitment, _) = try runner.run(spec) { fraction in
+                    let commitment = try runner.run(spec) { fraction in
                         Task { await self.note(fraction: fraction, task) }
                     }
                     outcome = .done(commitment)

@@ -7,12 +7,16 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
         case file
         /// A tensor. Id: its root, over blocks of 1,024 bytes (docs/programs.md); a chunk is a subtree of 64 blocks.
         case tensor(type: UInt8, shape: [UInt64])
+        /// What a job's output root commits to: the roots of each step's output tensors. It has no bytes: the list is all. Id: that output root.
+        case outputs(steps: [[Digest]])
     }
 
     public static let chunkLength = 65_536
     public static let blockLength = 1_024
     public static let maximumChunks = 32_768
     public static let maximumRank = 8
+    public static let maximumSteps = 32_768
+    public static let maximumOutputs = 64
 
     public let kind: Kind
     public let length: UInt64
@@ -30,10 +34,25 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
         case 1:
             let type = try reader.readUInt8()
             kind = .tensor(type: type, shape: try reader.readList(UInt64.self, max: BlobManifest.maximumRank))
+        case 2:
+            let count = try reader.readUInt32()
+            if count > BlobManifest.maximumSteps { throw .tooLong(found: Int(count), limit: BlobManifest.maximumSteps) }
+            var steps: [[Digest]] = []
+            var total = 0
+            for _ in 0..<count {
+                let step = try reader.readList(Digest.self, max: BlobManifest.maximumOutputs)
+                total += step.count
+                if total > BlobManifest.maximumChunks { throw .tooLong(found: total, limit: BlobManifest.maximumChunks) }
+                // A Merkle tree pads with zeros: of a list with some at its end and one without, one only is let in.
+                if step.isEmpty || step.contains(.zero) { throw .invalid("a step without outputs is not listed") }
+                steps.append(step)
+            }
+            kind = .outputs(steps: steps)
         case let tag: throw .invalid("a blob has no kind \(tag)")
         }
         length = try reader.readUInt64()
         chunks = try reader.readList(Digest.self, max: BlobManifest.maximumChunks)
+        if case .outputs = kind, length != 0 { throw .invalid("a list of outputs has no bytes, found \(length)") }
         if UInt64(chunks.count) != BlobManifest.chunkCount(length) {
             throw .invalid(
                 "a blob of \(length) bytes has \(BlobManifest.chunkCount(length)) chunks, not \(chunks.count)")
@@ -47,6 +66,10 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
             writer.write(UInt8(1))
             writer.write(type)
             writer.write(list: shape)
+        case .outputs(let steps):
+            writer.write(UInt8(2))
+            writer.write(UInt32(steps.count))
+            for step in steps { writer.write(list: step) }
         }
         writer.write(length)
         writer.write(list: chunks)
@@ -72,6 +95,8 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
             for dimension in shape { writer.write(dimension) }
             writer.write(tensorTree)
             return Digest.of(Domain("plasma.tensor"), writer.bytes)
+        case .outputs(let steps):
+            return Digest.of(Domain("plasma.outputs"), MerkleTree.root(steps.map { MerkleTree.root($0) }).bytes)
         }
     }
 

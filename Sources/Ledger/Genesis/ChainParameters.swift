@@ -60,29 +60,61 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     /// Seconds where a network of strangers would take minutes.
     public static var devnet: ChainParameters { ChainParameters() }
 
-    static let wholeNumbers: [any WritableKeyPath<ChainParameters, UInt64> & Sendable] = [
-        \.deltaMilliseconds, \.heartbeatMilliseconds, \.blockPaceMilliseconds, \.blockWeightLimit, \.executionLagLimit,
-        \.auditLag, \.minimumBaseFee, \.weightPerTransaction, \.weightPerByte, \.weightPerMarketPayload, \.weightPerJob,
-        \.maximumPendingMoves, \.protocolFeePerMille, \.burnedPerMille, \.stakersPerMille, \.treasuryPerMille,
-        \.offerActivationHeights, \.priceBandPerMille, \.reputationCap, \.silencePenaltyPerMille, \.outagePricePerMille,
-        \.freeDeclines, \.declineEpochMilliseconds, \.maximumAttempts, \.maximumRedraws, \.startWindow,
-        \.heartbeatWindow, \.runBase, \.auditBase, \.openWindow, \.revealWindow, \.settleBase, \.unauditedWindow,
-        \.timersPerBlock, \.matchesPerBlock,
+    /// All whole numbers in the order of the encoding, with their names in a genesis file.
+    public static let wholeNumbers: [(name: String, path: any WritableKeyPath<ChainParameters, UInt64> & Sendable)] = [
+        ("delta_ms", \.deltaMilliseconds),
+        ("heartbeat_ms", \.heartbeatMilliseconds),
+        ("block_pace_ms", \.blockPaceMilliseconds),
+        ("block_weight_limit", \.blockWeightLimit),
+        ("execution_lag_limit", \.executionLagLimit),
+        ("audit_lag", \.auditLag),
+        ("minimum_base_fee", \.minimumBaseFee),
+        ("weight_per_transaction", \.weightPerTransaction),
+        ("weight_per_byte", \.weightPerByte),
+        ("weight_per_market_payload", \.weightPerMarketPayload),
+        ("weight_per_job", \.weightPerJob),
+        ("maximum_pending_moves", \.maximumPendingMoves),
+        ("protocol_fee_per_mille", \.protocolFeePerMille),
+        ("burned_per_mille", \.burnedPerMille),
+        ("stakers_per_mille", \.stakersPerMille),
+        ("treasury_per_mille", \.treasuryPerMille),
+        ("offer_activation_heights", \.offerActivationHeights),
+        ("price_band_per_mille", \.priceBandPerMille),
+        ("reputation_cap", \.reputationCap),
+        ("silence_penalty_per_mille", \.silencePenaltyPerMille),
+        ("outage_price_per_mille", \.outagePricePerMille),
+        ("free_declines", \.freeDeclines),
+        ("decline_epoch_ms", \.declineEpochMilliseconds),
+        ("maximum_attempts", \.maximumAttempts),
+        ("maximum_redraws", \.maximumRedraws),
+        ("start_window", \.startWindow),
+        ("heartbeat_window", \.heartbeatWindow),
+        ("run_base", \.runBase),
+        ("audit_base", \.auditBase),
+        ("open_window", \.openWindow),
+        ("reveal_window", \.revealWindow),
+        ("settle_base", \.settleBase),
+        ("unaudited_window", \.unauditedWindow),
+        ("timers_per_block", \.timersPerBlock),
+        ("matches_per_block", \.matchesPerBlock),
     ]
-    static let amounts: [any WritableKeyPath<ChainParameters, Amount> & Sendable] = [
-        \.postingFee, \.feeAllowance, \.minimumBond,
+    /// The same for amounts.
+    public static let amounts: [(name: String, path: any WritableKeyPath<ChainParameters, Amount> & Sendable)] = [
+        ("posting_fee", \.postingFee),
+        ("fee_allowance", \.feeAllowance),
+        ("minimum_bond", \.minimumBond),
     ]
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
-        for path in ChainParameters.wholeNumbers { self[keyPath: path] = try reader.readUInt64() }
-        for path in ChainParameters.amounts { self[keyPath: path] = try reader.read(Amount.self) }
+        for (_, path) in ChainParameters.wholeNumbers { self[keyPath: path] = try reader.readUInt64() }
+        for (_, path) in ChainParameters.amounts { self[keyPath: path] = try reader.read(Amount.self) }
         maximumRoyaltyBasisPoints = try reader.readUInt16()
         if let problem { throw .invalid(problem) }
     }
 
     public func encode(into writer: inout ByteWriter) {
-        for path in ChainParameters.wholeNumbers { writer.write(self[keyPath: path]) }
-        for path in ChainParameters.amounts { writer.write(self[keyPath: path]) }
+        for (_, path) in ChainParameters.wholeNumbers { writer.write(self[keyPath: path]) }
+        for (_, path) in ChainParameters.amounts { writer.write(self[keyPath: path]) }
         writer.write(maximumRoyaltyBasisPoints)
     }
 

@@ -86,6 +86,11 @@ final class BlobService: BlobAccess, @unchecked Sendable {
         try put(.tensor(type: type, shape: shape), bytes)
     }
 
+    func storeOutputs(_ steps: [[Digest]]) throws -> Digest { try put(.outputs(steps: steps), []) }
+
+    /// What a blob is, where its manifest is here.
+    func kind(of id: Digest) -> BlobManifest.Kind? { manifest(id)?.kind }
+
     final class Mapping: BlobBytes {
         private let blob: MappedBlob
 
