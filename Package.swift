@@ -127,7 +127,7 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "plasma",
-            dependencies: ["Primitives", "Programs", "Runtime", "Ledger", "Replica", "Storage", "Gossip", "API", "Node", .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Replica", "Storage", "Gossip", "API", "Node", .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ],

@@ -27,15 +27,7 @@ public final class PlasmaNode: @unchecked Sendable {
         self.logger = logger
         let home = configuration.home
         lock = try HomeLock(home: home)
-        guard let bytes = FileManager.default.contents(atPath: home + "/genesis.bin") else {
-            throw NodeFault.cannotStart("there is no \(home)/genesis.bin: copy the network's genesis there")
-        }
-        let genesis: Genesis
-        do { genesis = try Genesis(canonicalBytes: Array(bytes)) } catch {
-            throw NodeFault.cannotStart(
-                "\(home)/genesis.bin cannot be read (\(error)): copy the network's genesis again")
-        }
-        try genesis.validate()
+        let genesis = try GenesisFile.load(configuration.genesisPath)
         let keys = try KeyStore(home: home)
         let identity = try keys.open("node", password: password)
         let consensusKey = configuration.validator ? try keys.open("consensus", password: password) : nil
@@ -50,6 +42,7 @@ public final class PlasmaNode: @unchecked Sendable {
 
         let data = home + "/data"
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
+        try PlasmaNode.checkNetwork(genesis, data: data)
         let journalPath = data + "/journal"
         let hadJournal = Journal.exists(journalPath)
         let journal = try hadJournal ? Journal.open(journalPath) : Journal.create(journalPath)
@@ -154,6 +147,20 @@ public final class PlasmaNode: @unchecked Sendable {
         await services.driver.stop()
         withExtendedLifetime((lock, sources, observer)) {}
         if let reason { throw NodeFault.cannotStart(reason) }
+    }
+
+    /// A home keeps to the network that its data is of.
+    private static func checkNetwork(_ genesis: Genesis, data: String) throws {
+        let path = data + "/network"
+        guard let known = try? String(contentsOfFile: path, encoding: .utf8) else {
+            return try (genesis.digest.hex + "\n").write(toFile: path, atomically: true, encoding: .utf8)
+        }
+        let found = known.trimmingCharacters(in: .whitespacesAndNewlines)
+        if found != genesis.digest.hex {
+            throw NodeFault.cannotStart(
+                "the data in \(data) is of network \(found.prefix(8)), the genesis is of \(genesis.digest.hex.prefix(8)): "
+                    + "put the old genesis.toml back, or move \(data) away to start anew")
+        }
     }
 
     private func savePeers() {

@@ -58,7 +58,11 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     public init() {}
 
     /// Seconds where a network of strangers would take minutes.
-    public static var devnet: ChainParameters { ChainParameters() }
+    public static var devnet: ChainParameters {
+        var parameters = ChainParameters()
+        parameters.heartbeatMilliseconds = 1000
+        return parameters
+    }
 
     /// All whole numbers in the order of the encoding, with their names in a genesis file.
     public static let wholeNumbers: [(name: String, path: any WritableKeyPath<ChainParameters, UInt64> & Sendable)] = [

@@ -1,6 +1,5 @@
 internal import Foundation
 public import Primitives
-internal import TOMLKit
 
 /// Why a configuration cannot be used: where, what, and the next step.
 public struct ConfigurationFault: Error, Sendable, CustomStringConvertible {
@@ -50,20 +49,16 @@ public struct NodeConfiguration: Sendable {
 
     public var path: String { home + "/config.toml" }
 
+    public var genesisPath: String { home + "/genesis.toml" }
+
     /// Reads `config.toml`. Unknown keys are refused, so that a typing error does not pass as a default.
     public static func load(home: String) throws -> NodeConfiguration {
         var configuration = NodeConfiguration(home: home)
         let path = configuration.path
         guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
-            throw ConfigurationFault(path, "there is no such file; make one with plasma devnet up")
+            throw ConfigurationFault(path, "there is no such file: make a home with plasma init")
         }
-        let table: TOMLTable
-        do { table = try TOMLTable(string: text) } catch let error as TOMLParseError {
-            throw ConfigurationFault(
-                path, "line \(error.source.begin.line): \(error.description.split(separator: "\n").first ?? "not TOML")"
-            )
-        }
-        let reader = TOMLSection(path, text, table, "")
+        let reader = try TOMLSection.parse(path, text)
         configuration.name = try reader.string("name") ?? configuration.name
         configuration.listenHost = try reader.string("listen_host") ?? configuration.listenHost
         configuration.port = try reader.integer("port", 0...65_535) ?? configuration.port
@@ -103,84 +98,5 @@ public struct NodeConfiguration: Sendable {
             if let fault = provider.fault { lines.append("fault = \"\(fault)\"") }
         }
         return lines.joined(separator: "\n") + "\n"
-    }
-}
-
-/// One table of a TOML file, read key by key.
-final class TOMLSection {
-    private let file: String
-    private let text: String
-    private let table: TOMLTable
-    private let name: String
-    private var known: Set<String> = []
-
-    init(_ file: String, _ text: String, _ table: TOMLTable, _ name: String) {
-        self.file = file
-        self.text = text
-        self.table = table
-        self.name = name
-    }
-
-    private func line(_ key: String) -> Int {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        let found = lines.firstIndex {
-            $0.drop { $0 == " " }.hasPrefix(key) || $0.drop { $0 == " " }.hasPrefix("[\(key)")
-        }
-        return (found ?? 0) + 1
-    }
-
-    private func fault(_ key: String, _ what: String) -> ConfigurationFault {
-        ConfigurationFault(file, "line \(line(key)): \"\(name)\(key)\" \(what)")
-    }
-
-    func string(_ key: String) throws -> String? {
-        known.insert(key)
-        guard let value = table[key] else { return nil }
-        guard let text = value.string else { throw fault(key, "must be a text in quotes") }
-        return text
-    }
-
-    func bool(_ key: String) throws -> Bool? {
-        known.insert(key)
-        guard let value = table[key] else { return nil }
-        guard let flag = value.bool else { throw fault(key, "must be true or false") }
-        return flag
-    }
-
-    func integer(_ key: String, _ range: ClosedRange<Int>) throws -> Int? {
-        known.insert(key)
-        guard let value = table[key] else { return nil }
-        guard let number = value.int, range.contains(number) else {
-            throw fault(key, "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
-        }
-        return number
-    }
-
-    func amount(_ key: String) throws -> Amount? {
-        guard let text = try string(key) else { return nil }
-        do { return try Amount(parsing: text) } catch { throw fault(key, "must be an amount in quotes: \(error)") }
-    }
-
-    func strings(_ key: String) throws -> [String]? {
-        known.insert(key)
-        guard let value = table[key] else { return nil }
-        guard let array = value.array else { throw fault(key, "must be a list of texts") }
-        return try array.map { element in
-            guard let text = element.string else { throw fault(key, "must be a list of texts") }
-            return text
-        }
-    }
-
-    func section(_ key: String) throws -> TOMLSection? {
-        known.insert(key)
-        guard let value = table[key] else { return nil }
-        guard let inner = value.table else { throw fault(key, "must be a section") }
-        return TOMLSection(file, text, inner, "\(key).")
-    }
-
-    func finish() throws {
-        for key in table.keys.sorted() where !known.contains(key) {
-            throw fault(key, "is no setting that this version knows: remove it or correct its spelling")
-        }
     }
 }

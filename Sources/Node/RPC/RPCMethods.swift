@@ -26,7 +26,7 @@ struct RPCMethods: Sendable {
                 "provider.list": { _ in try await providers() }, "model.get": { try await model($0) },
                 "model.list": { _ in try await models() }, "job.plan": { try await plan($0) },
                 "job.get": { try await job($0) }, "job.list": { try await jobs($0) },
-                "job.receipt": { try await receipt($0) },
+                "job.receipt": { try await receipt($0) }, "blob.get": { try await blob($0) },
             ],
             readiness: {
                 (try? await status()) ?? Readiness(isReady: false, details: ["reason": "the node is stopping"])
@@ -207,7 +207,21 @@ struct RPCMethods: Sendable {
                 replica.network
             )
         }
-        return ["network": .string(network.hex), "nonce": JSONValue(nonce.value), "baseFee": JSONValue(baseFee)]
+        var answer: [String: JSONValue] = [
+            "network": .string(network.hex), "nonce": JSONValue(nonce.value), "baseFee": JSONValue(baseFee),
+        ]
+        if parameters["payload"] != nil {
+            // What it costs now, and four times that: room for the base fee to rise meanwhile.
+            let payload = try decode(Payload.self, parameters, "payload")
+            let chain = node.genesis.parameters
+            let probe = Transaction(
+                network: network, sender: sender, nonce: nonce, maximumFee: .zero, payload: payload)
+            let weight = Fees.weight(probe, chain)
+            answer["weight"] = JSONValue(weight)
+            answer["fee"] = text(try Fees.fee(weight: weight, baseFee: baseFee, tip: .zero))
+            answer["maximumFee"] = text(try Fees.fee(weight: weight, baseFee: baseFee, tip: .zero).multiplied(by: 4))
+        }
+        return .object(answer)
     }
 
     private func submit(_ parameters: Parameters) async throws -> JSONValue {
@@ -355,6 +369,7 @@ struct RPCMethods: Sendable {
             "header": .string(Hexadecimal.encode(evidence.header.canonicalBytes)),
             "certificate": .string(Hexadecimal.encode(evidence.certificate.canonicalBytes)),
             "height": JSONValue(evidence.header.height.value),
+            "evidence": .string(Hexadecimal.encode(evidence.canonicalBytes)),
         ]
     }
 
@@ -381,6 +396,27 @@ struct RPCMethods: Sendable {
         }
         let (id, size) = try node.blobs.finish(draft, as: blob)
         return ["id": .string(id.hex), "length": JSONValue(size)]
+    }
+
+    /// What a blob is; fetched from peers where it is not here.
+    private func blob(_ parameters: Parameters) async throws -> JSONValue {
+        let id = try digest(parameters, "id")
+        if node.blobs.length(of: id) == nil { try? await node.blobs.fetch([id], progress: { _, _ in }) }
+        guard let length = node.blobs.length(of: id), let kind = node.blobs.kind(of: id) else {
+            throw RPCError.notFound("no peer has the blob \(id.hex)")
+        }
+        var answer: [String: JSONValue] = ["id": .string(id.hex), "length": JSONValue(length)]
+        switch kind {
+        case .file: answer["kind"] = "file"
+        case .tensor(let type, let shape):
+            answer["kind"] = "tensor"
+            answer["type"] = .string(ElementType(rawValue: type)?.name ?? "unknown")
+            answer["shape"] = .array(shape.map { JSONValue($0) })
+        case .outputs(let steps):
+            answer["kind"] = "outputs"
+            answer["steps"] = .array(steps.map { .array($0.map { .string($0.hex) }) })
+        }
+        return .object(answer)
     }
 
     private func download(_ text: String) async throws -> BlobDownload? {

@@ -28,6 +28,16 @@ public enum ModelImporter {
         throw .noTokenizer(folder: folder.path)
     }
 
+    /// Reads the tokenizer of a folder whose weights are elsewhere: what makes the inputs of a published model.
+    public static func tokenizer(path: String) throws(ImportFault) -> WordPieceTokenizer {
+        let folder = try HuggingFaceFolder(path: path)
+        guard let config = try folder.settings("config.json") else {
+            throw .file(.missing(folder.path(of: "config.json")))
+        }
+        let settings = try SentenceSettings(folder, configuration: try BertConfiguration(config))
+        return try tokenizer(folder, limit: settings.limit).tokenizer
+    }
+
     /// Maps a file of the tokenizer, with the tokenizer's own kind of fault.
     private static func mapped(_ name: String, _ folder: HuggingFaceFolder) throws(TokenizerFault) -> MappedFile {
         do throws(FileFault) {

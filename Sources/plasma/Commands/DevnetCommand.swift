@@ -18,7 +18,59 @@ struct DevnetOptions: ParsableArguments {
 struct DevnetCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "devnet", abstract: "A network of 4 validators and 3 providers on this machine.",
-        subcommands: [Up.self, Down.self, Status.self, Logs.self])
+        subcommands: [DemoCommand.self, Up.self, Down.self, Status.self, Logs.self])
+
+    struct DemoCommand: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "demo",
+            abstract: "Start the network, embed a file's sentences on it, check the result, and show who paid whom.",
+            discussion: "It also writes demo.json and embeddings.npy into the network's folder.")
+
+        @OptionGroup var options: DevnetOptions
+
+        @Argument(help: "A text file with one sentence a line.")
+        var file = "examples/sentences.txt"
+
+        @Option(help: "The model, a Hugging Face folder.")
+        var model = ".cache/all-MiniLM-L6-v2"
+
+        @Flag(help: "Leave the network up at the end.")
+        var keep = false
+
+        @Option(name: .shortAndLong, help: "text or json")
+        var output: OutputFormat = .text
+
+        func run() async throws {
+            let layout = options.layout
+            let demo = Demo(layout: layout, modelFolder: model, sentenceFile: file, isJSON: output == .json)
+            do { try demo.check() } catch { throw Failure(describing: error) }
+            let processes = DevnetProcesses(layout: layout)
+            let wasUp = layout.names.contains { processes.pid($0) != nil }
+            if !wasUp { try? FileManager.default.removeItem(atPath: layout.directory + "/demo.json") }
+            let interrupted = Interruption { await processes.stop() }
+            defer { interrupted.end() }
+            do {
+                if !wasUp {
+                    try layout.create()
+                    if output == .text { print("Starting 4 validators and 3 providers on 127.0.0.1 …") }
+                }
+                try await processes.up()
+                let json = try await demo.run()
+                if output == .json { print(json.text(pretty: true)) }
+            } catch {
+                if !wasUp && !keep { await processes.stop() }
+                throw Failure(describing: error)
+            }
+            if keep || wasUp {
+                if output == .text {
+                    print("\nThe network stays up: RPC at http://127.0.0.1:\(layout.rpcPort(0)); stop it with ")
+                    print("  plasma devnet down --directory \(layout.directory)")
+                }
+            } else {
+                await processes.stop()
+            }
+        }
+    }
 
     struct Up: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

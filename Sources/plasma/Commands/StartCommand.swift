@@ -6,9 +6,9 @@ import Node
 struct StartCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "start", abstract: "Run a node until SIGTERM or Ctrl-C.",
-        discussion: "Example: plasma start --home devnet/validator-0")
+        discussion: "The password of the node's keys is read from PLASMA_PASSWORD.\n\nExample: plasma start --home ~/.plasma")
 
-    @Option(help: "The node's home: config.toml, genesis.bin, keys/ and data/.")
+    @Option(help: "The node's home: config.toml, genesis.toml, keys/ and data/.")
     var home: String
 
     func run() async throws {
@@ -19,14 +19,7 @@ struct StartCommand: AsyncParsableCommand {
             logger.logLevel = Logger.Level(rawValue: configuration.logLevel) ?? .info
             try await PlasmaNode(configuration: configuration, password: password, logger: logger).run()
         } catch {
-            throw Failure("\(error)")
+            throw Failure(describing: error)
         }
     }
-}
-
-/// One sentence for a person, and exit code 1.
-struct Failure: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ description: String) { self.description = description }
 }

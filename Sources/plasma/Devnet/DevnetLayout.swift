@@ -21,7 +21,7 @@ struct DevnetLayout {
 
     func rpcPort(_ index: Int) -> Int { basePort + 100 + index }
 
-    var exists: Bool { FileManager.default.fileExists(atPath: directory + "/genesis.bin") }
+    var exists: Bool { FileManager.default.fileExists(atPath: directory + "/genesis.toml") }
 
     /// Makes everything anew: homes, keys with empty passwords, and a genesis of exactly 10^10 XPL.
     func create() throws {
@@ -56,10 +56,11 @@ struct DevnetLayout {
             chainName: "devnet", timestamp: Timestamp(milliseconds: UInt64(Date().timeIntervalSince1970 * 1000)),
             parameters: .devnet, validators: validators, accounts: accounts, treasury: treasury)
         try genesis.validate()
-        let bytes = Data(genesis.canonicalBytes)
-        try bytes.write(to: URL(fileURLWithPath: directory + "/genesis.bin"))
+        let text = GenesisFile.text(genesis)
+        try text.write(toFile: directory + "/genesis.toml", atomically: true, encoding: .utf8)
+        try text.write(toFile: home("client") + "/genesis.toml", atomically: true, encoding: .utf8)
         for (index, name) in names.enumerated() {
-            try bytes.write(to: URL(fileURLWithPath: home(name) + "/genesis.bin"))
+            try text.write(toFile: home(name) + "/genesis.toml", atomically: true, encoding: .utf8)
             var configuration = NodeConfiguration(home: home(name))
             configuration.name = name
             configuration.port = port(index)
@@ -69,7 +70,7 @@ struct DevnetLayout {
             configuration.validator = index < Self.validators
             if index >= Self.validators {
                 configuration.provider = ProviderConfiguration(
-                    bond: .xpl(1_000), price: .xpl(1), memory: 2 << 30, threads: 1, rate: 20_000_000_000, fault: nil)
+                    bond: .xpl(1_000), price: .xpl(100), memory: 2 << 30, threads: 1, rate: 20_000_000_000, fault: nil)
             }
             try configuration.text.write(toFile: configuration.path, atomically: true, encoding: .utf8)
         }

@@ -1,0 +1,4 @@
+import API
+
+/// The JSON of the RPC, not that of model files.
+typealias JSONValue = API.JSONValue

@@ -1,0 +1,78 @@
+import API
+import Consensus
+import Foundation
+import Ledger
+import Node
+import Primitives
+import Programs
+import Replica
+import Runtime
+
+/// A settled job's receipt and output, checked here: the receipt against a finality certificate, the output against the receipt.
+struct JobResult {
+    let receipt: JobReceipt
+    let evidence: ReceiptCheck.Evidence
+    let shape: [UInt64]
+    let bytes: [UInt8]
+
+    /// Asks a node for the receipt's evidence and checks it with nothing but the genesis.
+    static func receipt(
+        of job: Digest, from node: NodeClient, genesis: Genesis
+    ) async throws -> (JobReceipt, ReceiptCheck.Evidence) {
+        let answer = try await node.call("job.receipt", ["job": .string(job.hex)])
+        guard let bytes = answer["evidence"]?.string.flatMap(Hexadecimal.decode) else {
+            throw Failure("the node's answer about the receipt cannot be read: is it of another version?")
+        }
+        let evidence = try ReceiptCheck.Evidence(canonicalBytes: bytes)
+        return (try check(evidence, of: job, genesis: genesis), evidence)
+    }
+
+    /// Checks evidence of a job's receipt.
+    static func check(_ evidence: ReceiptCheck.Evidence, of job: Digest?, genesis: Genesis) throws -> JobReceipt {
+        try ReceiptCheck.verify(evidence, genesis: genesis)
+        let receipt = try JobReceipt(canonicalBytes: evidence.value)
+        if evidence.key != StateKey.receipt(receipt.job) || job.map({ $0 != receipt.job }) ?? false {
+            throw Failure("the evidence is of job \(receipt.job.hex), not of the one asked for")
+        }
+        return receipt
+    }
+
+    /// Fetches the only output tensor of a one-step job and checks it against the receipt.
+    static func fetch(_ job: Digest, from node: NodeClient, genesis: Genesis) async throws -> JobResult {
+        let (receipt, evidence) = try await receipt(of: job, from: node, genesis: genesis)
+        let outputRoot = receipt.commitment.outputRoot
+        let listing = try await node.call("blob.get", ["id": .string(outputRoot.hex)])
+        let steps = (listing["steps"]?.array ?? []).map {
+            ($0.array ?? []).compactMap { $0.string.flatMap(Digest.init(hex:)) }
+        }
+        guard let tensor = steps.first?.first, ResultRoots.outputRoot(steps) == outputRoot else {
+            throw Failure("the node's list of outputs is not what the receipt commits to: ask another node with --rpc")
+        }
+        let description = try await node.call("blob.get", ["id": .string(tensor.hex)])
+        guard let type = description["type"]?.string.flatMap(ElementType.init(name:)), type == .f32,
+            let shape = description["shape"]?.array?.compactMap(\.uint64)
+        else { throw Failure("the job's output is no f32 tensor: fetch it as bytes from /blobs/\(tensor.hex)") }
+        let bytes = try await node.download(tensor)
+        if TensorRoot.of(type, shape, bytes) != tensor {
+            throw Failure("the node sent another output than the receipt commits to: ask another node with --rpc")
+        }
+        return JobResult(receipt: receipt, evidence: evidence, shape: shape, bytes: bytes)
+    }
+
+    func writeNumpy(to path: String) throws {
+        let array = try NumpyArray(type: .f32, shape: shape.map { Int($0) }, bytes: bytes)
+        do { try Data(NumpyFile.encode(array)).write(to: URL(fileURLWithPath: path), options: .atomic) } catch {
+            throw Failure("\(path) cannot be written: \(error.localizedDescription)")
+        }
+    }
+
+    var rows: [[Float]] {
+        guard shape.count == 2 else { return [] }
+        let width = Int(shape[1])
+        return bytes.withUnsafeBytes { raw in
+            (0..<Int(shape[0])).map { row in
+                (0..<width).map { raw.loadUnaligned(fromByteOffset: (row * width + $0) * 4, as: Float.self) }
+            }
+        }
+    }
+}
