@@ -129,6 +129,10 @@ let package = Package(
             name: "plasma",
             dependencies: ["Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Replica", "Storage", "Gossip", "API", "Node", .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log")],
             swiftSettings: strict),
+        .testTarget(
+            name: "ProcessTests",
+            dependencies: ["plasma", "API", "Primitives", "Programs", "Runtime", "Ledger", "Node"],
+            swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6],

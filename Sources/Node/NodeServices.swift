@@ -94,7 +94,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
         try await driver.access { replica in
             let state = replica.stateStore
             let registered = try Query.provider(provider, in: state) != nil
-            let offered = try Query.offers(in: state).contains { $0.provider == provider }
+            let offer = try Query.offers(in: state).first { $0.provider == provider && $0.terms.device == 0 }
             var items: [WorkItem] = []
             var specs: [Digest: JobSpec] = [:]
             let clock = try Query.chain(in: state).clock
@@ -105,7 +105,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
                 if let item = NodeServices.auditorItem(job, provider) { items.append(item) }
                 specs[job.id] = job.spec
             }
-            return ProviderView(registered: registered, offered: offered, items: items, jobs: specs)
+            return ProviderView(registered: registered, offer: offer?.terms, items: items, jobs: specs)
         }
     }
 

@@ -96,10 +96,9 @@ public final class PlasmaNode: @unchecked Sendable {
                     registration: .registerProvider(
                         name: configuration.name, node: identity.publicKey, payout: key.publicKey.address,
                         bond: provider.bond),
-                    offer: .setOffer(
-                        OfferTerms(
-                            device: 0, pricePer1000CUf32: provider.price, pricePer1000CUi8: provider.price,
-                            memory: provider.memory, capacity: 1, expiry: Height(.max), measuredRate: provider.rate)),
+                    offer: OfferTerms(
+                        device: 0, pricePer1000CUf32: provider.price, pricePer1000CUi8: provider.price,
+                        memory: provider.memory, capacity: 1, expiry: Height(.max), measuredRate: provider.rate),
                     threads: provider.threads, memory: provider.memory, flipsBit: provider.fault == "flip-bit"))
         }
         observer = Observer(services: services, bridge: bridge)

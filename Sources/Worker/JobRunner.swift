@@ -48,7 +48,7 @@ final class JobRunner: @unchecked Sendable {
         let manifest = try manifest(of: spec)
         let ids = [manifest.programFile] + manifest.parameterRoots + spec.inputs.map(\.root)
         do { try await blobs.fetch(ids, progress: progress) } catch {
-            throw WorkRefusal.unavailable("the job's inputs (\(error))")
+            throw WorkRefusal.unavailable("an input of the job")
         }
         let (program, _) = try specialised(spec, manifest)
         let cost = try cost(of: program)

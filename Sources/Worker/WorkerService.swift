@@ -14,13 +14,14 @@ public protocol ChainAccess: AnyObject, Sendable {
 /// The latest state as one provider sees it.
 public struct ProviderView: Sendable {
     public var registered: Bool
-    public var offered: Bool
+    /// The offer of this provider's device 0 that stands.
+    public var offer: OfferTerms?
     public var items: [WorkItem]
     public var jobs: [Digest: JobSpec]
 
-    public init(registered: Bool, offered: Bool, items: [WorkItem], jobs: [Digest: JobSpec]) {
+    public init(registered: Bool, offer: OfferTerms?, items: [WorkItem], jobs: [Digest: JobSpec]) {
         self.registered = registered
-        self.offered = offered
+        self.offer = offer
         self.items = items
         self.jobs = jobs
     }
@@ -39,14 +40,14 @@ public struct WorkReport: Sendable {
 public struct WorkerConfiguration: Sendable {
     public var key: SecretKey
     public var registration: Payload
-    public var offer: Payload
+    public var offer: OfferTerms
     public var threads: Int
     public var memory: UInt64
     /// Test only: a fault to commit.
     public var flipsBit: Bool
 
     public init(
-        key: SecretKey, registration: Payload, offer: Payload, threads: Int, memory: UInt64, flipsBit: Bool = false
+        key: SecretKey, registration: Payload, offer: OfferTerms, threads: Int, memory: UInt64, flipsBit: Bool = false
     ) {
         self.key = key
         self.registration = registration
@@ -134,9 +135,10 @@ public actor WorkerService {
     }
 
     private func join(_ view: ProviderView) {
-        if joining || (view.registered && view.offered) { return }
+        // A new price or size in the configuration is a new offer.
+        if joining || (view.registered && view.offer == configuration.offer) { return }
         joining = true
-        let payload = view.registered ? configuration.offer : configuration.registration
+        let payload = view.registered ? .setOffer(configuration.offer) : configuration.registration
         Task {
             do {
                 try await chain.submit(payload, as: configuration.key)
@@ -162,7 +164,6 @@ public actor WorkerService {
                     }
                     finish(task, .fetched)
                 } catch {
-                    logger.warning("job \(task.job.hex.prefix(8)): \(error)")
                     finish(task, .refused(error as? WorkRefusal ?? .failed("\(error)")))
                 }
             }
@@ -214,7 +215,14 @@ public actor WorkerService {
         if progress[task] == nil { return }
         if case .refused(let refusal) = outcome { logger.warning("job \(task.job.hex.prefix(8)): \(refusal)") }
         progress[task] = outcome
-        Task { await look() }
+        Task {
+            // An auditor has no other way out than to try again until its time is over.
+            if case .refused(.unavailable) = outcome, task.role == .auditor {
+                try? await Task.sleep(nanoseconds: 1_000_000_000)
+                if progress[task] == outcome { progress[task] = nil }
+            }
+            await look()
+        }
     }
 
     private func payload(of move: WorkMove) -> Payload? {

@@ -202,7 +202,7 @@ final class BlobService: BlobAccess, @unchecked Sendable {
     }
 
     private func work(_ queue: ChunkQueue, _ peer: PeerID, _ progress: @Sendable (UInt64, UInt64) -> Void) async {
-        while let job = await queue.next() {
+        while let job = await queue.next(for: peer) {
             let parts = await ask(.chunks(job.id, job.chunks), peer)
             var missing = Set(job.chunks)
             for part in parts where part.id == job.id && missing.contains(part.chunk) {
@@ -216,44 +216,11 @@ final class BlobService: BlobAccess, @unchecked Sendable {
                     missing.remove(part.chunk)
                 } catch {
                     logger.warning("a chunk could not be kept: \(error)")
-                    return
+                    break
                 }
             }
-            let (done, total) = await queue.finished(job.chunks.count - missing.count)
+            let (done, total) = await queue.finished(job, missing: missing.sorted(), peer)
             progress(done * UInt64(BlobManifest.chunkLength), total * UInt64(BlobManifest.chunkLength))
-            if !missing.isEmpty {
-                // Someone else may have them; this peer is left alone for the round.
-                await queue.giveBack(.init(manifest: job.manifest, id: job.id, chunks: missing.sorted()))
-                return
-            }
         }
-    }
-}
-
-/// What is left to fetch in a round.
-actor ChunkQueue {
-    struct Job: Sendable {
-        let manifest: BlobManifest
-        let id: Digest
-        let chunks: [UInt32]
-    }
-
-    private var jobs: [Job]
-    private var done: UInt64
-    private let total: UInt64
-
-    init(_ jobs: [Job], done: UInt64, total: UInt64) {
-        self.jobs = jobs.reversed()
-        self.done = done
-        self.total = total
-    }
-
-    func next() -> Job? { jobs.popLast() }
-
-    func giveBack(_ job: Job) { jobs.append(job) }
-
-    func finished(_ count: Int) -> (UInt64, UInt64) {
-        done += UInt64(count)
-        return (done, total)
     }
 }

@@ -4,7 +4,8 @@ import Foundation
 enum SentenceFile {
     static let byteLimit = 64 << 20
 
-    /// Reads a file. Lines of nothing but white space are left out; a sentence keeps its line's bytes but for the line end.
+    /// Reads a file: row `i` of the result belongs to line `i`, so a blank line is an empty sentence. A line ends with LF or CR LF; what follows the
+    /// last line end is a line only if it is not empty.
     static func read(_ path: String) throws -> [String] {
         guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else {
             throw Failure("there is no file \(path): give a text file with one sentence a line")
@@ -15,13 +16,17 @@ enum SentenceFile {
         guard let data = FileManager.default.contents(atPath: path) else {
             throw Failure("\(path) cannot be read: check that it is a file and yours to read")
         }
-        guard let text = String(validating: data, as: UTF8.self) else {
+        guard String(validating: data, as: UTF8.self) != nil else {
             throw Failure("\(path) is not UTF-8 text: convert it, for example with iconv -t utf-8")
         }
-        let sentences = text.split(whereSeparator: \.isNewline).map(String.init).filter {
-            !$0.allSatisfy(\.isWhitespace)
+        var lines = data.split(separator: 10, omittingEmptySubsequences: false)
+        if lines.last?.isEmpty == true { lines.removeLast() }
+        let sentences = lines.map { line in
+            String(decoding: line.last == 13 ? line.dropLast() : line, as: UTF8.self)
         }
-        if sentences.isEmpty { throw Failure("\(path) is empty: write at least one sentence, one a line") }
+        if sentences.allSatisfy({ $0.allSatisfy(\.isWhitespace) }) {
+            throw Failure("\(path) is empty: write at least one sentence, one a line")
+        }
         return sentences
     }
 }

@@ -175,7 +175,7 @@ struct Demo {
         var states: [JSONValue] = []
         var first: UInt64?
         var fetched = false
-        let end = try await JobWatch(node: node, id: id).follow(timeout: 120) { job in
+        func look() async {
             for worker in workers {
                 guard let tasks = try? await worker.call("worker.jobs")["jobs"]?.array else { continue }
                 for task in tasks where task["job"]?.string == id.hex {
@@ -188,14 +188,18 @@ struct Demo {
                         line.update("           \(role): running \(Int((task["progress"]?.double ?? 0) * 100)) %")
                     default: break
                     }
-                    if role == "executor", total > 0, percent == 100, !fetched {
+                    if role == "executor", percent == 100, !fetched {
                         fetched = true
                         line.clear()
                         say("           inputs fetched 100 %, \(total / 1_000_000) MB, checked piece by piece")
                     }
                 }
             }
+        }
+        let end = try await JobWatch(node: node, id: id).follow(timeout: 180) { _ in
+            await look()
         } event: { event in
+            if event.state == "running" { await look() }
             line.clear()
             first = first ?? event.time
             say(JobStageText.line(event, since: first ?? event.time, names: names))

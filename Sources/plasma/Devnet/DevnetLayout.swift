@@ -70,7 +70,7 @@ struct DevnetLayout {
             configuration.validator = index < Self.validators
             if index >= Self.validators {
                 configuration.provider = ProviderConfiguration(
-                    bond: .xpl(1_000), price: .xpl(100), memory: 2 << 30, threads: 1, rate: 20_000_000_000, fault: nil)
+                    bond: .xpl(1_000), price: .xpl(100), memory: 2 << 30, threads: 1, rate: 40_000_000_000, fault: nil)
             }
             try configuration.text.write(toFile: configuration.path, atomically: true, encoding: .utf8)
         }

@@ -1,0 +1,126 @@
+import API
+import Foundation
+import Primitives
+import Testing
+
+/// Processes that die at the worst moment. Nothing that was acknowledged is lost, and the job goes on.
+@Suite(.serialized) struct CrashTests {
+    /// Many sentences, so that the job runs for seconds.
+    static func longFile(_ net: TestDevnet) throws -> String {
+        let lines = (0..<1_500).map { "Sentence number \($0) is about the price of bread in town \($0 % 17)." }
+        return try net.folder.write(lines.joined(separator: "\n"), to: "many.txt")
+    }
+
+    @Test func aJobOutlivesItsProviderAndAValidator() async throws {
+        let net = try TestDevnet()
+        do { try await killDuringTheJob(net) } catch {
+            await net.end()
+            throw error
+        }
+        await net.end()
+    }
+
+    private func killDuringTheJob(_ net: TestDevnet) async throws {
+        try await net.up()
+        try await net.publish()
+        try await net.waitForOffers()
+        let providers = try await net.providers()
+        let alice = try #require(try await net.json("keys", "list")["keys"]?[0]?["address"]?.string)
+        let before = try await net.balance(alice)
+        let submitted = try await net.json("job", "submit", try Self.longFile(net), "--no-watch")
+        let id = try #require(submitted["job"]?.string)
+        func job() async throws -> JSONValue { try await net.call(0, "job.get", ["job": .string(id)]) }
+        try await eventually("the job runs") { try await job()["state"]?.string == "running" }
+        let first = try #require(try await job()["provider"]?.string)
+        let victim = try #require(providers.first { $0.value == first }?.key)
+        try await net.kill(victim)
+        try await net.kill("validator-3")
+        let killedAt = try #require(try await net.call(0, "node.status")["height"]?.uint64)
+        #expect(try await job()["state"]?.string == "running", "it died while it ran")
+
+        // Three of four go on: the silence is noticed, another provider runs the job.
+        try await eventually("the job settles elsewhere", within: 240) { try await job()["state"]?.string == "settled" }
+        let end = try await job()
+        #expect(end["attempt"]?.uint64 == 2)
+        #expect(end["provider"]?.string != first)
+        print((end["history"]?.array ?? []).map { "\($0["state"]!.string!) \($0["time"]!.uint64!)" })
+        let states = (end["history"]?.array ?? []).compactMap { $0["state"]?.string }
+        #expect(states.filter { $0 == "running" }.count == 2 && states.filter { $0 == "open" }.count == 2, "\(states)")
+        let out = net.folder.path + "/out.npy"
+        let result = try await net.json("job", "result", id, "--genesis", net.genesis, "--out", out)
+        #expect(try MainJobTests.rows(out).count == 1_500)
+        let price = try Amount(parsing: try #require(result["paid"]?.string))
+        let audit = try Amount(parsing: try #require(result["auditFees"]?.string))
+        let paid = try before.subtracting(try await net.balance(alice))
+        // Once: and less what the silent provider's bond paid it for the lost time, a tenth of the price.
+        let due = try price.adding(audit).subtracting(try price.scaled(100, over: 1000))
+        #expect(paid >= due, "\(paid) XPL were paid, \(due) were due")
+        #expect(try paid.subtracting(due) < Amount(parsing: "0.01"), "the rest is fees")
+
+        // Both come back; the validator catches up, and without it there would be no quorum now.
+        try await net.up()
+        try await eventually("validator-3 has caught up") {
+            let status = try await net.call(3, "node.status")
+            return status["ready"]?.bool == true && status["height"]?.uint64 ?? 0 > killedAt
+        }
+        try await net.kill("validator-1")
+        let tip = try #require(try await net.call(0, "node.status")["height"]?.uint64)
+        try await eventually("blocks are final with the restarted validator's votes") {
+            try await net.call(0, "node.status")["height"]?.uint64 ?? 0 >= tip + 5
+        }
+    }
+
+    @Test func aPowerCutLosesNothingAcknowledged() async throws {
+        let net = try TestDevnet()
+        do { try await cutPower(net) } catch {
+            await net.end()
+            throw error
+        }
+        await net.end()
+    }
+
+    private func cutPower(_ net: TestDevnet) async throws {
+        try await net.up()
+        let bob = try await Plasma.run(
+            ["keys", "create", "bob", "--home", net.folder.path + "/bob", "-o", "json"],
+            environment: ["PLASMA_PASSWORD": ""])
+        let address = try #require(bob.json?["address"]?.string)
+        var acknowledged = Amount.zero
+        for round in 0..<3 {
+            // Transfers are on their way all the time; the cut comes between any two.
+            let sender = Task {
+                var sum: UInt64 = 0
+                while !Task.isCancelled {
+                    guard let done = try? await net.plasma("transfer", address, "1"), done.code == 0 else { break }
+                    sum += 1
+                }
+                return sum
+            }
+            try await Task.sleep(nanoseconds: 1_500_000_000 + UInt64(round) * 370_000_000)
+            for name in TestDevnet.names.shuffled() {
+                if let pid = net.pid(name) { _ = Foundation.kill(pid, SIGKILL) }
+            }
+            sender.cancel()
+            let sent = await sender.value
+            #expect(sent > 0)
+            acknowledged = try acknowledged.adding(.xpl(sent))
+            for name in TestDevnet.names { try await eventually("\(name) is gone") { !net.isRunning(name) } }
+            try await net.up()
+            let found = try await net.balance(address)
+            #expect(found >= acknowledged, "round \(round): \(acknowledged) XPL were acknowledged, \(found) are there")
+            // One more may have become final without an answer.
+            acknowledged = found
+        }
+        // All nodes have one history.
+        let height = try #require(try await net.call(0, "node.status")["height"]?.uint64)
+        var digests: Set<String> = []
+        for index in 0..<7 {
+            try await eventually("node \(index) has height \(height)") {
+                try await net.call(index, "node.status")["height"]?.uint64 ?? 0 >= height
+            }
+            let header = try await net.call(index, "chain.header", ["height": JSONValue(height)])
+            digests.insert(try #require(header["digest"]?.string))
+        }
+        #expect(digests.count == 1)
+    }
+}
