@@ -54,7 +54,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
 
     /// Checks a transaction's signature, lets it wait here, and passes it on.
     func submit(_ transaction: SignedTransaction) async throws {
-        if !transaction.isSigned { throw AdmissionFault.badSignature }
+        if !SignatureMeter.shared.measure(1, { transaction.isSigned }) { throw AdmissionFault.badSignature }
         try await driver.access { replica in
             try replica.check(transaction)
         }
@@ -63,7 +63,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
 
     /// The same for many; returns how many were let in.
     func submit(_ transactions: [SignedTransaction]) async -> Int {
-        let good = transactions.filter { $0.isSigned }
+        let good = SignatureMeter.shared.measure(transactions.count) { transactions.filter { $0.isSigned } }
         driver.enqueue(.transactions(good, local: true))
         return good.count
     }

@@ -18,6 +18,6 @@ struct Plasma: AsyncParsableCommand {
                 subcommands: [KeysCommand.self, BalanceCommand.self, TransferCommand.self, TransactionCommand.self]),
             CommandGroup(
                 name: "Models and jobs", subcommands: [ModelCommand.self, JobCommand.self, ProviderCommand.self]),
-            CommandGroup(name: "Development", subcommands: [DevnetCommand.self]),
+            CommandGroup(name: "Development", subcommands: [DevnetCommand.self, BenchCommand.self]),
         ])
 }

@@ -148,6 +148,23 @@ import Testing
         #expect(try net.job(id).state == .running)
     }
 
+    /// A killed executor was drawn as the auditor of the attempt after its own, and the job stood still until that audit's time was over.
+    @Test func whoLostAJobIsNotDrawnToAuditIt() throws {
+        for _ in 0..<8 {
+            let net = try TestNet()
+            try net.openMarket(3)
+            let id = try net.submit(net.spec())
+            try net.step()
+            let first = try net.executor(id)
+            try net.act(first, .startJob(job: id, attempt: 1))
+            try net.pass(11_000)
+            let second = try net.runToDraw(id)
+            #expect(second.publicKey != first.publicKey)
+            let auditors = try net.job(id).audits.map(\.auditor)
+            #expect(auditors.count == 1 && !auditors.contains(net.address(first)))
+        }
+    }
+
     @Test func threeLostAttemptsFailTheJobAndRefundIt() throws {
         let net = try TestNet()
         try net.openMarket()

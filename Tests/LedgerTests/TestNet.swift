@@ -24,6 +24,7 @@ final class TestNet {
     static var parameters: ChainParameters {
         var parameters = ChainParameters.devnet
         parameters.auditLag = 2
+        parameters.heartbeatMilliseconds = 2000
         parameters.offerActivationHeights = 1
         return parameters
     }

@@ -43,7 +43,6 @@ import Testing
         let end = try await job()
         #expect(end["attempt"]?.uint64 == 2)
         #expect(end["provider"]?.string != first)
-        print((end["history"]?.array ?? []).map { "\($0["state"]!.string!) \($0["time"]!.uint64!)" })
         let states = (end["history"]?.array ?? []).compactMap { $0["state"]?.string }
         #expect(states.filter { $0 == "running" }.count == 2 && states.filter { $0 == "open" }.count == 2, "\(states)")
         let out = net.folder.path + "/out.npy"

@@ -107,6 +107,8 @@ extension Executor {
             guard offer.terms.memory >= job.spec.memory, !offer.isPaused, offer.activeFrom <= height,
                 offer.terms.expiry >= height, let provider = providers[offer.provider], !provider.isWithdrawn,
                 provider.address != assignment.provider, provider.free >= assignment.price, provider.bond > .zero,
+                // Who gave this job up, or fell silent over it, would be silent again.
+                !job.excluded.contains(provider.address),
                 !job.audits.contains(where: { $0.auditor == provider.address }),
                 candidates.last?.address != provider.address
             else { continue }

@@ -196,7 +196,9 @@ final class ReplicaDriver: @unchecked Sendable {
         case .requestBlocks(let height, let count, let peer):
             transport?.requestBlocks(from: height, count: count, peer: peer)
         case .verifySignatures(let id, let items):
-            let results = items.map { $0.key.verify($0.signature, of: $0.message) }
+            let results = SignatureMeter.shared.measure(items.count) {
+                items.map { $0.key.verify($0.signature, of: $0.message) }
+            }
             enqueue(.signaturesVerified(id: id, results: results))
         case .setTimer(let instant):
             if wakeUp.map({ instant < $0 }) ?? true { wakeUp = instant }

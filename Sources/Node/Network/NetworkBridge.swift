@@ -77,7 +77,7 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
             let fresh = batch.filter { isNew($0.id) }
             if fresh.isEmpty { return }
             checking.async { [self] in
-                let good = fresh.filter { $0.isSigned }
+                let good = SignatureMeter.shared.measure(fresh.count) { fresh.filter { $0.isSigned } }
                 if good.count < fresh.count { misbehaved(peer, "sent a transaction with a wrong signature") }
                 if !good.isEmpty { driver.enqueue(.transactions(good, local: false)) }
             }

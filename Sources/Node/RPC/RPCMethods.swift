@@ -114,6 +114,10 @@ struct RPCMethods: Sendable {
             text.gauge(
                 "plasma_mempool_transactions", "Waiting transactions.", status["waitingTransactions"]?.double ?? 0)
         }
+        let signatures = SignatureMeter.shared
+        text.counter("plasma_signatures_verified", "Signatures checked.", signatures.verified)
+        text.gauge("plasma_signature_seconds", "Processor time of those checks.", signatures.seconds)
+        text.gauge("plasma_cpu_seconds", "Processor time of the process.", SignatureMeter.processSeconds)
         text.gauge("plasma_peers", "Connected peers.", Double(node.network.peers.count))
         for (reason, count) in node.network.disconnectReasons.sorted(by: { $0.key < $1.key }) {
             text.counter(

@@ -1,0 +1,66 @@
+import API
+import ArgumentParser
+import Foundation
+import Runtime
+
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Measure this machine. scripts/bench.sh prints it beside its peers.",
+        subcommands: [Model.self, Network.self])
+
+    struct Model: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Time a sentence encoder: one JSON line for each of batch 1 and 32, sequence 32 and 128.")
+
+        @Argument(help: "A folder with config.json, model.safetensors and a tokenizer.")
+        var folder = ".cache/all-MiniLM-L6-v2"
+
+        @Option(help: "Seconds for each measurement.")
+        var seconds = 2.0
+
+        @Option(parsing: .upToNextOption, help: "Numbers of threads.")
+        var threads = [1, 2]
+
+        func run() throws {
+            let model: ImportedModel
+            do { model = try ModelImporter.importFolder(folder) } catch { throw Failure(describing: error) }
+            for threads in threads {
+                for batch in [1, 32] {
+                    for length in [32, 128] {
+                        let line = try ModelBench.measure(
+                            model, threads: threads, batch: batch, length: length, seconds: seconds)
+                        print(line.text(pretty: false))
+                        fflush(nil)
+                    }
+                }
+            }
+        }
+    }
+
+    struct Network: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Time a network of this machine: transfers a second, finality, and what a job takes beside computing.")
+
+        @OptionGroup var options: DevnetOptions
+
+        @Option(help: "Transfers to finalize.")
+        var transfers = 20_000
+
+        @Option(help: "Transfers sent one by one for the latency.")
+        var probes = 100
+
+        @Option(help: "Jobs to run.")
+        var jobs = 3
+
+        @Option(help: "The model, a Hugging Face folder.")
+        var model = ".cache/all-MiniLM-L6-v2"
+
+        func run() async throws {
+            let bench = NetworkBench(layout: options.layout, modelFolder: model)
+            do {
+                print(
+                    try await bench.run(transfers: transfers, probes: probes, jobs: jobs).text(pretty: true))
+            } catch { throw Failure(describing: error) }
+        }
+    }
+}
