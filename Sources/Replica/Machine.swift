@@ -13,7 +13,7 @@ public struct Replica {
     let archive: any BlockArchive
 
     var engine: Simplex
-    public internal(set) var mempool = Mempool()
+    public internal(set) var mempool: Mempool
     public internal(set) var tree: BlockTree
     public internal(set) var executed: Executed
     /// Of the finalized tip: a finalization of it or of a descendant.
@@ -59,6 +59,7 @@ public struct Replica {
         self.state = state
         self.archive = archive
         parameters = configuration.genesis.parameters
+        mempool = Mempool(parameters: parameters)
         network = configuration.genesis.digest
         do throws(ValidatorSetFault) { validators = try configuration.genesis.validatorSet() } catch {
             throw .genesis("its validators are not a set: \(error)")

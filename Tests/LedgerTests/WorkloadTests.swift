@@ -61,7 +61,8 @@ import Testing
                 let pending = transactions.map(\.transaction).filter { $0.sender == who.publicKey }
                 do {
                     try Admission.check(
-                        signed, network: net.genesis.digest, baseFee: net.block([]).header.baseFee, pending: pending,
+                        signed, network: net.genesis.digest, baseFee: net.block([]).header.baseFee,
+                        pending: try Admission.Pending(pending, net.genesis.parameters),
                         parameters: net.genesis.parameters, in: net.store)
                     transactions.append(signed)
                 } catch { net.nonces = saved }

@@ -181,11 +181,10 @@ public enum Validity {
         }
     }
 
-    /// What of a transaction needs no state. Returns its weight.
-    static func check(
-        _ signed: SignedTransaction, network: Digest, baseFee: UInt64, _ parameters: ChainParameters,
-        _ isVerified: (Digest) -> Bool
-    ) throws(AdmissionFault) -> UInt64 {
+    /// What of a transaction needs no state and no signature.
+    static func size(
+        _ signed: SignedTransaction, network: Digest, baseFee: UInt64, _ parameters: ChainParameters
+    ) throws(AdmissionFault) -> (weight: UInt64, bytes: [UInt8]) {
         let transaction = signed.transaction
         if transaction.network != network { throw .wrongNetwork(expected: network, found: transaction.network) }
         let bytes = transaction.canonicalBytes
@@ -198,22 +197,16 @@ public enum Validity {
             fee = try Fees.fee(weight: weight, baseFee: baseFee, tip: transaction.tip)
         } catch { throw .amount(error) }
         if fee > transaction.maximumFee { throw .feeTooLow(needed: fee, ceiling: transaction.maximumFee) }
+        return (weight, bytes)
+    }
+
+    /// The same, and that its sender signed it. Returns its weight.
+    static func check(
+        _ signed: SignedTransaction, network: Digest, baseFee: UInt64, _ parameters: ChainParameters,
+        _ isVerified: (Digest) -> Bool
+    ) throws(AdmissionFault) -> UInt64 {
+        let (weight, bytes) = try size(signed, network: network, baseFee: baseFee, parameters)
         if !isVerified(Digest.of(.transaction, bytes)), !signed.isSigned { throw .badSignature }
         return weight
-    }
-}
-
-/// Whether a transaction may wait in the mempool.
-public enum Admission {
-    /// `pending` are the sender's waiting transactions with lower nonces, in order, unexecuted ancestors' included.
-    public static func check(
-        _ signed: SignedTransaction, network: Digest, baseFee: UInt64, pending: [Transaction],
-        parameters: ChainParameters,
-        in store: any StateStore, isVerified: (Digest) -> Bool = { _ in false }
-    ) throws(AdmissionFault) {
-        _ = try Validity.check(signed, network: network, baseFee: baseFee, parameters, isVerified)
-        var debits = PendingDebits(store, parameters)
-        for transaction in pending { try debits.take(transaction) }
-        try debits.take(signed.transaction)
     }
 }

@@ -1,6 +1,8 @@
 public import Primitives
 
 /// What a transaction wishes.
+///
+/// The larger cases are boxed: most transactions are transfers and small moves, and are copied often.
 public enum Payload: Hashable, Sendable, CanonicalCodable {
     public static let maximumMemoBytes = 128
     public static let maximumNameBytes = 64
@@ -8,21 +10,21 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     public static let maximumReasonBytes = 128
 
     case transfer(to: Address, amount: Amount, memo: [UInt8])
-    case registerProvider(name: String, node: PublicKey, payout: Address, bond: Amount)
+    indirect case registerProvider(name: String, node: PublicKey, payout: Address, bond: Amount)
     case addBond(amount: Amount)
     case withdrawProvider
-    case setOffer(OfferTerms)
+    indirect case setOffer(OfferTerms)
     case pauseOffer(device: UInt16)
-    case publishModel(name: String, manifest: Digest, program: Digest, royaltyBasisPoints: UInt16)
-    case submitJob(JobSpec)
+    indirect case publishModel(name: String, manifest: Digest, program: Digest, royaltyBasisPoints: UInt16)
+    indirect case submitJob(JobSpec)
     case cancelJob(job: Digest)
     case declineJob(job: Digest, attempt: UInt32, reason: DeclineReason)
     case startJob(job: Digest, attempt: UInt32)
     case heartbeatJob(job: Digest, attempt: UInt32)
     case commitResult(job: Digest, attempt: UInt32, masked: Digest)
     case commitAudit(job: Digest, attempt: UInt32, masked: Digest)
-    case openResult(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
-    case revealAudit(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
+    indirect case openResult(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
+    indirect case revealAudit(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
 
     /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance.
     public var isMarketMove: Bool {

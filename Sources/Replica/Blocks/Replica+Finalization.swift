@@ -86,27 +86,30 @@ extension Replica {
 
     /// Checks one transaction as `admit` does, without keeping it.
     public func check(_ transaction: SignedTransaction) throws(SubmissionFault) {
-        var copy = self
-        try copy.admit(transaction)
+        let next = try admissible(transaction)
+        do throws(Mempool.Refusal) { try mempool.check(transaction, id: transaction.id, next: next) } catch {
+            throw .refused(error)
+        }
     }
 
     /// Checks one transaction against the state and what its sender has waiting, and lets it wait too.
     public mutating func admit(_ transaction: SignedTransaction) throws(SubmissionFault) {
+        let next = try admissible(transaction)
+        do throws(Mempool.Refusal) { try mempool.insert(transaction, next: next) } catch { throw .refused(error) }
+    }
+
+    /// Its sender's next nonce in the state, where the transaction may wait behind the others.
+    private func admissible(_ transaction: SignedTransaction) throws(SubmissionFault) -> Nonce {
+        let sender = transaction.transaction.sender
         do throws(AdmissionFault) {
             try Admission.check(
                 transaction, network: network, baseFee: tree.finalizedHeader.baseFee,
-                pending: mempool.pending(of: transaction.transaction.sender).map(\.transaction).filter {
-                    $0.nonce < transaction.transaction.nonce
-                },
-                parameters: parameters, in: state, isVerified: { _ in true })
+                pending: mempool.sums(of: sender, before: transaction.transaction.nonce), parameters: parameters,
+                in: state, isVerified: true)
         } catch { throw .invalid(error) }
-        let next: Nonce
-        do throws(LedgerFault) {
-            next = try Query.account(transaction.transaction.sender.address, in: state).nonce
-        } catch {
+        do throws(LedgerFault) { return try Query.account(sender.address, in: state).nonce } catch {
             throw .state(error)
         }
-        do throws(Mempool.Refusal) { try mempool.insert(transaction, next: next) } catch { throw .refused(error) }
     }
 }
 

@@ -1,7 +1,9 @@
-/// Transactions waiting for a block: by sender in nonce order, bounded by count, bytes and per account.
+/// Transactions waiting for a block: by sender in nonce order without gaps, bounded by count and per account.
 ///
 /// Order of selection: senders with the highest tip at their next nonce first, ties by the sender's key, so that equal pools build equal
 /// blocks. A transaction with the nonce of another replaces it when its tip is at least an eighth higher.
+///
+/// Costs: inserting behind a sender's last, finding by id, and what a sender's waiting transactions take together are constant.
 public import Ledger
 public import Primitives
 
@@ -29,14 +31,27 @@ public struct Mempool: Sendable {
     public static let maximumTransactions = 50_000
     public static let maximumPerAccount = 4_096
 
-    private struct Queue: Sendable {
-        var waiting: [SignedTransaction] = []
+    struct Waiting: Sendable {
+        let signed: SignedTransaction
+        let id: Digest
+
+        var nonce: Nonce { signed.transaction.nonce }
     }
 
+    private struct Queue: Sendable {
+        /// From `first` on; what lies before is used up and goes in bulk.
+        var waiting: [Waiting] = []
+        var first = 0
+        var sums = Admission.Pending()
+
+        var live: ArraySlice<Waiting> { waiting[first...] }
+    }
+
+    private let parameters: ChainParameters
     private var queues: [PublicKey: Queue] = [:]
     private var known: Set<Digest> = []
 
-    public init() {}
+    public init(parameters: ChainParameters) { self.parameters = parameters }
 
     /// How many wait.
     public var count: Int { known.count }
@@ -46,75 +61,109 @@ public struct Mempool: Sendable {
     public func contains(_ id: Digest) -> Bool { known.contains(id) }
 
     /// What waits of one sender, in nonce order.
-    public func pending(of sender: PublicKey) -> [SignedTransaction] { queues[sender]?.waiting ?? [] }
+    public func pending(of sender: PublicKey) -> [SignedTransaction] { queues[sender]?.live.map(\.signed) ?? [] }
+
+    /// What a sender's waiting transactions before a nonce take together.
+    func sums(of sender: PublicKey, before nonce: Nonce) -> Admission.Pending {
+        guard let queue = queues[sender], let last = queue.live.last else { return Admission.Pending() }
+        if last.nonce < nonce { return queue.sums }
+        // A replacement: rare, so it may cost a look at each. What was summed once does not overflow now.
+        return
+            (try? Admission.Pending(
+                queue.live.lazy.map(\.signed.transaction).filter { $0.nonce < nonce }, parameters)) ?? queue.sums
+    }
 
     /// Some of what waits, senders in order of their keys.
     public func first(_ count: Int) -> [SignedTransaction] {
         var found: [SignedTransaction] = []
         for sender in queues.keys.sorted() where found.count < count {
-            found += (queues[sender]?.waiting ?? []).prefix(count - found.count)
+            found += (queues[sender]?.live ?? []).prefix(count - found.count).map(\.signed)
         }
         return found
     }
 
     /// The first nonce, from `next` on, that this sender has not used here.
     public func nextNonce(of sender: PublicKey, after next: Nonce) -> Nonce {
-        var nonce = next
-        for transaction in pending(of: sender) where transaction.transaction.nonce == nonce { nonce = nonce.next() }
-        return nonce
+        guard let last = queues[sender]?.live.last?.nonce, last >= next else { return next }
+        return last.next()
     }
 
-    /// Takes a transaction. `next` is its sender's next nonce in the state.
-    public mutating func insert(_ transaction: SignedTransaction, next: Nonce) throws(Refusal) {
-        if known.contains(transaction.id) { throw .known }
+    /// Whether a transaction would be taken. `next` is its sender's next nonce in the state.
+    func check(_ transaction: SignedTransaction, id: Digest, next: Nonce) throws(Refusal) {
+        if known.contains(id) { throw .known }
         let nonce = transaction.transaction.nonce
         if nonce < next { throw .staleNonce(found: nonce, next: next) }
-        let sender = transaction.transaction.sender
-        var queue = queues[sender] ?? Queue()
-        let position = queue.waiting.firstIndex { $0.transaction.nonce >= nonce } ?? queue.waiting.count
-        if position < queue.waiting.count, queue.waiting[position].transaction.nonce == nonce {
-            let held = queue.waiting[position]
-            let floor = held.transaction.tip.baseUnits + held.transaction.tip.baseUnits / 8
-            if transaction.transaction.tip.baseUnits <= floor { throw .replacementTooCheap }
-            known.remove(held.id)
-            queue.waiting[position] = transaction
-        } else {
-            if known.count >= Mempool.maximumTransactions { throw .full(limit: Mempool.maximumTransactions) }
-            if queue.waiting.count >= Mempool.maximumPerAccount {
-                throw .accountFull(limit: Mempool.maximumPerAccount)
-            }
-            queue.waiting.insert(transaction, at: position)
+        let queue = queues[transaction.transaction.sender] ?? Queue()
+        if let place = Mempool.place(of: nonce, in: queue) {
+            let held = queue.waiting[place].signed.transaction.tip.baseUnits
+            if transaction.transaction.tip.baseUnits <= held + held / 8 { throw .replacementTooCheap }
+            return
         }
-        known.insert(transaction.id)
-        queues[sender] = queue
+        if known.count >= Mempool.maximumTransactions { throw .full(limit: Mempool.maximumTransactions) }
+        if queue.live.count >= Mempool.maximumPerAccount { throw .accountFull(limit: Mempool.maximumPerAccount) }
     }
 
-    /// Forgets what a final block used up: everything of its senders below their next nonce.
+    /// Takes a transaction. `next` is its sender's next nonce in the state; admission has seen to it that nonces have no gap.
+    public mutating func insert(_ transaction: SignedTransaction, next: Nonce) throws(Refusal) {
+        let id = transaction.id
+        try check(transaction, id: id, next: next)
+        let sender = transaction.transaction.sender
+        let nonce = transaction.transaction.nonce
+        // In place: a copy of the queue would cost its length each time.
+        let place = queues[sender].flatMap { Mempool.place(of: nonce, in: $0) }
+        let entry = Waiting(signed: transaction, id: id)
+        if let place, let held = queues[sender]?.waiting[place] {
+            known.remove(held.id)
+            queues[sender]?.waiting[place] = entry
+            _ = try? queues[sender]?.sums.remove(held.signed.transaction, parameters)
+        } else {
+            queues[sender, default: Queue()].waiting.append(entry)
+        }
+        // Admission has summed the same.
+        _ = try? queues[sender]?.sums.add(transaction.transaction, parameters)
+        known.insert(id)
+    }
+
+    /// Where the transaction with a nonce waits; they follow one another.
+    private static func place(of nonce: Nonce, in queue: Queue) -> Int? {
+        guard let first = queue.live.first?.nonce, nonce >= first else { return nil }
+        let place = queue.first + Int(clamping: nonce.value - first.value)
+        return place < queue.waiting.count ? place : nil
+    }
+
+    /// Forgets what a final block used up: everything of its senders up to the nonces in it.
     public mutating func remove(finalized transactions: [SignedTransaction]) {
-        for transaction in transactions {
-            let sender = transaction.transaction.sender
-            guard var queue = queues[sender] else { continue }
-            var dropped = 0
-            while dropped < queue.waiting.count,
-                queue.waiting[dropped].transaction.nonce <= transaction.transaction.nonce
-            {
-                known.remove(queue.waiting[dropped].id)
-                dropped += 1
+        var used: [PublicKey: Nonce] = [:]
+        for transaction in transactions { used[transaction.transaction.sender] = transaction.transaction.nonce }
+        for (sender, nonce) in used {
+            while let queue = queues[sender], let head = queue.live.first, head.nonce <= nonce {
+                known.remove(head.id)
+                _ = try? queues[sender]?.sums.remove(head.signed.transaction, parameters)
+                queues[sender]?.first += 1
             }
-            queue.waiting.removeFirst(dropped)
-            queues[sender] = queue.waiting.isEmpty ? nil : queue
+            compact(sender)
+        }
+    }
+
+    private mutating func compact(_ sender: PublicKey) {
+        guard let queue = queues[sender] else { return }
+        if queue.live.isEmpty {
+            queues[sender] = nil
+        } else if queue.first > queue.waiting.count / 2 {
+            queues[sender]?.waiting.removeFirst(queue.first)
+            queues[sender]?.first = 0
         }
     }
 
     /// Forgets one transaction and what depends on it: it can no longer be paid.
     public mutating func drop(from transaction: SignedTransaction) {
         let sender = transaction.transaction.sender
-        guard var queue = queues[sender] else { return }
-        while let last = queue.waiting.last, last.transaction.nonce >= transaction.transaction.nonce {
+        while let last = queues[sender]?.live.last, last.nonce >= transaction.transaction.nonce {
             known.remove(last.id)
-            queue.waiting.removeLast()
+            _ = try? queues[sender]?.sums.remove(last.signed.transaction, parameters)
+            queues[sender]?.waiting.removeLast()
         }
-        queues[sender] = queue.waiting.isEmpty ? nil : queue
+        compact(sender)
     }
 
     /// Offers transactions in the order a block should take them. `take` says whether one was taken: where it was not, its sender's rest is
@@ -122,27 +171,21 @@ public struct Mempool: Sendable {
     public func select(next: (PublicKey) -> Nonce, take: (SignedTransaction) -> Bool) {
         struct Head {
             let sender: PublicKey
-            var position: Int
-            var transaction: SignedTransaction
+            let place: Int
+            let tip: Amount
         }
         var heads: [Head] = []
         for (sender, queue) in queues {
-            let nonce = next(sender)
-            guard let position = queue.waiting.firstIndex(where: { $0.transaction.nonce == nonce }) else { continue }
-            heads.append(Head(sender: sender, position: position, transaction: queue.waiting[position]))
+            guard let place = Mempool.place(of: next(sender), in: queue) else { continue }
+            heads.append(
+                Head(sender: sender, place: place, tip: queue.waiting[place].signed.transaction.tip))
         }
-        func precedes(_ x: Head, _ y: Head) -> Bool {
-            let (a, b) = (x.transaction.transaction.tip, y.transaction.transaction.tip)
-            return a != b ? a > b : x.sender < y.sender
-        }
-        heads.sort(by: precedes)
-        // One pass a sender: its transactions follow one another while they are consecutive.
+        heads.sort { $0.tip != $1.tip ? $0.tip > $1.tip : $0.sender < $1.sender }
+        // One pass a sender: its transactions follow one another.
         for head in heads {
             guard let queue = queues[head.sender] else { continue }
-            var expected = head.transaction.transaction.nonce
-            for transaction in queue.waiting[head.position...] {
-                if transaction.transaction.nonce != expected || !take(transaction) { break }
-                expected = expected.next()
+            for entry in queue.waiting[head.place...] {
+                if !take(entry.signed) { break }
             }
         }
     }

@@ -34,6 +34,17 @@ struct DevnetProcesses {
         try "\(process.processIdentifier)\n".write(toFile: pidFile(name), atomically: true, encoding: .utf8)
     }
 
+    /// SIGTERM to one, SIGKILL if it is there after ten seconds.
+    func stop(_ name: String) async {
+        guard let own = pid(name) else { return }
+        kill(own, SIGTERM)
+        for _ in 0..<100 {
+            if pid(name) == nil { return }
+            try? await Task.sleep(nanoseconds: 100_000_000)
+        }
+        kill(own, SIGKILL)
+    }
+
     /// SIGTERM to all, SIGKILL to who is left after ten seconds.
     func stop() async {
         let running = layout.names.compactMap { pid($0) }

@@ -1,0 +1,67 @@
+public import Primitives
+
+/// Whether a transaction may wait in the mempool.
+public enum Admission {
+    /// What a sender's waiting transactions take together, so that one more is judged without looking at each again.
+    public struct Pending: Hashable, Sendable {
+        public private(set) var count: UInt64 = 0
+        public private(set) var debits = Amount.zero
+        public private(set) var moves: UInt64 = 0
+
+        public init() {}
+
+        /// The sum of a sender's waiting transactions.
+        public init(_ transactions: some Sequence<Transaction>, _ parameters: ChainParameters) throws(AmountFault) {
+            for transaction in transactions { try add(transaction, parameters) }
+        }
+
+        /// Counts one more in.
+        public mutating func add(_ transaction: Transaction, _ parameters: ChainParameters) throws(AmountFault) {
+            debits = try debits.adding(Fees.maximumDebit(transaction, parameters))
+            if transaction.payload.isMarketMove { moves += 1 }
+            count += 1
+        }
+
+        /// Counts one out that was counted in.
+        public mutating func remove(_ transaction: Transaction, _ parameters: ChainParameters) throws(AmountFault) {
+            debits = try debits.subtracting(Fees.maximumDebit(transaction, parameters))
+            if transaction.payload.isMarketMove { moves -= 1 }
+            count -= 1
+        }
+    }
+
+    /// Checks a transaction that would wait behind `pending`: its sender's waiting transactions, whose nonces follow the state's without a gap.
+    /// `isVerified` says that the signature was checked before.
+    public static func check(
+        _ signed: SignedTransaction, network: Digest, baseFee: UInt64, pending: Pending, parameters: ChainParameters,
+        in store: any StateStore, isVerified: Bool = false
+    ) throws(AdmissionFault) {
+        _ = try Validity.size(signed, network: network, baseFee: baseFee, parameters)
+        if !isVerified, !signed.isSigned { throw .badSignature }
+        let transaction = signed.transaction
+        let sender = transaction.sender.address
+        let account: Account
+        var isProvider = false
+        do throws(LedgerFault) {
+            account = try Query.account(sender, in: store)
+            if transaction.payload.isMarketMove { isProvider = try Query.provider(sender, in: store) != nil }
+        } catch { throw .state(error) }
+        let expected = Nonce(account.nonce.value &+ pending.count)
+        if transaction.nonce != expected { throw .nonce(expected: expected, found: transaction.nonce) }
+        if transaction.payload.isMarketMove {
+            if !isProvider { throw .notAProvider }
+            if transaction.tip > .zero { throw .tipOnMove }
+            if pending.moves + 1 > parameters.maximumPendingMoves {
+                throw .tooManyMoves(limit: parameters.maximumPendingMoves)
+            }
+            return
+        }
+        let needed: Amount
+        do throws(AmountFault) {
+            needed = try pending.debits.adding(Fees.maximumDebit(transaction, parameters))
+        } catch { throw .amount(error) }
+        if needed > account.balance {
+            throw .notEnough(missing: Amount(baseUnits: needed.baseUnits - account.balance.baseUnits))
+        }
+    }
+}
