@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Measures this machine and prints a table: MiniLM beside ONNX Runtime, and a devnet's transfers, finality and job overhead.
+# Installs what the comparison needs (ONNX Runtime from PyPI, into .cache/venv). Everything is measured in the same run; nothing else should run.
+# Usage: scripts/bench.sh [--seconds S] [--transfers N]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=2
+transfers=20000
+while [ $# -gt 0 ]; do
+    case $1 in
+        --seconds) seconds=$2; shift 2 ;;
+        --transfers) transfers=$2; shift 2 ;;
+        *) echo "usage: scripts/bench.sh [--seconds S] [--transfers N]" >&2; exit 64 ;;
+    esac
+done
+./scripts/setup.sh >&2
+./scripts/fetch_model.sh >&2
+swift build -c release -j 2 --product plasma >&2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+echo "Timing the exact runtime …" >&2
+.build/release/plasma bench model .cache/all-MiniLM-L6-v2 --seconds "$seconds" >"$work/plasma"
+echo "Timing ONNX Runtime …" >&2
+./scripts/bench/onnxruntime_minilm.sh --seconds "$seconds" >"$work/onnxruntime"
+echo "Timing the exact runtime again, so that a change of the machine's speed shows …" >&2
+.build/release/plasma bench model .cache/all-MiniLM-L6-v2 --seconds "$seconds" >"$work/again"
+echo "Timing a network of this machine …" >&2
+.build/release/plasma bench network --directory "$work/net" --base-port 29600 --transfers "$transfers" >"$work/network"
+python3 scripts/bench/table.py "$work"
