@@ -74,6 +74,10 @@ let package = Package(
             name: "Gossip",
             dependencies: ["Primitives"],
             swiftSettings: strict),
+        .testTarget(
+            name: "GossipTests",
+            dependencies: ["Gossip", "Programs", "Primitives"],
+            swiftSettings: strict),
         .target(
             name: "Replica",
             dependencies: ["Primitives", "Ledger", "Consensus"],

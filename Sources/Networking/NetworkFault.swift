@@ -22,6 +22,8 @@ public enum RequestFault: Error, Sendable, Equatable, CustomStringConvertible {
     case timedOut
     case refused
     case tooManyUnderWay
+    /// The question is longer than its channel lets through.
+    case tooLong(found: Int, limit: Int)
 
     public var description: String {
         switch self {
@@ -29,6 +31,7 @@ public enum RequestFault: Error, Sendable, Equatable, CustomStringConvertible {
         case .timedOut: "the peer did not answer in time"
         case .refused: "the peer has no answer"
         case .tooManyUnderWay: "too many requests to this peer are under way"
+        case .tooLong(let found, let limit): "a request of \(found) bytes is above the limit of \(limit)"
         }
     }
 }

@@ -69,6 +69,8 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
     private let lock = NSLock()
     // Guarded by `lock`.
     private var sessions: [PeerID: Session] = [:]
+    /// Who has connected to us and not greeted yet, oldest first.
+    private var arriving: [Session] = []
     private var dialling: Set<PeerID> = []
     private var retryAt: [PeerID: (at: UInt64, tries: Int)] = [:]
     private var banned: [PeerID: UInt64] = [:]
@@ -81,6 +83,8 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
     private var record: NodeRecord?
 
     public static let banScore = -100
+    /// Connections that may wait for their greeting. Of more the oldest goes: a flood that never greets lasts no longer than it is fed.
+    public static let maximumArriving = 128
 
     public init(
         configuration: NetworkConfiguration, delegate: any NetworkDelegate, logger: Logger
@@ -96,52 +100,70 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
     /// Listens on TCP and UDP and begins to look for peers. Returns the port of both.
     public func start() async throws(NetworkFault) -> Int {
         let host = configuration.listenHost
+        var addresses: [Endpoint] = []
+        for text in configuration.bootstrap { addresses.append(try Endpoint.parse(text)) }
+        // Any port that TCP has free may be taken for UDP: then another is tried.
+        var attemptsLeft = configuration.port == 0 ? 16 : 1
+        while true {
+            attemptsLeft -= 1
+            let server = try await listen(host)
+            let port = server.localAddress?.port ?? configuration.port
+            let ip = server.localAddress?.ipAddress ?? host
+            do {
+                let endpoint = try Endpoint.parse("\(ip.contains(":") ? "[\(ip)]" : ip):\(port)")
+                let record = NodeRecord(
+                    key: configuration.identity, network: configuration.network,
+                    sequence: UInt64(Date().timeIntervalSince1970 * 1000), endpoint: endpoint,
+                    tcpPort: UInt16(clamping: port), roles: configuration.roles)
+                let shell = DiscoveryShell(
+                    discovery: Discovery(
+                        key: configuration.identity, record: record, bootstrap: addresses,
+                        saved: configuration.savedRecords,
+                        seed: SystemRandom.bytes(8).reduce(0) { $0 << 8 | UInt64($1) }))
+                try await shell.start(group: group, host: ip, port: port)
+                lock.withLock {
+                    self.server = server
+                    self.record = record
+                    discovery = shell
+                }
+                // Only from here on can a greeting be answered.
+                try await server.setOption(.autoRead, value: true).get()
+            } catch {
+                try? await server.close()
+                let fault = NetworkService.explain(error, host, port)
+                if case .portInUse = fault, attemptsLeft > 0 { continue }
+                throw fault
+            }
+            beginDialling()
+            return port
+        }
+    }
+
+    private func listen(_ host: String) async throws(NetworkFault) -> any Channel {
         let context = context
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 128)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelOption(.autoRead, value: false)
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
             .childChannelInitializer { [weak self] channel in
                 guard let self else { return channel.eventLoop.makeFailedFuture(ChannelError.alreadyClosed) }
                 return self.prepare(channel, context, dialled: false, expected: nil)
             }
-        let server: any Channel
-        do { server = try await bootstrap.bind(host: host, port: configuration.port).get() } catch {
+        do { return try await bootstrap.bind(host: host, port: configuration.port).get() } catch {
             throw NetworkService.explain(error, host, configuration.port)
         }
-        let port = server.localAddress?.port ?? configuration.port
-        let ip = server.localAddress?.ipAddress ?? host
-        let endpoint: Endpoint
-        do { endpoint = try Endpoint.parse("\(ip.contains(":") ? "[\(ip)]" : ip):\(port)") } catch {
-            throw .badAddress("\(ip):\(port)")
-        }
-        let record = NodeRecord(
-            key: configuration.identity, network: configuration.network,
-            sequence: UInt64(Date().timeIntervalSince1970 * 1000), endpoint: endpoint, tcpPort: UInt16(clamping: port),
-            roles: configuration.roles)
-        var addresses: [Endpoint] = []
-        for text in configuration.bootstrap { addresses.append(try Endpoint.parse(text)) }
-        let shell = DiscoveryShell(
-            discovery: Discovery(
-                key: configuration.identity, record: record, bootstrap: addresses, saved: configuration.savedRecords,
-                seed: SystemRandom.bytes(8).reduce(0) { $0 << 8 | UInt64($1) }))
-        do { try await shell.start(group: group, host: ip, port: port) } catch {
-            try? await server.close()
-            throw NetworkService.explain(error, host, port)
-        }
-        lock.withLock {
-            self.server = server
-            self.record = record
-            discovery = shell
-        }
+    }
+
+    private func beginDialling() {
         let dialer = group.next().scheduleRepeatedTask(initialDelay: .milliseconds(100), delay: .milliseconds(150)) {
             [weak self] _ in self?.dialMissing()
         }
         lock.withLock { self.dialer = dialer }
-        return port
     }
 
     private static func explain(_ error: any Error, _ host: String, _ port: Int) -> NetworkFault {
+        if let fault = error as? NetworkFault { return fault }
         if let error = error as? IOError, error.errnoCode == EADDRINUSE { return .portInUse(host: host, port: port) }
         return .cannotListen(host: host, port: port, reason: "\(error)")
     }
@@ -166,10 +188,19 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
             let tls = try TLSHandler(context: context, isServer: !dialled, expected: expected)
             let session = Session(dialled: dialled, network: configuration.network, owner: self)
             try channel.pipeline.syncOperations.addHandlers([tls, session])
+            if !dialled { welcome(session) }
             return channel.eventLoop.makeSucceededVoidFuture()
         } catch {
             return channel.eventLoop.makeFailedFuture(error)
         }
+    }
+
+    private func welcome(_ session: Session) {
+        let oldest: Session? = lock.withLock {
+            arriving.append(session)
+            return arriving.count > NetworkService.maximumArriving ? arriving.removeFirst() : nil
+        }
+        oldest?.end("too many connections wait for a greeting")
     }
 
     // MARK: Dialling
@@ -234,6 +265,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
         var refused: String?
         var replaced: Session?
         lock.withLock {
+            arriving.removeAll { $0 === session }
             if stopping { refused = "this node is stopping" }
             if let until = banned[peer], until > DispatchTime.now().uptimeNanoseconds { refused = "banned" }
             if refused == nil, let other = sessions[peer] {
@@ -264,6 +296,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
         var gone: PeerID?
         var isNews = false
         lock.withLock {
+            arriving.removeAll { $0 === session }
             disconnects[reason, default: 0] += 1
             if disconnects.count > 256 { disconnects = [reason: 1] }
             if let peer = session.peer, sessions[peer] === session {
@@ -305,7 +338,9 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
     public func request(
         _ bytes: [UInt8], on channel: NetworkChannel, to peer: PeerID, timeout: Interval
     ) async throws(RequestFault) -> [UInt8] {
-        guard let session = lock.withLock({ sessions[peer] }) else { throw .notConnected }
+        if bytes.count > channel.limit { throw .tooLong(found: bytes.count, limit: channel.limit) }
+        // A loop that has stopped takes no tasks: nobody would answer.
+        guard let session = lock.withLock({ stopping ? nil : sessions[peer] }) else { throw .notConnected }
         let result: Result<[UInt8], RequestFault> = await withCheckedContinuation { continuation in
             session.request(bytes, on: channel, timeout: timeout) { continuation.resume(returning: $0) }
         }

@@ -42,7 +42,9 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
             for _ in 0..<count {
                 let step = try reader.readList(Digest.self, max: BlobManifest.maximumOutputs)
                 total += step.count
-                if total > BlobManifest.maximumChunks { throw .tooLong(found: total, limit: BlobManifest.maximumChunks) }
+                if total > BlobManifest.maximumChunks {
+                    throw .tooLong(found: total, limit: BlobManifest.maximumChunks)
+                }
                 // A Merkle tree pads with zeros: of a list with some at its end and one without, one only is let in.
                 if step.isEmpty || step.contains(.zero) { throw .invalid("a step without outputs is not listed") }
                 steps.append(step)
@@ -53,6 +55,10 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
         length = try reader.readUInt64()
         chunks = try reader.readList(Digest.self, max: BlobManifest.maximumChunks)
         if case .outputs = kind, length != 0 { throw .invalid("a list of outputs has no bytes, found \(length)") }
+        if case .tensor(let type, let shape) = kind, BlobManifest.tensorLength(type, shape) != length {
+            // The tree pads its last block and its last chunks: another length could stand under the same id.
+            throw .invalid("a tensor of type \(type) and shape \(shape) has not \(length) bytes")
+        }
         if UInt64(chunks.count) != BlobManifest.chunkCount(length) {
             throw .invalid(
                 "a blob of \(length) bytes has \(BlobManifest.chunkCount(length)) chunks, not \(chunks.count)")
@@ -73,6 +79,25 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
         }
         writer.write(length)
         writer.write(list: chunks)
+    }
+
+    /// Bytes of a tensor, or nil where the type is unknown or the shape has more elements than can be counted. The numbers and
+    /// sizes are those of a program's element types; a test holds the two together.
+    public static func tensorLength(_ type: UInt8, _ shape: [UInt64]) -> UInt64? {
+        var length: UInt64
+        switch type {
+        case 2, 3, 6: length = 1
+        case 7, 8: length = 2
+        case 1, 4: length = 4
+        case 5: length = 8
+        default: return nil
+        }
+        for dimension in shape {
+            let (product, overflow) = length.multipliedReportingOverflow(by: dimension)
+            if overflow { return nil }
+            length = product
+        }
+        return length
     }
 
     /// How many chunks a length needs.

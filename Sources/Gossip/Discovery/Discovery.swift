@@ -4,7 +4,8 @@ public import Primitives
 ///
 /// 1. An address gets nothing larger than its own request until it has answered one of our pings from there (endpoint proof).
 /// 2. Records are taken only with a valid signature and of our network; a record heard from others is pinged before it counts as known.
-/// 3. A node that knows few others asks its bootstrap addresses, with growing pauses, for as long as it lives.
+/// 3. A bootstrap address that is not in the table is asked, with growing pauses, for as long as the node lives: a group of nodes that know only
+///    one another must find the rest. Addresses of the last run are asked only while few others are known.
 /// 4. Lookups ask the nearest known nodes for what is nearest to us, and now and then to a random place.
 public struct Discovery: Sendable {
     public enum Output: Sendable, Hashable {
@@ -16,12 +17,17 @@ public struct Discovery: Sendable {
     private let key: SecretKey
     public private(set) var record: NodeRecord
     private let bootstrap: [Endpoint]
+    private let saved: [Endpoint]
     public private(set) var table: RoutingTable
     private var random: SplitMix64
-    /// Pings under way: nonce → (whom we expect, where, when).
-    private var pings: [UInt64: (identity: PublicKey?, endpoint: Endpoint, at: Instant)] = [:]
+    /// Nonces come from here, not from `random`: whoever has seen one must not be able to tell the next.
+    private let nonceSecret: [UInt8]
+    private var noncesDrawn: UInt64 = 0
+    /// Pings under way: nonce → (whom we expect, where, when, how often we have tried before).
+    private var pings: [UInt64: (identity: PublicKey?, endpoint: Endpoint, at: Instant, tries: Int)] = [:]
     private var proven: [Endpoint: Instant] = [:]
-    private var asked: [UInt64: Instant] = [:]
+    /// Questions under way: nonce → (whom we asked, when, how many parts of the answer may still come).
+    private var asked: [UInt64: (endpoint: Endpoint, at: Instant, partsLeft: Int)] = [:]
     private var nextBootstrap = Instant(nanoseconds: .min)
     private var bootstrapPause = Interval.milliseconds(250)
     private var nextLookup = Instant(nanoseconds: .min)
@@ -29,29 +35,53 @@ public struct Discovery: Sendable {
     private var nextRefresh = Instant(nanoseconds: .min)
 
     static let answerTimeout = Interval.seconds(1)
+    /// A ping to a node of the table is repeated before it counts as failed: where three datagrams in ten are lost, one ping in two is, and three
+    /// such in a row would empty the table.
+    static let repetitions = 3
     static let maximumUnderWay = 512
+    /// Of these, pings that others made us send. The rest is kept for the bootstrap and the table.
+    static let maximumUnderWayForStrangers = 256
     static let proofLifetime = Interval.seconds(3_600)
-    static let maximumProofs = 4_096
+    public static let maximumProofs = 4_096
+    /// Records of one answer, in datagrams of `DiscoveryMessage.maximumNodes`.
+    static let recordsPerAnswer = 16
 
-    /// `seed` must be unpredictable: nonces come from it.
+    /// `seed` must be new at each start: with the key it makes the nonces.
     public init(key: SecretKey, record: NodeRecord, bootstrap: [Endpoint], saved: [NodeRecord], seed: UInt64) {
         self.key = key
         self.record = record
-        self.bootstrap = bootstrap + saved.filter { $0.network == record.network }.map(\.endpoint)
+        self.bootstrap = bootstrap
+        self.saved = saved.filter { $0.network == record.network }.map(\.endpoint)
         table = RoutingTable(own: key.publicKey)
         random = SplitMix64(seed: seed)
+        var secret = ByteWriter(capacity: 40)
+        secret.write(raw: key.seed)
+        secret.write(seed)
+        nonceSecret = secret.bytes
     }
 
     /// To be called some times a second.
     public mutating func tick(at now: Instant) -> [Output] {
         var outputs: [Output] = []
-        for (nonce, ping) in pings where now.interval(since: ping.at) > Discovery.answerTimeout {
-            pings[nonce] = nil
-            if let identity = ping.identity { table.failed(identity) }
+        let late = pings.filter { now.interval(since: $0.value.at) > Discovery.answerTimeout }.sorted {
+            $0.key < $1.key
         }
-        asked = asked.filter { now.interval(since: $0.value) <= Discovery.answerTimeout }
-        if table.count < 3 || table.count < bootstrap.count, now >= nextBootstrap {
-            for endpoint in bootstrap where endpoint != record.endpoint { outputs += ping(endpoint, nil, now) }
+        for (nonce, sent) in late {
+            pings[nonce] = nil
+            guard let identity = sent.identity, let held = table.record(of: identity) else { continue }
+            if sent.tries < Discovery.repetitions, held.endpoint == sent.endpoint {
+                outputs += ping(sent.endpoint, identity, now, tries: sent.tries + 1)
+            } else {
+                table.failed(identity)
+            }
+        }
+        asked = asked.filter { now.interval(since: $0.value.at) <= Discovery.answerTimeout }
+        if now >= nextBootstrap {
+            let known = Set(table.entries.map(\.record.endpoint) + [record.endpoint])
+            let isAlone = table.count < 3 || table.count < bootstrap.count + saved.count
+            for endpoint in isAlone ? bootstrap + saved : bootstrap where !known.contains(endpoint) {
+                outputs += ping(endpoint, nil, now)
+            }
             nextBootstrap = now.adding(bootstrapPause)
             bootstrapPause = min(bootstrapPause.scaled(2), .seconds(30))
         }
@@ -74,18 +104,47 @@ public struct Discovery: Sendable {
         return outputs
     }
 
-    private mutating func ping(_ endpoint: Endpoint, _ identity: PublicKey?, _ now: Instant) -> [Output] {
-        if pings.count >= Discovery.maximumUnderWay { return [] }
-        let nonce = random.next()
-        pings[nonce] = (identity, endpoint, now)
+    private mutating func nextNonce() -> UInt64 {
+        var writer = ByteWriter(capacity: 48)
+        writer.write(raw: nonceSecret)
+        writer.write(noncesDrawn)
+        noncesDrawn += 1
+        return Digest.of(Domain("plasma.nonce"), writer.bytes).bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    /// One ping at a time to whom we expect at an address: else a flood with forged senders would be passed on to them.
+    private mutating func ping(
+        _ endpoint: Endpoint, _ identity: PublicKey?, _ now: Instant, limit: Int = Discovery.maximumUnderWay,
+        tries: Int = 0
+    ) -> [Output] {
+        if pings.count >= limit { return [] }
+        if pings.values.contains(where: { $0.endpoint == endpoint && $0.identity == identity }) { return [] }
+        let nonce = nextNonce()
+        pings[nonce] = (identity, endpoint, now, tries)
         return [send(.ping, nonce, endpoint)]
     }
 
     private mutating func findNode(_ target: Digest, _ peer: NodeRecord, _ now: Instant) -> [Output] {
-        let nonce = random.next()
         if asked.count >= Discovery.maximumUnderWay { return [] }
-        asked[nonce] = now
+        let nonce = nextNonce()
+        asked[nonce] = (peer.endpoint, now, Discovery.recordsPerAnswer / DiscoveryMessage.maximumNodes)
         return [send(.findNode(target), nonce, peer.endpoint)]
+    }
+
+    /// Notes that an address answered. Of too many the one that answered longest ago is forgotten.
+    private mutating func prove(_ endpoint: Endpoint, _ now: Instant) {
+        if proven[endpoint] == nil, proven.count >= Discovery.maximumProofs,
+            let oldest = proven.min(by: { $0.value < $1.value })
+        {
+            proven[oldest.key] = nil
+        }
+        proven[endpoint] = now
+    }
+
+    /// Whether a record says more than what is known of that node.
+    private func isNews(_ found: NodeRecord) -> Bool {
+        guard let known = table.record(of: found.identity) else { return true }
+        return known.sequence < found.sequence
     }
 
     private func send(_ content: DiscoveryMessage.Content, _ nonce: UInt64, _ endpoint: Endpoint) -> Output {
@@ -102,14 +161,14 @@ public struct Discovery: Sendable {
         case .ping:
             outputs.append(send(.pong, message.nonce, endpoint))
             // Whoever pings us is worth knowing, once it has proven where it is.
-            if table.record(of: message.sender.identity) == nil, message.sender.endpoint == endpoint {
-                outputs += ping(endpoint, nil, now)
+            if isNews(message.sender), message.sender.endpoint == endpoint {
+                outputs += ping(endpoint, nil, now, limit: Discovery.maximumUnderWayForStrangers)
             }
         case .pong:
             guard let sent = pings.removeValue(forKey: message.nonce), sent.endpoint == endpoint,
                 sent.identity == nil || sent.identity == message.sender.identity
             else { return [] }
-            if proven.count < Discovery.maximumProofs { proven[endpoint] = now }
+            prove(endpoint, now)
             // The record must name the address that it answered from.
             guard message.sender.endpoint == endpoint else { return [] }
             let isNew = table.record(of: message.sender.identity) == nil
@@ -120,20 +179,21 @@ public struct Discovery: Sendable {
         case .findNode(let target):
             guard let proof = proven[endpoint], now.interval(since: proof) < Discovery.proofLifetime else {
                 // Rule 1: prove the address first; the asker's next round is answered.
-                return ping(endpoint, nil, now)
+                return ping(endpoint, nil, now, limit: Discovery.maximumUnderWayForStrangers)
             }
-            let near = table.nearest(to: target, count: 16).filter { $0.identity != message.sender.identity }
+            let near = table.nearest(to: target, count: Discovery.recordsPerAnswer)
+                .filter { $0.identity != message.sender.identity }
             for start in stride(from: 0, to: near.count, by: DiscoveryMessage.maximumNodes) {
                 let part = Array(near[start..<min(start + DiscoveryMessage.maximumNodes, near.count)])
                 outputs.append(send(.nodes(part), message.nonce, endpoint))
             }
         case .nodes(let records):
-            guard asked[message.nonce] != nil else { return [] }
+            guard let question = asked[message.nonce], question.endpoint == endpoint else { return [] }
+            asked[message.nonce] = question.partsLeft > 1 ? (endpoint, question.at, question.partsLeft - 1) : nil
             for found in records
-            where found.network == record.network && found.identity != record.identity
-                && table.record(of: found.identity) == nil
-            {
-                outputs += ping(found.endpoint, found.identity, now)
+            where found.network == record.network && found.identity != record.identity && isNews(found) {
+                outputs += ping(
+                    found.endpoint, found.identity, now, limit: Discovery.maximumUnderWayForStrangers)
             }
         }
         return outputs

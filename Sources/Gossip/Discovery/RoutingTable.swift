@@ -39,24 +39,34 @@ public struct RoutingTable: Sendable {
         return buckets[index].first { $0.record.identity == identity }?.record
     }
 
-    /// Notes a node that has just answered. Returns whether it is in the table.
+    /// Whether the limits on an IPv4 /24 let a record in, besides what the table has of other nodes.
+    private func hasRoom(_ record: NodeRecord, _ index: Int) -> Bool {
+        if record.endpoint.isLoopback || record.endpoint.address.count != 4 { return true }
+        let prefix = record.endpoint.address.prefix(3)
+        let same: (Entry) -> Bool = {
+            $0.record.identity != record.identity && $0.record.endpoint.address.count == 4
+                && $0.record.endpoint.address.prefix(3) == prefix
+        }
+        return buckets[index].count(where: same) < RoutingTable.prefixPerBucket
+            && entries.count(where: same) < RoutingTable.prefixPerTable
+    }
+
+    /// Notes a node that has just answered. Returns whether it is in the table. A node that moved to a prefix without room is not taken there:
+    /// its old record stands until it fails.
     @discardableResult
     public mutating func seen(_ record: NodeRecord, at now: Instant) -> Bool {
         guard let index = bucket(of: RoutingTable.place(of: record.identity)) else { return false }
         if let held = buckets[index].firstIndex(where: { $0.record.identity == record.identity }) {
-            if record.sequence >= buckets[index][held].record.sequence { buckets[index][held].record = record }
+            let old = buckets[index][held].record
+            if record.sequence >= old.sequence {
+                if record.endpoint != old.endpoint, !hasRoom(record, index) { return false }
+                buckets[index][held].record = record
+            }
             buckets[index][held].lastSeen = now
             buckets[index][held].failures = 0
             return true
         }
-        if !record.endpoint.isLoopback, record.endpoint.address.count == 4 {
-            let prefix = record.endpoint.address.prefix(3)
-            let same: (Entry) -> Bool = {
-                $0.record.endpoint.address.count == 4 && $0.record.endpoint.address.prefix(3) == prefix
-            }
-            if buckets[index].count(where: same) >= RoutingTable.prefixPerBucket { return false }
-            if entries.count(where: same) >= RoutingTable.prefixPerTable { return false }
-        }
+        if !hasRoom(record, index) { return false }
         if buckets[index].count >= RoutingTable.bucketSize {
             guard let failed = buckets[index].firstIndex(where: { $0.failures > 0 }) else { return false }
             buckets[index].remove(at: failed)

@@ -18,7 +18,8 @@ public struct SeenCache: Sendable {
         let turned = turnedAt ?? now
         if turnedAt == nil { turnedAt = now }
         if young.count >= capacity || now.interval(since: turned) > lifetime {
-            old = young
+            // After two lifetimes of silence even the newer generation is out of date.
+            old = now.interval(since: turned) > lifetime.scaled(2) ? [] : young
             young = []
             turnedAt = now
         }

@@ -15,7 +15,8 @@ public enum NetworkChannel: UInt8, Sendable, CaseIterable {
         case .consensus: 1 << 20
         case .blocks: 4 << 20
         case .transactions: 1 << 20
-        case .blobs: 1 << 20
+        // A manifest of the most chunks is 1 MiB of digests and some bytes; of the most steps with one output each, 1.125 MiB.
+        case .blobs: (1 << 20) + (256 << 10)
         }
     }
 }

@@ -28,6 +28,8 @@ final class Session: ChannelInboundHandler, @unchecked Sendable {
     private var queues: [[Frame]] = [[Frame]](repeating: [], count: NetworkChannel.allCases.count)
     private var nextRequest: UInt64 = 1
     private var requests: [UInt64: (Scheduled<Void>, @Sendable (Result<[UInt8], RequestFault>) -> Void)] = [:]
+    /// The end is decided, and nothing more is read. The first reason for it counts.
+    private var ending = false
     private var ended = false
     private var reason = "the connection ended"
     private var pingSentAt: UInt64 = 0
@@ -40,6 +42,8 @@ final class Session: ChannelInboundHandler, @unchecked Sendable {
     static let maximumRequests = 64
     static let pingInterval = TimeAmount.seconds(2)
     static let maximumUnansweredPings = 5
+    /// From the connection to the greeting. Who is slower is no peer.
+    static let greetingTimeout = TimeAmount.seconds(5)
 
     init(dialled: Bool, network: Digest, owner: any SessionOwner) {
         self.dialled = dialled
@@ -55,17 +59,22 @@ final class Session: ChannelInboundHandler, @unchecked Sendable {
         }
         peer = done.peer
         write(Frame(channel: .consensus, kind: .hello, id: 0, content: owner.hello().canonicalBytes))
-        // A peer that does not greet within seconds is no peer.
-        context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(5)) { [weak self] in
-            if let self, self.hello == nil { self.end("no greeting came") }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        context.eventLoop.assumeIsolated().scheduleTask(in: Session.greetingTimeout) { [weak self] in
+            guard let self, self.hello == nil else { return }
+            self.end(self.peer == nil ? "no TLS handshake came" : "no greeting came")
         }
+        context.fireChannelActive()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = unwrapInboundIn(data)
+        if ending { return }
         if arrived.readableBytes == 0 { arrived = buffer } else { arrived.writeBuffer(&buffer) }
         do {
-            while !ended, let frame = try Frame.read(from: &arrived) { receive(frame) }
+            while !ending, let frame = try Frame.read(from: &arrived) { receive(frame) }
         } catch {
             end("the peer broke the protocol: \(error)")
         }
@@ -84,7 +93,9 @@ final class Session: ChannelInboundHandler, @unchecked Sendable {
             if hello.network != network {
                 return end("the peer is of another network (\(hello.network.hex.prefix(16))…): its genesis differs")
             }
-            if hello.record.identity != peer { return end("the peer greeted with another's record") }
+            if hello.record.identity != peer || hello.record.network != network {
+                return end("the peer greeted with another's record")
+            }
             self.hello = hello
             counters.raiseHead(hello.headHeight)
             startPinging()
@@ -205,18 +216,22 @@ final class Session: ChannelInboundHandler, @unchecked Sendable {
 
     func end(_ why: String) {
         guard let channel else { return }
-        channel.eventLoop.execute {
-            if !self.ended { self.reason = why }
-            channel.close(promise: nil)
-        }
+        if channel.eventLoop.inEventLoop { return close(channel, why) }
+        channel.eventLoop.execute { self.close(channel, why) }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        reason = "\(error)"
-        context.close(promise: nil)
+    private func close(_ channel: any Channel, _ why: String) {
+        if !ending {
+            ending = true
+            reason = why
+        }
+        channel.close(promise: nil)
     }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { close(context.channel, "\(error)") }
 
     func channelInactive(context: ChannelHandlerContext) {
+        ending = true
         if !ended {
             ended = true
             pinging?.cancel()

@@ -12,6 +12,8 @@ enum TLSFault: Error, CustomStringConvertible {
     case handshake(String)
     case wrongIdentity(expected: PublicKey, found: PublicKey)
     case noIdentity
+    case noProtocol
+    case broken(String)
 
     var description: String {
         switch self {
@@ -19,6 +21,8 @@ enum TLSFault: Error, CustomStringConvertible {
         case .wrongIdentity(let expected, let found):
             "the peer is \(found.hex.prefix(16))…, expected \(expected.hex.prefix(16))…"
         case .noIdentity: "the peer's certificate has no Ed25519 key"
+        case .noProtocol: "the peer does not name this protocol (ALPN)"
+        case .broken(let reason): "the TLS session broke: \(reason)"
         }
     }
 }
@@ -69,7 +73,7 @@ final class TLSHandler: ChannelDuplexHandler {
             _ = BIO_write(incoming, bytes.baseAddress, Int32(clamping: bytes.count))
         }
         if !established { handshake(context) }
-        if established { readPlaintext(context) }
+        if established && !closed { readPlaintext(context) }
     }
 
     private func handshake(_ context: ChannelHandlerContext) {
@@ -79,6 +83,8 @@ final class TLSHandler: ChannelDuplexHandler {
         sendCiphertext(context)
         if status == 1 {
             guard let peer = peerKey() else { return fail(context, .noIdentity) }
+            // A peer that offers no protocol at all is not asked to choose: it is found out here.
+            if !namesProtocol { return fail(context, .noProtocol) }
             if let expected, expected != peer { return fail(context, .wrongIdentity(expected: expected, found: peer)) }
             established = true
             context.fireUserInboundEventTriggered(TLSHandshakeCompleted(peer: peer))
@@ -103,6 +109,14 @@ final class TLSHandler: ChannelDuplexHandler {
         context.close(promise: nil)
     }
 
+    /// Whether a protocol was chosen. There is one to choose.
+    private var namesProtocol: Bool {
+        var name: UnsafePointer<UInt8>?
+        var length: UInt32 = 0
+        SSL_get0_alpn_selected(ssl, &name, &length)
+        return length > 0
+    }
+
     private func peerKey() -> PublicKey? {
         guard let certificate = SSL_get1_peer_certificate(ssl) else { return nil }
         defer { X509_free(certificate) }
@@ -115,7 +129,9 @@ final class TLSHandler: ChannelDuplexHandler {
 
     private func readPlaintext(_ context: ChannelHandlerContext) {
         var buffer = context.channel.allocator.buffer(capacity: 17_408)
-        while !closed {
+        var isOver = false
+        var fault: TLSFault?
+        while true {
             ERR_clear_error()
             var status: Int32 = 0
             buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: 16_384) { memory in
@@ -125,15 +141,20 @@ final class TLSHandler: ChannelDuplexHandler {
             if status > 0 { continue }
             switch SSL_get_error(ssl, status) {
             case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: break
-            case SSL_ERROR_ZERO_RETURN:
-                closed = true
-                context.close(promise: nil)
-            default: fail(context, .handshake(reason()))
+            case SSL_ERROR_ZERO_RETURN: isOver = true
+            default: fault = .broken(reason())
             }
             break
         }
+        // What came before the end is heard before it.
         if buffer.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(buffer)) }
+        if closed { return }
         sendCiphertext(context)
+        if let fault { return fail(context, fault) }
+        if isOver {
+            closed = true
+            context.close(promise: nil)
+        }
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
@@ -163,7 +184,7 @@ final class TLSHandler: ChannelDuplexHandler {
         }
         if failed {
             promise?.fail(TLSFault.handshake(reason()))
-            return fail(context, .handshake("a write failed"))
+            return fail(context, .broken("a write failed"))
         }
         let ciphertext = takeCiphertext(context)
         context.write(wrapOutboundOut(ciphertext), promise: promise)
