@@ -11,7 +11,8 @@ struct Plasma: AsyncParsableCommand {
             CommandGroup(
                 name: "Run a node", subcommands: [InitCommand.self, StartCommand.self, GenesisCommand.self]),
             CommandGroup(
-                name: "Look", subcommands: [StatusCommand.self, PeersCommand.self, ChainCommand.self, LightCommand.self]
+                name: "Look",
+                subcommands: [StatusCommand.self, PeersCommand.self, ChainCommand.self, LightCommand.self]
             ),
             CommandGroup(
                 name: "Accounts",

@@ -91,12 +91,12 @@ import Testing
     ]) func holdsWhereASweepOfAllInputsFoundTheWorst(_ name: String, _ x: Float) throws {
         let item = try #require(Self.cases.first { $0.description == name })
         for sign in [Float(1), -1] {
-            let y = pk_single(item.function, sign * x)
+            let y = scalar(item.function, sign * x)
             #expect(Self.error(y, item.truth(Double(sign * x))) <= item.bound)
         }
     }
 
-    func pk_single(_ function: pk_function, _ x: Float) -> Float {
+    func scalar(_ function: pk_function, _ x: Float) -> Float {
         var y: Float = 0
         withUnsafePointer(to: x) { pk_unary_f32(PK_SCALAR, function, 1, $0, &y) }
         return y

@@ -59,7 +59,8 @@ import Testing
         other.network = .zero
         let check = { (signed: SignedTransaction) throws(AdmissionFault) in
             try Admission.check(
-                signed, network: net.genesis.digest, baseFee: 10, pending: Admission.Pending(), parameters: net.genesis.parameters,
+                signed, network: net.genesis.digest, baseFee: 10, pending: Admission.Pending(),
+                parameters: net.genesis.parameters,
                 in: net.store)
         }
         try check(signed)

@@ -45,7 +45,8 @@ import Testing
         #expect(try await net.balance(liar) == before)
         #expect(try await net.json("chain", "totals")["escrowed"]?.string != "0")
         let id = try #require(job["job"]?.string)
-        let result = try await net.plasma("job", "result", id, "--genesis", net.genesis, "--out", net.folder.path + "/x")
+        let result = try await net.plasma(
+            "job", "result", id, "--genesis", net.genesis, "--out", net.folder.path + "/x")
         #expect(result.code == 1)
         #expect(result.errors.contains("has no receipt"))
     }

@@ -87,7 +87,9 @@ import Testing
         #expect(try paid.subtracting(try price.adding(fees)) < Amount(parsing: "0.01"), "the rest is fees")
         let provider = try #require(json["providerName"]?.string)
         let earned = try amount("after", provider).subtracting(try amount("before", provider))
-        #expect(try earned == price.scaled(96, over: 100) || earned == price.scaled(96, over: 100).adding(Amount(baseUnits: 1)))
+        #expect(
+            try earned == price.scaled(96, over: 100)
+                || earned == price.scaled(96, over: 100).adding(Amount(baseUnits: 1)))
         let totals = try #require(json["totals"])
         var sum = Amount.zero
         for name in [
@@ -110,7 +112,8 @@ import Testing
         ])
         #expect(light.code == 0, "\(light.errors)")
         let text = try String(contentsOfFile: net.genesis, encoding: .utf8)
-        let other = try net.folder.write(text.replacingOccurrences(of: "\"devnet\"", with: "\"other\""), to: "other.toml")
+        let other = try net.folder.write(
+            text.replacingOccurrences(of: "\"devnet\"", with: "\"other\""), to: "other.toml")
         let wrong = try await Plasma.run(["light", "verify-receipt", job, "--genesis", other, "--file", proof])
         #expect(wrong.code == 1)
         var damaged = try Data(contentsOf: URL(fileURLWithPath: proof))

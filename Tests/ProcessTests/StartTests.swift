@@ -131,7 +131,9 @@ import Testing
         try edit(unknown + "/config.json", "\"model_type\": \"bert\"", "\"model_type\": \"mystery\"")
         try await expect(unknown, "mystery")
         let missing = try copy()
-        for name in ["tokenizer.json", "vocab.txt"] { try? FileManager.default.removeItem(atPath: missing + "/" + name) }
+        for name in ["tokenizer.json", "vocab.txt"] {
+            try? FileManager.default.removeItem(atPath: missing + "/" + name)
+        }
         try await expect(missing, "tokenizer")
         try await expect(folder.path + "/nowhere", "nowhere")
     }

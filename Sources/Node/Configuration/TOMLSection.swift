@@ -23,7 +23,9 @@ final class TOMLSection {
 
     /// The whole file.
     static func parse(_ path: String, _ text: String) throws -> TOMLSection {
-        do { return TOMLSection(path, text, try TOMLTable(string: text), "", first: 0) } catch let error as TOMLParseError {
+        do { return TOMLSection(path, text, try TOMLTable(string: text), "", first: 0) } catch let error
+            as TOMLParseError
+        {
             throw ConfigurationFault(
                 path, "line \(error.source.begin.line): \(error.description.split(separator: "\n").first ?? "not TOML")"
             )

@@ -18,7 +18,7 @@ struct NetworkBench {
     func run(transfers: Int, probes: Int, jobs: Int) async throws -> JSONValue {
         let processes = DevnetProcesses(layout: layout)
         if layout.names.contains(where: { processes.pid($0) != nil }) {
-            throw Failure("a network runs in \(layout.directory): stop it with plasma devnet down, or name another folder")
+            throw Failure("a network runs in \(layout.directory): stop it (plasma devnet down) or name another folder")
         }
         try layout.create()
         do {
@@ -139,9 +139,12 @@ struct NetworkBench {
         let cores = Double(ProcessInfo.processInfo.activeProcessorCount)
         // What these cores could check if four validators did nothing else.
         let limit = cores / verification / Double(nodes.count)
-        func rounded(_ value: Double, _ digits: Double = 1) -> JSONValue { .number((value * digits).rounded() / digits) }
+        func rounded(_ value: Double, _ digits: Double = 1) -> JSONValue {
+            .number((value * digits).rounded() / digits)
+        }
         return [
-            "count": JSONValue(signed.count), "seconds": rounded(seconds, 100), "feedingSeconds": rounded(fed - began, 100),
+            "count": JSONValue(signed.count), "seconds": rounded(seconds, 100),
+            "feedingSeconds": rounded(fed - began, 100),
             "perSecond": rounded(rate), "blocks": JSONValue(endHeight - startHeight),
             "signatureMicroseconds": rounded(verification * 1e6, 10),
             "limitPerSecond": rounded(limit), "shareOfLimit": rounded(rate / limit, 1000),

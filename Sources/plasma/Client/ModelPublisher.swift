@@ -51,7 +51,9 @@ struct ModelPublisher {
         }
         func upload(_ bytes: [UInt8]) async throws -> Digest {
             let id = try uploaded(try await node.rpc.upload(bytes, as: .file), bytes.count)
-            if id != FileIdentity.of(bytes) { throw Failure("the node computed another id for a file: do not trust it") }
+            if id != FileIdentity.of(bytes) {
+                throw Failure("the node computed another id for a file: do not trust it")
+            }
             return id
         }
         let programFile = try await upload(programBytes)

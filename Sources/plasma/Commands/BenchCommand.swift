@@ -39,7 +39,8 @@ struct BenchCommand: AsyncParsableCommand {
 
     struct Network: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Time a network of this machine: transfers a second, finality, and what a job takes beside computing.")
+            abstract:
+                "Time a network of this machine: transfers a second, finality, and what a job takes beside computing.")
 
         @OptionGroup var options: DevnetOptions
 

@@ -57,7 +57,9 @@ struct JobCommand: AsyncParsableCommand {
         subcommands: [Plan.self, Submit.self, Watch.self, Result.self, List.self, Show.self, Cancel.self])
 
     static func id(_ text: String) throws -> Digest {
-        guard let id = Digest(hex: text) else { throw Failure("\"\(text)\" is no job id: it has 64 hexadecimal digits") }
+        guard let id = Digest(hex: text) else {
+            throw Failure("\"\(text)\" is no job id: it has 64 hexadecimal digits")
+        }
         return id
     }
 
@@ -182,7 +184,9 @@ struct JobCommand: AsyncParsableCommand {
             let reason = job["reason"]?.string ?? ""
             throw Failure("the job is \(state)\(reason.isEmpty ? "" : ": \(reason)")")
         }
-        if !isQuiet { print("get the result with: plasma job result \(id.hex) --genesis genesis.toml --out result.npy") }
+        if !isQuiet {
+            print("get the result with: plasma job result \(id.hex) --genesis genesis.toml --out result.npy")
+        }
     }
 
     struct Watch: AsyncParsableCommand {

@@ -1,6 +1,6 @@
 import API
-import Consensus
 import ArgumentParser
+import Consensus
 import Foundation
 import Ledger
 import Node
@@ -33,7 +33,9 @@ struct LightCommand: AsyncParsableCommand {
         var file: String?
 
         func run() async throws {
-            guard let id = Digest(hex: job) else { throw Failure("\"\(job)\" is no job id: it has 64 hexadecimal digits") }
+            guard let id = Digest(hex: job) else {
+                throw Failure("\"\(job)\" is no job id: it has 64 hexadecimal digits")
+            }
             let network = try GenesisReader.load(genesis)
             let evidence: ReceiptCheck.Evidence
             do {

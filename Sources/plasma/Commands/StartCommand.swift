@@ -6,7 +6,8 @@ import Node
 struct StartCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "start", abstract: "Run a node until SIGTERM or Ctrl-C.",
-        discussion: "The password of the node's keys is read from PLASMA_PASSWORD.\n\nExample: plasma start --home ~/.plasma")
+        discussion:
+            "The password of the node's keys is read from PLASMA_PASSWORD.\n\nExample: plasma start --home ~/.plasma")
 
     @Option(help: "The node's home: config.toml, genesis.toml, keys/ and data/.")
     var home: String

@@ -69,11 +69,13 @@ struct Demo {
         stamped("imported \(name): \(elements / 1_000_000) M parameters, up to \(imported.tokenizer.limit) tokens")
         let known = try? await node.call("model.get", ["name": .string(name)])
         if known == nil {
-            let published = try await ModelPublisher(node: node, key: alice).publish(imported, as: name) { done, total in
+            let published = try await ModelPublisher(node: node, key: alice).publish(imported, as: name) {
+                done, total in
                 line.update("           uploading \(done * 100 / max(total, 1)) %")
             }
             line.clear()
-            stamped("published \(name): \(published.bytes / 1_000_000) MB, final at height \(published.finality.height)")
+            stamped(
+                "published \(name): \(published.bytes / 1_000_000) MB, final at height \(published.finality.height)")
         } else {
             stamped("\(name) is published already")
         }
@@ -86,7 +88,8 @@ struct Demo {
         terms.deadline = 600
         let request = try await JobCommand.prepare(
             sentenceFile, terms, cache: layout.home("client") + "/models", on: node)
-        let addresses = [("alice", alice.publicKey.address.description)] + names.map { ($0.value, $0.key) }.sorted { $0 < $1 }
+        let addresses =
+            [("alice", alice.publicKey.address.description)] + names.map { ($0.value, $0.key) }.sorted { $0 < $1 }
         let before = try await balances(addresses, node)
         try await request.upload(to: node)
         say("")
@@ -225,7 +228,8 @@ struct Demo {
             say(String(format: "  %.3f  %@\n         %@", pair.similarity, short(pair.sentence), short(pair.nearest)))
         }
         say("")
-        say("Receipt: proven with the genesis alone. Header \(result.evidence.header.height) is finalized by "
+        say(
+            "Receipt: proven with the genesis alone. Header \(result.evidence.header.height) is finalized by "
                 + "\(result.evidence.certificate.signers.count) of \(DevnetLayout.validators) validators; its state root "
                 + "holds the receipt.")
         say("         output root \(result.receipt.commitment.outputRoot.hex)")
@@ -236,7 +240,9 @@ struct Demo {
         _ request: JobRequest
     ) {
         say("")
-        say("Price \(result.receipt.amount) XPL for \(request.spec.computeUnits) CU, audit \(result.receipt.auditFees) XPL")
+        say(
+            "Price \(result.receipt.amount) XPL for \(request.spec.computeUnits) CU, audit \(result.receipt.auditFees) XPL"
+        )
         for (name, amount) in before.sorted(by: { $0.key < $1.key }) {
             guard let now = after[name] else { continue }
             if now > amount, let gain = try? now.subtracting(amount) { say("  \(name) earned \(gain) XPL") }
