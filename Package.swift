@@ -9,10 +9,19 @@ let strict: [SwiftSetting] = [
     .enableExperimentalFeature("Lifetimes"),
 ]
 
+/// The libraries' modules, each named once.
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let toml = Target.Dependency.product(name: "TOMLKit", package: "TOMLKit")
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
 let package = Package(
     name: "plasma",
     products: [
-        .executable(name: "plasma", targets: ["plasma"]),
+        .executable(name: "plasma", targets: ["plasma"])
     ],
     dependencies: [
         .package(url: "https://github.com/LebJe/TOMLKit.git", from: "0.6.0"),
@@ -107,35 +116,46 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(
             name: "Networking",
-            dependencies: ["Primitives", "Gossip", "COpenSSL", "CLZ4", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"), .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Primitives", "Gossip", "COpenSSL", "CLZ4", nioCore, nioPosix, log],
+            swiftSettings: strict),
+        .testTarget(
+            name: "NetworkingTests",
+            dependencies: ["Networking", "Primitives", "Gossip", "COpenSSL", log],
             swiftSettings: strict),
         .target(
             name: "API",
-            dependencies: ["Primitives", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Hummingbird", package: "hummingbird"), .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Primitives", nioCore, nioPosix, nioHTTP1, hummingbird, log],
             swiftSettings: strict),
         .testTarget(
             name: "APITests",
-            dependencies: ["API", "Primitives", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "Hummingbird", package: "hummingbird"), .product(name: "Logging", package: "swift-log")],
+            dependencies: ["API", "Primitives", nioCore, nioPosix, nioHTTP1, hummingbird, log],
             swiftSettings: strict),
         .target(
             name: "Worker",
-            dependencies: ["Primitives", "Programs", "Runtime", "Ledger", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Primitives", "Programs", "Runtime", "Ledger", log],
             swiftSettings: strict),
         .testTarget(
             name: "WorkerTests",
-            dependencies: ["Worker", "Primitives", "Programs", "Runtime", "Ledger", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Worker", "Primitives", "Programs", "Runtime", "Ledger", log],
             swiftSettings: strict),
         .target(
             name: "Node",
-            dependencies: ["Primitives", "Programs", "Ledger", "Consensus", "Gossip", "Replica", "Storage", "Networking", "API", "Worker", .product(name: "Logging", package: "swift-log"), .product(name: "TOMLKit", package: "TOMLKit")],
+            dependencies: [
+                "Primitives", "Programs", "Ledger", "Consensus", "Gossip", "Replica", "Storage", "Networking", "API",
+                "Worker", log, toml,
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "plasma",
-            dependencies: ["Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Replica", "Storage", "Gossip", "API", "Node", .product(name: "ArgumentParser", package: "swift-argument-parser"), .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Replica", "Storage", "Gossip", "API",
+                "Node", argumentParser, log,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "ProcessTests",
             dependencies: ["plasma", "API", "Primitives", "Programs", "Runtime", "Ledger", "Node"],
+            exclude: ["Fixtures"],
             swiftSettings: strict),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ],

@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 ./scripts/setup.sh
 ./scripts/fetch_model.sh
-swift format lint --strict --recursive Sources Tests
+swift format lint --strict --recursive Sources Tests Package.swift
 exec swift test -c release -j 2 "$@"

@@ -168,12 +168,14 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
         return .cannotListen(host: host, port: port, reason: "\(error)")
     }
 
-    /// Ends every session and frees the ports.
+    /// Ends every session and frees the ports. A second call does nothing.
     public func shutdown() async {
-        let (open, server, discovery, dialer) = lock.withLock {
+        let parts = lock.withLock { () -> ([Session], (any Channel)?, DiscoveryShell?, RepeatedTask?)? in
+            if stopping { return nil }
             stopping = true
             return (Array(sessions.values), self.server, self.discovery, self.dialer)
         }
+        guard let (open, server, discovery, dialer) = parts else { return }
         dialer?.cancel()
         for session in open { session.end("this node is stopping") }
         try? await server?.close()

@@ -131,6 +131,6 @@ import Testing
         #expect(pk_row_argmax_f32([.infinity, .nan, .nan], 3) == 1)
         #expect(pk_row_max_f32([.infinity, -.nan], 2).bitPattern == 0x7FC0_0000)
         #expect(pk_row_min_f32([-.infinity, .nan], 2).bitPattern == 0x7FC0_0000)
-        #expect(pk_row_min_f32([1e-45, -1e-45], 2) == -1e-45)
+        #expect(pk_row_min_f32([0x1p-149, -0x1p-149], 2) == -0x1p-149)
     }
 }

@@ -24,15 +24,14 @@ final class DiscoveryShell: ChannelInboundHandler, @unchecked Sendable {
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(self) }
             }
             .bind(host: host, port: port).get()
+        // The first tick speaks at once: it must find the socket in its place, or its questions count as asked and go nowhere.
+        lock.withLock { self.channel = channel }
         let ticking = channel.eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: .milliseconds(100)) {
             [weak self] _ in
             guard let self else { return }
             self.carryOut(self.lock.withLock { self.discovery.tick(at: self.now) })
         }
-        lock.withLock {
-            self.channel = channel
-            self.ticking = ticking
-        }
+        lock.withLock { self.ticking = ticking }
     }
 
     func stop() async {

@@ -1,6 +1,6 @@
 internal import Foundation
 public import Ledger
-public import Primitives
+internal import Primitives
 internal import TOMLKit
 
 /// `genesis.toml`: a network's definition as people read and write it. Comments and layout do not count: the network's name is the digest of what
