@@ -3,6 +3,7 @@ public enum NetworkFault: Error, Sendable, CustomStringConvertible {
     case portInUse(host: String, port: Int)
     case cannotListen(host: String, port: Int, reason: String)
     case badAddress(String)
+    case noExternalAddress(listening: String)
     case tls(String)
 
     public var description: String {
@@ -10,7 +11,9 @@ public enum NetworkFault: Error, Sendable, CustomStringConvertible {
         case .portInUse(let host, let port):
             "port \(port) on \(host) is in use: stop the program that holds it, or set another port in config.toml"
         case .cannotListen(let host, let port, let reason): "cannot listen on \(host):\(port): \(reason)"
-        case .badAddress(let text): "\"\(text)\" is no address: write it as 127.0.0.1:27600"
+        case .badAddress(let text): "\"\(text)\" is no IP address with a port: write it as 203.0.113.7:27600"
+        case .noExternalAddress(let host):
+            "listening on \(host) does not say where others reach this node: set external_host in config.toml"
         case .tls(let reason): "TLS cannot be set up: \(reason)"
         }
     }

@@ -13,6 +13,8 @@ public struct NetworkConfiguration: Sendable {
     public var network: Digest
     public var roles: NodeRoles
     public var listenHost: String
+    /// The IP address that others reach this node at, where it is not the one it listens on.
+    public var externalHost: String?
     /// TCP and UDP; 0 takes any.
     public var port: Int
     /// UDP addresses of nodes to ask first, `host:port`.
@@ -21,13 +23,15 @@ public struct NetworkConfiguration: Sendable {
     public var maximumPeers: Int
 
     public init(
-        identity: SecretKey, network: Digest, roles: NodeRoles, listenHost: String = "127.0.0.1", port: Int,
-        bootstrap: [String], savedRecords: [NodeRecord] = [], maximumPeers: Int = 64
+        identity: SecretKey, network: Digest, roles: NodeRoles, listenHost: String = "127.0.0.1",
+        externalHost: String? = nil, port: Int, bootstrap: [String], savedRecords: [NodeRecord] = [],
+        maximumPeers: Int = 64
     ) {
         self.identity = identity
         self.network = network
         self.roles = roles
         self.listenHost = listenHost
+        self.externalHost = externalHost
         self.port = port
         self.bootstrap = bootstrap
         self.savedRecords = savedRecords
@@ -102,6 +106,9 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
         let host = configuration.listenHost
         var addresses: [Endpoint] = []
         for text in configuration.bootstrap { addresses.append(try Endpoint.parse(text)) }
+        // A record that says "anywhere" can be checked by nobody: no peer would ever keep it.
+        let named = try Endpoint.parse(host: configuration.externalHost ?? host, port: 1)
+        if named.isUnspecified { throw .noExternalAddress(listening: host) }
         // Any port that TCP has free may be taken for UDP: then another is tried.
         var attemptsLeft = configuration.port == 0 ? 16 : 1
         while true {
@@ -110,7 +117,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
             let port = server.localAddress?.port ?? configuration.port
             let ip = server.localAddress?.ipAddress ?? host
             do {
-                let endpoint = try Endpoint.parse("\(ip.contains(":") ? "[\(ip)]" : ip):\(port)")
+                let endpoint = try Endpoint.parse(host: configuration.externalHost ?? ip, port: port)
                 let record = NodeRecord(
                     key: configuration.identity, network: configuration.network,
                     sequence: UInt64(Date().timeIntervalSince1970 * 1000), endpoint: endpoint,
@@ -385,12 +392,16 @@ extension Endpoint {
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]) else {
             throw .badAddress(text)
         }
-        var host = String(text[..<colon])
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
-        if host == "localhost" { host = "127.0.0.1" }
-        guard let socket = try? SocketAddress(ipAddress: host, port: port), let endpoint = try? Endpoint(socket) else {
-            throw .badAddress(text)
-        }
+        let host = text[..<colon]
+        let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+        return try parse(host: String(isBracketed ? host.dropFirst().dropLast() : host), port: port)
+    }
+
+    /// An IP address as text, without brackets, or `localhost`.
+    static func parse(host: String, port: Int) throws(NetworkFault) -> Endpoint {
+        let address = host == "localhost" ? "127.0.0.1" : host
+        guard let socket = try? SocketAddress(ipAddress: address, port: port), let endpoint = try? Endpoint(socket)
+        else { throw .badAddress("\(host):\(port)") }
         return endpoint
     }
 

@@ -79,7 +79,8 @@ public final class PlasmaNode: @unchecked Sendable {
         network = try NetworkService(
             configuration: NetworkConfiguration(
                 identity: identity, network: genesis.digest, roles: roles, listenHost: configuration.listenHost,
-                port: configuration.port, bootstrap: configuration.bootstrap, savedRecords: saved),
+                externalHost: configuration.externalHost, port: configuration.port, bootstrap: configuration.bootstrap,
+                savedRecords: saved),
             delegate: bridge, logger: logger)
         let blobs = BlobService(store: try BlobStore(directory: data + "/blobs"), logger: logger)
         blobs.attach(network)

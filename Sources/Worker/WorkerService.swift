@@ -71,6 +71,7 @@ public actor WorkerService {
     private var fractions: [WorkTask: Double] = [:]
     private var stages: [WorkTask: String] = [:]
     private var joining = false
+    private var complaint: String?
     private var looking = false
     private var lookAgain = false
 
@@ -144,12 +145,21 @@ public actor WorkerService {
                 try await chain.submit(payload, as: configuration.key)
                 logger.info("\(view.registered ? "the offer stands" : "registered as a provider")")
             } catch {
-                logger.warning("joining as a provider failed, trying again: \(error)")
+                complain("\(error)")
                 try? await Task.sleep(nanoseconds: 1_000_000_000)
             }
             joining = false
             await look()
         }
+    }
+
+    /// Tells once why joining fails, and again only when the reason is another.
+    private func complain(_ reason: String) {
+        if reason == complaint { return }
+        complaint = reason
+        let address = configuration.key.publicKey.address
+        logger.warning(
+            "cannot join as a provider: \(reason). Trying until it works; the operator's account is \(address)")
     }
 
     private func carryOut(_ action: WorkAction, _ view: ProviderView) {

@@ -85,6 +85,23 @@ struct MeetingTests {
         await peer.stop()
     }
 
+    @Test func aRecordNamesTheAddressThatOthersReach() async throws {
+        let seen = try await TestPeer.start(1)
+        let moved = try await TestPeer.start(2, external: "127.0.0.9", bootstrap: [seen])
+        #expect(await eventually { seen.connected[moved.id]?.record.endpoint.host == "127.0.0.9" })
+        await seen.stop()
+        await moved.stop()
+        // Anywhere is nowhere.
+        for (host, external) in [("0.0.0.0", nil), ("::", nil), ("127.0.0.1", "0.0.0.0")] {
+            await #expect { _ = try await TestPeer.start(3, host: host, external: external) } throws: { fault in
+                "\(fault)".contains("external_host")
+            }
+        }
+        await #expect { _ = try await TestPeer.start(3, external: "example") } throws: { fault in
+            "\(fault)".contains("no IP address")
+        }
+    }
+
     @Test func aFullNodeTurnsAwayAndStays() async throws {
         let full = try await TestPeer.start(1, maximumPeers: 2)
         let others = [

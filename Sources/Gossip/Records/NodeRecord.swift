@@ -50,6 +50,9 @@ public struct Endpoint: Hashable, Sendable, CanonicalCodable, CustomStringConver
         address.count == 4 ? address[0] == 127 : address.dropLast().allSatisfy { $0 == 0 } && address.last == 1
     }
 
+    /// Whether this is 0.0.0.0 or ::, which one can listen on and nobody can reach.
+    public var isUnspecified: Bool { address.allSatisfy { $0 == 0 } }
+
     /// The address alone, as text.
     public var host: String {
         if address.count == 4 { return address.map { String($0) }.joined(separator: ".") }

@@ -216,7 +216,7 @@ struct Executor {
         var account = try overlay.account(address)
         if account.balance < amount {
             let missing = try amount.subtracting(account.balance)
-            throw TransactionFailure(reason: "not enough XPL: \(missing) more needed")
+            throw TransactionFailure(reason: "not enough XPL: \(missing) more needed in the sender's account")
         }
         account.balance = try account.balance.subtracting(amount)
         overlay.set(account, at: address)

@@ -36,7 +36,7 @@ public enum AdmissionFault: Error, Equatable, Sendable, CustomStringConvertible 
         case .badSignature: "the signature is not the sender's"
         case .tooLarge(let bytes, let limit): "it has \(bytes) bytes, the limit is \(limit)"
         case .nonce(let expected, let found): "its nonce is \(found), the account's next is \(expected)"
-        case .notEnough(let missing): "not enough XPL: \(missing) more needed"
+        case .notEnough(let missing): "not enough XPL: \(missing) more needed in the sender's account"
         case .feeTooLow(let needed, let ceiling): "its fee is now \(needed) XPL, above its ceiling of \(ceiling)"
         case .amount(let fault): fault.description
         case .notAProvider: "only a registered provider can move a job"

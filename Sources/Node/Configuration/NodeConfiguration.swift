@@ -36,6 +36,8 @@ public struct NodeConfiguration: Sendable {
     public var home: String
     public var name = "node"
     public var listenHost = "127.0.0.1"
+    /// Where others reach the node, if not where it listens.
+    public var externalHost: String?
     /// TCP and UDP.
     public var port = 27600
     public var bootstrap: [String] = []
@@ -61,6 +63,7 @@ public struct NodeConfiguration: Sendable {
         let reader = try TOMLSection.parse(path, text)
         configuration.name = try reader.string("name") ?? configuration.name
         configuration.listenHost = try reader.string("listen_host") ?? configuration.listenHost
+        configuration.externalHost = try reader.string("external_host")
         configuration.port = try reader.integer("port", 0...65_535) ?? configuration.port
         configuration.bootstrap = try reader.strings("bootstrap") ?? []
         configuration.rpcHost = try reader.string("rpc_host") ?? configuration.rpcHost
@@ -84,7 +87,9 @@ public struct NodeConfiguration: Sendable {
     public var text: String {
         var lines = [
             "# A Plasma node. Keys are in keys/, data in data/.", "name = \"\(name)\"",
-            "listen_host = \"\(listenHost)\"", "# TCP and UDP", "port = \(port)",
+            "listen_host = \"\(listenHost)\"",
+            externalHost.map { "external_host = \"\($0)\"" } ?? "# external_host = \"203.0.113.7\"", "# TCP and UDP",
+            "port = \(port)",
             "bootstrap = [\(bootstrap.map { "\"\($0)\"" }.joined(separator: ", "))]", "rpc_host = \"\(rpcHost)\"",
             "rpc_port = \(rpcPort)", "validator = \(validator)", "log_level = \"\(logLevel)\"",
         ]

@@ -39,6 +39,9 @@ struct InitCommand: ParsableCommand {
     @Option(help: "The address to listen on. 0.0.0.0 takes connections from everywhere.")
     var listen = "127.0.0.1"
 
+    @Option(help: "The IP address that others reach this node at, if it listens on another.")
+    var external: String?
+
     @Option(parsing: .upToNextOption, help: "Addresses of nodes to start from, host:port.")
     var bootstrap: [String] = []
 
@@ -76,6 +79,7 @@ struct InitCommand: ParsableCommand {
         var configuration = NodeConfiguration(home: home)
         configuration.name = name
         configuration.listenHost = listen
+        configuration.externalHost = external
         configuration.port = port
         configuration.rpcPort = rpcPort
         configuration.bootstrap = bootstrap
