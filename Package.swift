@@ -45,7 +45,12 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "PrimitivesTests",
-            dependencies: ["Primitives", "CSodium"],
+            dependencies: ["TestSupport", "Primitives", "CSodium"],
+            swiftSettings: strict),
+        .target(
+            name: "TestSupport",
+            dependencies: ["Primitives"],
+            path: "Tests/TestSupport",
             swiftSettings: strict),
         .target(
             name: "Programs",
@@ -53,7 +58,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ProgramsTests",
-            dependencies: ["Programs", "Primitives"],
+            dependencies: ["TestSupport", "Programs", "Primitives"],
             swiftSettings: strict),
         .target(
             name: "Runtime",
@@ -69,7 +74,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "LedgerTests",
-            dependencies: ["Ledger", "Primitives"],
+            dependencies: ["TestSupport", "Ledger", "Primitives"],
             swiftSettings: strict),
         .target(
             name: "Consensus",
@@ -77,7 +82,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ConsensusTests",
-            dependencies: ["Consensus", "Primitives"],
+            dependencies: ["TestSupport", "Consensus", "Primitives"],
             swiftSettings: strict),
         .target(
             name: "Gossip",
@@ -85,7 +90,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "GossipTests",
-            dependencies: ["Gossip", "Programs", "Primitives"],
+            dependencies: ["TestSupport", "Gossip", "Programs", "Primitives"],
             swiftSettings: strict),
         .target(
             name: "Replica",
@@ -93,7 +98,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "ReplicaTests",
-            dependencies: ["Replica", "Primitives", "Ledger", "Consensus"],
+            dependencies: ["TestSupport", "Replica", "Primitives", "Ledger", "Consensus"],
             swiftSettings: strict),
         .target(
             name: "Simulation",
@@ -120,7 +125,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "NetworkingTests",
-            dependencies: ["Networking", "Primitives", "Gossip", "COpenSSL", log],
+            dependencies: ["TestSupport", "Networking", "Primitives", "Gossip", "COpenSSL", log],
             swiftSettings: strict),
         .target(
             name: "API",

@@ -1,6 +1,7 @@
 import Gossip
 import Primitives
 import Programs
+import TestSupport
 import Testing
 
 @Suite struct BlobManifestTests {

@@ -1,5 +1,6 @@
 import Gossip
 import Primitives
+import TestSupport
 import Testing
 
 @Suite struct DiscoveryMessageTests {

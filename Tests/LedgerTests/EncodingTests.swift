@@ -1,26 +1,14 @@
 import Ledger
 import Primitives
+import TestSupport
 import Testing
 
 @Suite struct EncodingTests {
-    /// Decodes mutated bytes: what decodes at all must encode to exactly these bytes, and nothing may trap.
-    private func fuzz<T: CanonicalCodable & Equatable>(_ value: T, _ random: inout SplitMix64) throws {
-        let bytes = value.canonicalBytes
-        #expect(try T(canonicalBytes: bytes) == value)
-        #expect(throws: DecodingFault.self) { try T(canonicalBytes: bytes + [0]) }
-        #expect(throws: DecodingFault.self) { try T(canonicalBytes: Array(bytes.dropLast())) }
-        for _ in 0..<300 {
-            var bad = bytes
-            for _ in 0..<Int.random(in: 1...3, using: &random) {
-                bad[Int.random(in: 0..<bad.count, using: &random)] = UInt8.random(in: 0...255, using: &random)
-            }
-            if Bool.random(using: &random) { bad = Array(bad.prefix(Int.random(in: 0...bad.count, using: &random))) }
-            if let decoded = try? T(canonicalBytes: bad) { #expect(decoded.canonicalBytes == bad) }
-        }
+    private func laws<T: CanonicalCodable & Equatable & Sendable>(of values: T...) throws {
+        try WireForm(values).holds(inputs: 2_000)
     }
 
-    @Test(arguments: [11, 12]) func everyDecoderIsStrictAndSurvivesMutation(_ seed: UInt64) throws {
-        var random = SplitMix64(seed: seed)
+    @Test func everyDecoderIsStrictAndSurvivesMutation() throws {
         let net = try TestNet()
         try net.openMarket()
         let digest = net.genesis.digest
@@ -38,24 +26,24 @@ import Testing
             .openResult(job: digest, attempt: 1, commitment: TestNet.result, salt: digest),
             .revealAudit(job: digest, attempt: 1, commitment: TestNet.result, salt: digest),
         ]
-        for payload in payloads { try fuzz(payload, &random) }
+        try WireForm(payloads).holds()
         let signed = net.transaction(net.requester, payloads[7])
-        try fuzz(signed, &random)
-        try fuzz(net.block([signed]), &random)
-        try fuzz(net.genesis, &random)
-        try fuzz(net.genesis.parameters, &random)
+        try laws(of: signed)
+        try laws(of: net.block([signed]))
+        try laws(of: net.genesis)
+        try laws(of: net.genesis.parameters)
         net.nonces[net.requester.publicKey] = 0
         let id = try net.submit(net.spec())
         let provider = try net.runToDraw(id)
         _ = try net.commitAudits(id)
         try net.open(id, provider)
-        try fuzz(try net.job(id), &random)
-        try fuzz(try #require(try Query.provider(net.address(provider), in: net.store)), &random)
-        try fuzz(try Query.offers(in: net.store)[0], &random)
-        try fuzz(try Query.totals(in: net.store), &random)
-        try fuzz(try Query.chain(in: net.store), &random)
-        try fuzz(try StateTree.proof(of: StateKey.job(id), in: net.store), &random)
-        try fuzz(try #require(net.lastResult).receipts[0], &random)
+        try laws(of: try net.job(id))
+        try laws(of: try #require(try Query.provider(net.address(provider), in: net.store)))
+        try laws(of: try Query.offers(in: net.store)[0])
+        try laws(of: try Query.totals(in: net.store))
+        try laws(of: try Query.chain(in: net.store))
+        try laws(of: try StateTree.proof(of: StateKey.job(id), in: net.store))
+        try laws(of: try #require(net.lastResult).receipts[0])
     }
 
     @Test func boundsHoldAtTheBoundAndOneBeyond() throws {

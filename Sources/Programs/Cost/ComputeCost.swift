@@ -50,7 +50,8 @@ extension SpecialisedProgram {
             }
             let (product, overflow) = step.multipliedReportingOverflow(by: UInt128(scan.steps.factor))
             let (sum, carry) = total.addingReportingOverflow(product)
-            if overflow || carry { throw .overflow("the program's cost") }
+            // Held far below the top of UInt128 at every step, so that nothing added below can trap.
+            if overflow || carry || sum > UInt128(UInt64.max) { throw .overflow("the program's cost") }
             total = sum
         }
         for declaration in parameters + inputs { total += UInt128(declaration.type.byteCount / 8) }

@@ -89,6 +89,7 @@ extension Program {
             if element.size < 8 && fill >> UInt64(element.size * 8) != 0 {
                 throw .invalid(op: nil, "a fill has more bits than its type")
             }
+            if element == .bool && fill > 1 { throw .invalid(op: nil, "a bool fill is 0 or 1") }
             for piece in pieces {
                 if type(piece.source) != element { throw .invalid(op: nil, "a gather changes the element type") }
                 if piece.start.count != record.result.shape.count || piece.size.count != record.result.shape.count {

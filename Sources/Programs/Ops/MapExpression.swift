@@ -146,6 +146,7 @@ public struct MapExpression: Hashable, Sendable, CanonicalCodable {
                 if type.size < 8 && bits >> UInt64(type.size * 8) != 0 {
                     throw .invalid(op: nil, "a constant has more bits than its type")
                 }
+                if type == .bool && bits > 1 { throw .invalid(op: nil, "a bool constant is 0 or 1") }
                 if type == .bf16 || type == .f16 { throw .invalid(op: nil, "a constant is of a storage type") }
                 types.append(type)
             case .index(let axis):

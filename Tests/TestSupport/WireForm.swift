@@ -1,15 +1,33 @@
-import Primitives
-import Testing
+public import Primitives
+public import Testing
 
 /// What must hold of every form that comes from the wire: one encoding a value, and no bytes that do harm.
-struct WireForm<Value: Equatable & Sendable>: Sendable {
-    let samples: [Value]
-    let encode: @Sendable (Value) -> [UInt8]
-    let decode: @Sendable ([UInt8]) throws -> Value
+public struct WireForm<Value: Equatable & Sendable>: Sendable {
+    public let samples: [Value]
+    public let encode: @Sendable (Value) -> [UInt8]
+    public let decode: @Sendable ([UInt8]) throws -> Value
     /// Makes changed bytes plausible again (a signature over them), so that the change is looked at and not only its signature.
-    var repair: @Sendable ([UInt8]) -> [UInt8] = { $0 }
+    public var repair: @Sendable ([UInt8]) -> [UInt8] = { $0 }
 
-    func roundTrips(_ location: SourceLocation = #_sourceLocation) throws {
+    public init(
+        samples: [Value], encode: @escaping @Sendable (Value) -> [UInt8],
+        decode: @escaping @Sendable ([UInt8]) throws -> Value,
+        repair: @escaping @Sendable ([UInt8]) -> [UInt8] = { $0 }
+    ) {
+        self.samples = samples
+        self.encode = encode
+        self.decode = decode
+        self.repair = repair
+    }
+
+    /// Every law, each on every sample.
+    public func holds(inputs: Int = 20_000, _ location: SourceLocation = #_sourceLocation) throws {
+        try roundTrips(location)
+        refusesEveryTruncationAndWhatTrails(location)
+        survivesMutation(inputs: inputs, location)
+    }
+
+    public func roundTrips(_ location: SourceLocation = #_sourceLocation) throws {
         for sample in samples {
             let bytes = encode(sample)
             let read = try decode(bytes)
@@ -18,7 +36,7 @@ struct WireForm<Value: Equatable & Sendable>: Sendable {
         }
     }
 
-    func refusesEveryTruncationAndWhatTrails(_ location: SourceLocation = #_sourceLocation) {
+    public func refusesEveryTruncationAndWhatTrails(_ location: SourceLocation = #_sourceLocation) {
         for sample in samples {
             let bytes = encode(sample)
             for length in 0..<bytes.count {
@@ -37,7 +55,7 @@ struct WireForm<Value: Equatable & Sendable>: Sendable {
 
     /// Changed samples never trap, and what is read of them is written as it was. Returns how many could be read.
     @discardableResult
-    func survivesMutation(inputs: Int = 20_000, _ location: SourceLocation = #_sourceLocation) -> Int {
+    public func survivesMutation(inputs: Int = 20_000, _ location: SourceLocation = #_sourceLocation) -> Int {
         let run = UInt64.random(in: 0...UInt64.max)
         print("\(Value.self): inputs of seeds \(run) to \(run &+ UInt64(inputs - 1))")
         let originals = samples.map(encode)
@@ -83,7 +101,7 @@ struct WireForm<Value: Equatable & Sendable>: Sendable {
 }
 
 extension WireForm where Value: CanonicalCodable {
-    init(_ samples: [Value], repair: @escaping @Sendable ([UInt8]) -> [UInt8] = { $0 }) {
+    public init(_ samples: [Value], repair: @escaping @Sendable ([UInt8]) -> [UInt8] = { $0 }) {
         self.init(
             samples: samples, encode: { $0.canonicalBytes }, decode: { try Value(canonicalBytes: $0) }, repair: repair)
     }
