@@ -79,7 +79,7 @@ public protocol BlockArchive: AnyObject {
 }
 
 /// A finalized block as it is kept and sent.
-public struct FinalizedBlock: Sendable, CanonicalCodable {
+public struct FinalizedBlock: Hashable, Sendable, CanonicalCodable {
     public let block: [UInt8]
     /// A finalization of this very block; nil where it was finalized by a descendant's.
     public let certificate: Certificate?

@@ -116,5 +116,16 @@ import Testing
             key: key, value: Account(balance: .xpl(8)).canonicalBytes, proof: proof.proof, header: proof.header,
             certificate: proof.certificate)
         #expect(throws: ReceiptCheck.Fault.badPath) { try ReceiptCheck.verify(lie, genesis: network.genesis) }
+        // No byte of it can be another.
+        let bytes = proof.canonicalBytes
+        #expect(try ReceiptCheck.Evidence(canonicalBytes: bytes).canonicalBytes == bytes)
+        for place in bytes.indices {
+            var changed = bytes
+            changed[place] ^= 1 << UInt8(place % 8)
+            guard let read = try? ReceiptCheck.Evidence(canonicalBytes: changed) else { continue }
+            #expect(throws: ReceiptCheck.Fault.self, "byte \(place)") {
+                try ReceiptCheck.verify(read, genesis: network.genesis)
+            }
+        }
     }
 }

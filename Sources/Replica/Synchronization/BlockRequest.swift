@@ -29,7 +29,7 @@ public enum BlockRequest: Sendable, Equatable, CanonicalCodable {
 }
 
 /// The blocks that a peer gives, in order of height.
-public struct BlockAnswer: Sendable, CanonicalCodable {
+public struct BlockAnswer: Hashable, Sendable, CanonicalCodable {
     public let blocks: [FinalizedBlock]
 
     /// At most this many blocks and bytes an answer; one block alone may be larger.
