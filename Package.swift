@@ -150,6 +150,10 @@ let package = Package(
                 "Worker", log, toml,
             ],
             swiftSettings: strict),
+        .testTarget(
+            name: "NodeTests",
+            dependencies: ["Node", "Primitives", "Ledger"],
+            swiftSettings: strict),
         .executableTarget(
             name: "plasma",
             dependencies: [

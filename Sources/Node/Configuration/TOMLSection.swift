@@ -23,6 +23,7 @@ final class TOMLSection {
 
     /// The whole file.
     static func parse(_ path: String, _ text: String) throws -> TOMLSection {
+        do { try TOMLGuard.check(text) } catch { throw ConfigurationFault(path, "line \(error.line): \(error.what)") }
         do { return TOMLSection(path, text, try TOMLTable(string: text), "", first: 0) } catch let error
             as TOMLParseError
         {
