@@ -58,11 +58,11 @@ import Testing
         let home = try await home(folder)
         let path = home + "/config.toml"
         try edit(path, "rpc_port = ", "rpc_port = -")
-        expectSentence(try await start(home), "config.toml: line 8: \"rpc_port\"", "whole number")
+        expectSentence(try await start(home), "config.toml: line 9: \"rpc_port\"", "whole number")
         try edit(path, "rpc_port = -", "rcp_port = ")
-        expectSentence(try await start(home), "line 8", "rcp_port", "spelling")
+        expectSentence(try await start(home), "line 9", "rcp_port", "spelling")
         try edit(path, "rcp_port = ", "rpc_port = = ")
-        expectSentence(try await start(home), "config.toml: line 8")
+        expectSentence(try await start(home), "config.toml: line 9")
         try FileManager.default.removeItem(atPath: path)
         expectSentence(try await start(home), "no such file", "plasma init")
     }
