@@ -131,6 +131,7 @@ public struct Replica {
             break
         case .peerConnected(let peer, let head):
             synchronization.peerConnected(peer, head: head)
+            run(engine.handle(.peerConnected(peer), at: now.monotonic))
             // What came in while nobody listened would wait here for ever; who has it already passes it over.
             let waiting = mempool.first(Replica.repeatedTransactions)
             if !waiting.isEmpty { outputs.append(.broadcastTransactions(waiting)) }

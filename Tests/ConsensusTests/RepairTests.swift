@@ -19,6 +19,32 @@ import Testing
         #expect(Set(outputs.votes()).isSuperset(of: [.notarize(proposal), .finalize(proposal)]))
     }
 
+    @Test func whoConnectsIsToldAtOnceWhatItMissed() throws {
+        var driver = try ViewTests.following()
+        let final = driver.proposal(driver.engine.view)
+        driver.give(driver.certificate(.finalize(final)))
+        driver.nullify(upTo: driver.view(from: driver.engine.view, notLedBy: 0))
+        let proposal = driver.proposal(driver.engine.view, on: final)
+        driver.accept(proposal)
+        let newcomer = driver.keys[2]
+        var told: [ConsensusMessage] = []
+        for output in driver.give(.peerConnected(newcomer)) {
+            if case .broadcast = output { Issue.record("the others were told again") }
+            if case .send(let message, let peer) = output, peer == newcomer { told.append(message) }
+        }
+        #expect(told.contains(.certificate(driver.certificate(.finalize(final)))))
+        let votes = told.compactMap { message -> Subject? in
+            if case .vote(let vote) = message { vote.subject } else { nil }
+        }
+        #expect(votes == [.notarize(proposal)])
+        // Also of a long silence it hears only so much.
+        driver.nullify(upTo: 3_000)
+        let bytes = driver.give(.peerConnected(newcomer)).reduce(0) { sum, output in
+            if case .send(let message, _) = output { sum + message.canonicalBytes.count } else { sum }
+        }
+        #expect(bytes > 10_000 && bytes <= 64 << 10)
+    }
+
     @Test func aStandstillKeepsWithinItsBudget() throws {
         var driver = try ViewTests.following()
         driver.nullify(upTo: 3_000)

@@ -31,7 +31,7 @@ struct APIResponder: Sendable {
             guard let kind = APIResponder.tensor(request.uri) else {
                 return APIResponder.problem(
                     .badRequest,
-                    "say the tensor as ?type=float32&shape=2,3, with at most \(APILimits.tensorDimensions) sizes")
+                    "say the tensor as ?type=f32&shape=2,3, with at most \(APILimits.tensorDimensions) sizes")
             }
             return await upload(kind, request)
         case (.get, _) where path.hasPrefix("/blobs/"): return await download(String(path.dropFirst(7)))

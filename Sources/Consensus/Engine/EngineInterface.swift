@@ -7,6 +7,8 @@ public enum Input: Sendable {
     case signaturesVerified(UInt64, [Bool])
     /// A deadline may have passed.
     case timer
+    /// Somebody can hear us who could not before.
+    case peerConnected(PublicKey)
     /// The application's payload for our turn.
     case payloadProposed(View, Digest)
     /// Whether a proposal is valid. Given only when known for certain.

@@ -38,12 +38,23 @@ extension Simplex {
         }
     }
 
-    /// Rule 11. The last finalization and the newest views first: what is cut off by the budget is what others need least.
+    /// Rule 11: to all where we stand still.
     private mutating func standStill() {
-        var budget = Simplex.standstillBudget
+        repeatOurselves(budget: Simplex.standstillBudget) { .broadcast($0) }
+        if case .failure(let missing) = parent(for: view) { fetch(missing.views, from: nil) }
+    }
+
+    /// Rule 11: to whoever has just connected, who may have missed what was said before.
+    mutating func welcome(_ peer: PublicKey) {
+        repeatOurselves(budget: Simplex.welcomeBudget) { .send($0, to: peer) }
+    }
+
+    /// The last finalization and the newest views first: what is cut off by the budget is what others need least.
+    private mutating func repeatOurselves(budget bytes: Int, _ output: (ConsensusMessage) -> Output) {
+        var budget = bytes
         func spend(_ message: ConsensusMessage) {
             budget -= message.canonicalBytes.count
-            if budget >= 0 { outputs.append(.broadcast(message)) }
+            if budget >= 0 { outputs.append(output(message)) }
         }
         if let lastFinalization { spend(.certificate(lastFinalization)) }
         for above in rounds.keys.sorted().reversed() where above > lastFinalized && budget > 0 {
@@ -55,7 +66,6 @@ extension Simplex {
                 spend(.certificate(certificate))
             }
         }
-        if case .failure(let missing) = parent(for: view) { fetch(missing.views, from: nil) }
     }
 
     /// How long without a finalization counts as standing still.

@@ -12,7 +12,8 @@ public import Primitives
 /// 8. Finalize iff the view is above the last finalized one, notarized, certified, not nullified by us, and its slot is not equivocated.
 /// 9. A nullification or finalization ends the view and is announced once.
 /// 10. The collector takes one vote per kind, signer and view; a second, different one is evidence. Votes up to one view ahead, certificates of any view.
-/// 11. Standing still, re-send the last finalization, every certificate above it and our own votes, within a budget.
+/// 11. Standing still, re-send the last finalization, every certificate above it and our own votes, within a budget; to a peer that
+///     connects, the same at once.
 /// 12. Missing nullifications above the floor are asked for.
 ///
 /// What comes from others is bounded everywhere: votes by the admitted views, certificates and rivals under check by peer, answers to
@@ -80,6 +81,7 @@ public struct Simplex: Sendable {
     public static let maximumAnswersPerPeer = 16
     /// Bytes re-sent at a stand-still.
     static let standstillBudget = 256 * 1024
+    static let welcomeBudget = 64 * 1024
 
     /// An engine at its floor. It votes only with an `ownIndex` and a `signer`.
     public init(
@@ -120,6 +122,7 @@ public struct Simplex: Sendable {
         case .message(.request(let first, let last), let peer): answer(first, last, to: peer)
         case .signaturesVerified(let id, let results): checked(id, results, at: now)
         case .timer: break
+        case .peerConnected(let peer): welcome(peer)
         case .payloadProposed(let view, let digest): proposed(view, digest, at: now)
         case .proposalVerdict(let proposal, let verdict): judged(proposal, verdict, at: now)
         case .certified(let proposal, let verdict): certified(proposal, verdict, at: now)
