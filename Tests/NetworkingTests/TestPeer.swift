@@ -20,6 +20,7 @@ final class TestPeer: NetworkDelegate, @unchecked Sendable {
     private let lock = NSLock()
     private var heard: [Message] = []
     private var connectedNow: [PeerID: Hello] = [:]
+    private var everConnected: Set<PeerID> = []
     private var ends: [String] = []
     private let answer: Answer
     private let head: UInt64
@@ -60,6 +61,8 @@ final class TestPeer: NetworkDelegate, @unchecked Sendable {
     var id: PeerID { key.publicKey }
     var messages: [Message] { lock.withLock { heard } }
     var connected: [PeerID: Hello] { lock.withLock { connectedNow } }
+    /// Whoever has greeted, gone again or not.
+    var greeted: Set<PeerID> { lock.withLock { everConnected } }
     /// Why sessions with known peers ended, as the delegate was told.
     var endings: [String] { lock.withLock { ends } }
 
@@ -68,7 +71,12 @@ final class TestPeer: NetworkDelegate, @unchecked Sendable {
 
     func stop() async { await service.shutdown() }
 
-    func peerConnected(_ peer: PeerID, hello: Hello) { lock.withLock { connectedNow[peer] = hello } }
+    func peerConnected(_ peer: PeerID, hello: Hello) {
+        lock.withLock {
+            connectedNow[peer] = hello
+            everConnected.insert(peer)
+        }
+    }
 
     func peerDisconnected(_ peer: PeerID, reason: String) {
         lock.withLock {

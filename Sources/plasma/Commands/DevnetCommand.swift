@@ -78,13 +78,23 @@ struct DevnetCommand: AsyncParsableCommand {
 
         @OptionGroup var options: DevnetOptions
 
+        @Option(name: .shortAndLong, help: "text or json")
+        var output: OutputFormat = .text
+
         func run() async throws {
+            let layout = options.layout
             let began = Date()
-            do { try await DevnetProcesses(layout: options.layout).up() } catch { throw Failure("\(error)") }
+            do { try await DevnetProcesses(layout: layout).up() } catch { throw Failure("\(error)") }
+            let seconds = (Date().timeIntervalSince(began) * 10).rounded() / 10
+            let rpc = "http://127.0.0.1:\(layout.rpcPort(0))"
+            let json: JSONValue = [
+                "nodes": JSONValue(layout.names.count), "seconds": .number(seconds), "rpc": .string(rpc),
+                "directory": .string(layout.directory),
+            ]
             print(
-                String(
-                    format: "7 nodes are ready after %.1f s; RPC at http://127.0.0.1:%d",
-                    Date().timeIntervalSince(began), options.layout.rpcPort(0)))
+                output == .json
+                    ? json.text(pretty: true)
+                    : "\(layout.names.count) nodes are ready after \(seconds) s; RPC at \(rpc)")
         }
     }
 
@@ -93,7 +103,20 @@ struct DevnetCommand: AsyncParsableCommand {
 
         @OptionGroup var options: DevnetOptions
 
-        func run() async throws { await DevnetProcesses(layout: options.layout).stop() }
+        @Option(name: .shortAndLong, help: "text or json")
+        var output: OutputFormat = .text
+
+        func run() async throws {
+            let processes = DevnetProcesses(layout: options.layout)
+            let count = options.layout.names.count { processes.pid($0) != nil }
+            await processes.stop()
+            let json: JSONValue = ["stopped": JSONValue(count)]
+            print(
+                output == .json
+                    ? json.text(pretty: true)
+                    : count == 0
+                        ? "nothing runs in \(options.layout.directory)" : "\(count) nodes stopped; their data stays")
+        }
     }
 
     struct Status: AsyncParsableCommand {
@@ -101,20 +124,27 @@ struct DevnetCommand: AsyncParsableCommand {
 
         @OptionGroup var options: DevnetOptions
 
+        @Option(name: .shortAndLong, help: "text or json")
+        var output: OutputFormat = .text
+
         func run() async throws {
             let layout = options.layout
+            var nodes: [JSONValue] = []
             for (index, name) in layout.names.enumerated() {
                 let client = RPCClient(port: layout.rpcPort(index), timeoutSeconds: 2)
-                if let status = try? await client.call("node.status") {
-                    let height = status["height"]?.uint64 ?? 0
-                    let peers = status["peers"]?.uint64 ?? 0
-                    let state = status["ready"]?.bool == true ? "ready" : status["reason"]?.string ?? ""
-                    print("\(name)\theight \(height)\tpeers \(peers)\t\(state)")
-                } else {
-                    print("\(name)\tnot running")
-                }
+                let status = try? await client.call("node.status")
                 await client.close()
+                nodes.append(["name": .string(name), "running": .bool(status != nil), "status": status ?? .null])
+                if output == .json { continue }
+                guard let status else {
+                    print("\(name)\tnot running")
+                    continue
+                }
+                let state = status["ready"]?.bool == true ? "ready" : status["reason"]?.string ?? ""
+                let height = status["height"]?.uint64 ?? 0
+                print("\(name)\theight \(height)\tpeers \(status["peers"]?.uint64 ?? 0)\t\(state)")
             }
+            if output == .json { print(JSONValue.object(["nodes": .array(nodes)]).text(pretty: true)) }
         }
     }
 
