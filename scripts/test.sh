@@ -6,7 +6,9 @@ cd "$(dirname "$0")/.."
 ./scripts/setup.sh
 ./scripts/fetch_model.sh
 swift format lint --strict --recursive Sources Tests Package.swift
-if [ $# -gt 0 ]; then exec swift test -c release -j 2 "$@"; fi
+# Built like this, and not by swift test, the program is the same that the other scripts build: it is compiled once.
+swift build -c release -j 2 --build-tests
+if [ $# -gt 0 ]; then exec swift test -c release --skip-build "$@"; fi
 # Those with sockets and processes come after those that compute, so that neither takes the other's processor away.
-swift test -c release -j 2 --skip 'NetworkingTests|ProcessTests'
+swift test -c release --skip-build --skip 'NetworkingTests|ProcessTests'
 exec swift test -c release --skip-build --filter 'NetworkingTests|ProcessTests'
