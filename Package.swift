@@ -158,7 +158,7 @@ let package = Package(
             name: "plasma",
             dependencies: [
                 "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Replica", "Storage", "Gossip", "API",
-                "Node", argumentParser, log,
+                "Node", "Simulation", argumentParser, log,
             ],
             swiftSettings: strict),
         .testTarget(

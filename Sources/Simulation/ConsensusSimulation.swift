@@ -1,62 +1,8 @@
-/// A network of real engines in one thread, in virtual time, all chance from one seed.
-///
-/// Messages are lost, doubled and delayed (hence reordered), links fail one way, applications are slow; nodes crash at any step, lose what
-/// the journal had not synced, and start again from it; one validator may run twice. `FinalityOracle` watches every output and shares no code with the engine. A run's digest is equal on every machine.
 public import Consensus
-public import Primitives
+internal import Primitives
 
-public struct SimulationProfile: Sendable {
-    public var nodes: Int
-    /// In thousandths.
-    public var loss: UInt64
-    public var duplication: UInt64
-    /// Chance of a crash of some node at a step, in millionths.
-    public var crash: UInt64
-    /// Chance that a link is down, each direction by itself, for one second; in thousandths.
-    public var partition: UInt64
-    /// Milliseconds.
-    public var delay: ClosedRange<Int64>
-    /// Milliseconds that the application takes for an answer.
-    public var answer: ClosedRange<Int64>
-    /// Whether the first validator runs twice (a *twin*): two correct engines with one key, each with a part of the network, drawn anew every
-    /// second. It equivocates in every way that correct engines can, and never heals.
-    public var twin: Bool
-    /// When loss, duplication and crashes end, so that liveness can be judged.
-    public var healsAt: Interval
-    public var ends: Interval
-
-    public init(
-        nodes: Int = 4, loss: UInt64 = 0, duplication: UInt64 = 0, crash: UInt64 = 0, partition: UInt64 = 0,
-        delay: ClosedRange<Int64> = 1...20, answer: ClosedRange<Int64> = 1...1, twin: Bool = false,
-        healsAt: Interval = .seconds(20), ends: Interval = .seconds(40)
-    ) {
-        self.nodes = nodes
-        self.loss = loss
-        self.duplication = duplication
-        self.crash = crash
-        self.partition = partition
-        self.delay = delay
-        self.answer = answer
-        self.twin = twin
-        self.healsAt = healsAt
-        self.ends = ends
-    }
-}
-
-/// What a run came to.
-public struct SimulationReport: Sendable {
-    public let seed: UInt64
-    /// Of every event in order.
-    public let digest: Digest
-    /// Highest finalized view, by node.
-    public let finalized: [View]
-    public let violations: [String]
-    public let events: Int
-    public let crashes: Int
-    /// Pieces of evidence that nodes gave.
-    public let accusations: Int
-}
-
+/// A network of real engines. Messages are lost, doubled and delayed (hence reordered), links fail one way, applications are slow; nodes crash at
+/// any step, lose what the journal had not synced, and start again from it; some lie, and one may run twice.
 public struct ConsensusSimulation {
     private enum Event {
         case deliver(ConsensusMessage, from: Int)
@@ -96,15 +42,28 @@ public struct ConsensusSimulation {
     private var sides: [Bool] = []
     private var second: Int64 = -1
     private let validators: ValidatorSet
+    private let dishonest: Set<Int>
     private var now = Instant(nanoseconds: 0)
     private var oracle: FinalityOracle
     private var trace: Digest = .zero
     private var crashes = 0
+    private var liars: [Int: (liar: any Liar, context: LiarContext)] = [:]
+    private var healsAt: Instant
+    private var endsAt: Instant
+    private var reached = false
+    /// Outputs carried out so far, by all nodes.
+    private var boundaries = 0
+    /// When a proposal first left its leader, by payload, and how long nodes then took to finalize it.
+    private var proposedAt: [Digest: (at: Instant, leader: Int)] = [:]
+    private var finalityTimes: [Int64] = []
+    private var quorumDelays: [Int64] = []
 
     static let genesis = Digest.of(Domain("sim.genesis"), [])
     static let network = Digest.of(Domain("sim.network"), [])
-    static let parameters = ConsensusParameters(
-        delta: .milliseconds(50), heartbeat: .milliseconds(500), retry: .milliseconds(200))
+    private var parameters: ConsensusParameters {
+        ConsensusParameters(
+            delta: profile.delta, heartbeat: profile.delta.scaled(10), retry: profile.delta.scaled(4))
+    }
 
     public init(seed: UInt64, profile: SimulationProfile) throws(ValidatorSetFault) {
         self.seed = seed
@@ -121,16 +80,32 @@ public struct ConsensusSimulation {
         validators = try ValidatorSet(keys.map { Validator(publicKey: $0, weight: 1) })
         self.keys = keys + (profile.twin ? keys.prefix(1) : [])
         nodes = [Node](repeating: Node(), count: self.keys.count)
-        oracle = FinalityOracle(
-            weights: [UInt64](repeating: 1, count: profile.nodes), dishonest: profile.twin ? [0, profile.nodes] : [])
+        var dishonest: Set<Int> = profile.twin ? [0, profile.nodes] : []
+        // A twin is the first validator; liars stand behind it.
+        let first = profile.twin ? 1 : 0
+        for (place, actor) in profile.actors.enumerated() {
+            let own = first + place
+            dishonest.insert(own)
+            liars[own] = (
+                actor.make(),
+                LiarContext(
+                    own: own, key: self.keys[own], network: Self.network,
+                    peers: self.keys.indices.filter { $0 != own },
+                    random: SplitMix64(seed: seed &* 31 &+ UInt64(own)))
+            )
+        }
+        self.dishonest = dishonest
+        healsAt = Instant(nanoseconds: profile.healsAt.nanoseconds)
+        endsAt = Instant(
+            nanoseconds: (profile.views == nil ? profile.ends : profile.healsAt + profile.aftermath).nanoseconds)
+        oracle = FinalityOracle(weights: [UInt64](repeating: 1, count: profile.nodes), dishonest: dishonest)
     }
 
     /// Runs to the end of the profile.
     public mutating func run() -> SimulationReport {
         for index in nodes.indices { boot(index) }
         var events = 0
-        let end = Instant(nanoseconds: profile.ends.nanoseconds)
-        while let (at, next) = queue.popFirst(), at <= end {
+        while let (at, next) = queue.popFirst(), at <= endsAt {
             now = at
             drawLinks()
             if case .restart = next.event {
@@ -140,18 +115,35 @@ public struct ConsensusSimulation {
             if next.life != nodes[next.node].life || nodes[next.node].engine == nil { continue }
             events += 1
             step(next)
-            if isFaulty, random.next() % 1_000_000 < profile.crash { crash(next.node) }
+            if isFaulty, profile.crash > 0, random.next() % 1_000_000 < profile.crash { crash(next.node) }
+            healWhenReached()
         }
-        oracle.judgeLiveness(
-            healedAt: Instant(nanoseconds: profile.healsAt.nanoseconds), within: .seconds(10),
-            finalized: nodes.map { $0.engine?.lastFinalized ?? 0 })
+        let finalized = nodes.map { $0.engine?.lastFinalized ?? 0 }
+        oracle.judgeLiveness(healedAt: healsAt, within: .seconds(10), finalized: finalized)
         return SimulationReport(
-            seed: seed, digest: trace, finalized: nodes.map { $0.engine?.lastFinalized ?? 0 },
-            violations: oracle.violations, events: events, crashes: crashes,
-            accusations: oracle.accusations)
+            seed: seed, digest: trace, finalized: finalized, violations: oracle.violations, events: events,
+            crashes: crashes, accusations: oracle.accusations, elapsed: now.interval(since: Instant(nanoseconds: 0)),
+            reached: reached || profile.views == nil,
+            finality: ConsensusSimulation.median(finalityTimes).map { Interval(nanoseconds: $0) },
+            quorumDelay: .milliseconds(ConsensusSimulation.median(quorumDelays) ?? 0), boundaries: boundaries)
     }
 
-    private var isFaulty: Bool { now.nanoseconds < profile.healsAt.nanoseconds }
+    private static func median(_ values: [Int64]) -> Int64? { values.isEmpty ? nil : values.sorted()[values.count / 2] }
+
+    private var isFaulty: Bool { now < healsAt }
+
+    /// Ends the trouble once every honest node has finalized what was asked for.
+    private mutating func healWhenReached() {
+        guard !reached, let views = profile.views else { return }
+        for index in nodes.indices where !dishonest.contains(index) {
+            guard let engine = nodes[index].engine, engine.lastFinalized.value >= views else { return }
+        }
+        reached = true
+        if now < healsAt {
+            healsAt = now
+            endsAt = now.adding(profile.aftermath)
+        }
+    }
 
     /// Draws, once a second, which links are down and whom each half of the twin talks to.
     private mutating func drawLinks() {
@@ -180,7 +172,7 @@ public struct ConsensusSimulation {
 
     private mutating func boot(_ index: Int) {
         var engine = Simplex(
-            network: Self.network, epoch: 0, validators: validators, seed: Self.genesis, parameters: Self.parameters,
+            network: Self.network, epoch: 0, validators: validators, seed: Self.genesis, parameters: parameters,
             ownIndex: index % profile.nodes, signer: SymbolicScheme(keys[index]), floor: .genesis(Self.genesis),
             amnesiac: false)
         engine.restore(nodes[index].journal)
@@ -190,14 +182,14 @@ public struct ConsensusSimulation {
         feed(index, .work(true))
     }
 
-    private mutating func crash(_ index: Int) {
+    private mutating func crash(_ index: Int, losesAll: Bool = false) {
         crashes += 1
         nodes[index].engine = nil
         nodes[index].life += 1
         nodes[index].timer = nil
         let unsynced = UInt64(nodes[index].journal.count - nodes[index].synced)
-        nodes[index].journal.removeLast(Int(random.next() % (unsynced + 1)))
-        let wait = Interval.milliseconds(Int64(random.next() % 3_000) + 1)
+        nodes[index].journal.removeLast(losesAll ? Int(unsynced) : Int(random.next() % (unsynced + 1)))
+        let wait = losesAll ? .milliseconds(200) : Interval.milliseconds(Int64(random.next() % 3_000) + 1)
         schedule(index, after: wait, .restart)
     }
 
@@ -220,13 +212,20 @@ public struct ConsensusSimulation {
             writer.write(message)
             trace = Digest.of(Domain("sim.trace"), writer.bytes)
             feed(index, .message(message, from: keys[sender]))
+            if var (liar, context) = liars[index] {
+                let lies = liar.heard(message, &context)
+                liars[index] = (liar, context)
+                for lie in lies { transmit(lie.message, from: index, to: lie.target) }
+            }
         case .timer:
             nodes[index].timer = nil
             feed(index, .timer)
         case .verified(let id, let results): feed(index, .signaturesVerified(id, results))
         case .payload(let view, let digest): feed(index, .payloadProposed(view, digest))
-        case .verdict(let proposal): feed(index, .proposalVerdict(proposal, true))
-        case .certified(let proposal): feed(index, .certified(proposal, true))
+        case .verdict(let proposal):
+            feed(index, .proposalVerdict(proposal, InvalidProposer.isValid(proposal.payloadDigest)))
+        case .certified(let proposal):
+            feed(index, .certified(proposal, InvalidProposer.isValid(proposal.payloadDigest)))
         case .restart: break
         }
     }
@@ -234,6 +233,11 @@ public struct ConsensusSimulation {
     /// The shell: a step's records become durable together, unless the crash comes in the middle of them.
     private mutating func carryOut(_ outputs: [Output], _ index: Int) {
         for output in outputs {
+            boundaries += 1
+            if boundaries == profile.crashAtBoundary {
+                crash(index, losesAll: true)
+                return
+            }
             if isFaulty, profile.crash > 0, random.next() % 1_000_000 < profile.crash {
                 // At this boundary: what stands before it happened, what stands after it did not.
                 crash(index)
@@ -243,15 +247,9 @@ public struct ConsensusSimulation {
             case .persist(let record):
                 nodes[index].journal.append(record)
             case .broadcast(let message):
-                nodes[index].synced = nodes[index].journal.count
-                oracle.sent(message, by: index, journal: nodes[index].journal)
-                for peer in nodes.indices where peer != index { transmit(message, from: index, to: peer) }
+                say(message, by: index, to: nodes.indices.filter { $0 != index })
             case .send(let message, let peer):
-                nodes[index].synced = nodes[index].journal.count
-                oracle.sent(message, by: index, journal: nodes[index].journal)
-                for target in nodes.indices where keys[target] == peer && target != index {
-                    transmit(message, from: index, to: target)
-                }
+                say(message, by: index, to: nodes.indices.filter { keys[$0] == peer && $0 != index })
             case .setTimer(let instant):
                 if nodes[index].timer.map({ instant < $0 || $0 <= now }) ?? true {
                     nodes[index].timer = instant
@@ -270,12 +268,36 @@ public struct ConsensusSimulation {
                 schedule(index, after: answerTime(), .payload(view, digest))
             case .verifyProposal(let proposal, _): schedule(index, after: answerTime(), .verdict(proposal))
             case .certify(let proposal, _): schedule(index, after: answerTime(), .certified(proposal))
-            case .finalized(let proposal, let certificate): oracle.finalized(proposal, certificate, by: index, at: now)
+            case .finalized(let proposal, let certificate):
+                if let (at, leader) = proposedAt[proposal.payloadDigest] {
+                    finalityTimes.append(now.interval(since: at).nanoseconds)
+                    if profile.regions { quorumDelays.append(Regions.quorumDelay(of: leader, nodes: profile.nodes)) }
+                }
+                oracle.finalized(proposal, certificate, by: index, at: now)
             case .notarized(_, let certificate): oracle.certificate(certificate)
             case .evidence(let evidence): oracle.accused(evidence, by: index)
             case .entered, .timeout: break
             }
         }
+    }
+
+    /// A message leaves a node, for the targets that it was meant for or those that a liar prefers.
+    private mutating func say(_ message: ConsensusMessage, by index: Int, to targets: [Int]) {
+        nodes[index].synced = nodes[index].journal.count
+        if case .vote(let vote) = message, case .notarize(let proposal) = vote.subject,
+            validators.leader(of: proposal.view, seed: Self.genesis) == index, proposedAt[proposal.payloadDigest] == nil
+        {
+            proposedAt[proposal.payloadDigest] = (now, index)
+        }
+        if targets.isEmpty { return }
+        if var (liar, context) = liars[index] {
+            let said = liar.say(message, to: targets, &context)
+            liars[index] = (liar, context)
+            for one in said { transmit(one.message, from: index, to: one.target) }
+            return
+        }
+        oracle.sent(message, by: index, journal: nodes[index].journal)
+        for target in targets { transmit(message, from: index, to: target) }
     }
 
     private mutating func transmit(_ message: ConsensusMessage, from sender: Int, to target: Int) {
@@ -284,7 +306,9 @@ public struct ConsensusSimulation {
         var copies = 1
         if isFaulty, random.next() % 1000 < profile.duplication { copies = 2 }
         for _ in 0..<copies {
-            schedule(target, after: draw(profile.delay), .deliver(message, from: sender))
+            var delay = draw(profile.delay)
+            if profile.regions { delay = delay + .milliseconds(Regions.delay(sender, target)) }
+            schedule(target, after: delay, .deliver(message, from: sender))
         }
     }
 

@@ -19,6 +19,7 @@ struct Plasma: AsyncParsableCommand {
                 subcommands: [KeysCommand.self, BalanceCommand.self, TransferCommand.self, TransactionCommand.self]),
             CommandGroup(
                 name: "Models and jobs", subcommands: [ModelCommand.self, JobCommand.self, ProviderCommand.self]),
-            CommandGroup(name: "Development", subcommands: [DevnetCommand.self, BenchCommand.self]),
+            CommandGroup(
+                name: "Development", subcommands: [DevnetCommand.self, SimulateCommand.self, BenchCommand.self]),
         ])
 }

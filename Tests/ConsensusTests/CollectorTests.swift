@@ -142,6 +142,22 @@ import Testing
         }
     }
 
+    /// The equivocator of the simulation told each of us one thing only, and was never found out.
+    @Test func aCertificateBringsTogetherWhatAnEquivocatorToldEachOfUs() throws {
+        var driver = try ViewTests.following()
+        let view = driver.engine.view
+        let told = driver.vote(.notarize(driver.proposal(view, "ours")), by: 2)
+        driver.give(told)
+        let theirs = Subject.notarize(driver.proposal(view, "theirs"))
+        let outputs = driver.give(driver.certificate(theirs))
+        #expect(outputs.evidence == [Evidence(first: told, second: driver.vote(theirs, by: 2))])
+        // And a finalization, the one who gave the view up.
+        var other = try ViewTests.following()
+        let next = other.engine.view
+        other.give(other.vote(.nullify(0, next), by: 3))
+        #expect(other.give(other.certificate(.finalize(other.proposal(next)))).evidence.map(\.first.signer) == [3])
+    }
+
     @Test func notarizeWithNullifyIsHonest() throws {
         var driver = try ViewTests.following()
         let view = driver.engine.view

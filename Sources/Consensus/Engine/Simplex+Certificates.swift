@@ -52,6 +52,7 @@ extension Simplex {
         guard isNews(certificate) else { return }
         let certified = certificate.subject.view
         for signer in certificate.signers { heard(Int(signer), in: certified) }
+        if let peer { compare(certificate, from: peer) }
         outputs.append(.persist(.certificate(certificate)))
         outputs.append(.broadcast(.certificate(certificate)))
         switch certificate.subject {

@@ -40,6 +40,21 @@ extension Simplex {
         }
     }
 
+    /// Rule 10, for the votes in a certificate that holds. Who tells half of us one thing and the rest another is heard twice by nobody; it is
+    /// the certificate that brings the two together.
+    mutating func compare(_ certificate: Certificate, from peer: PublicKey) {
+        let subject = certificate.subject
+        guard let votes = rounds[subject.view]?.votes, !votes.isEmpty else { return }
+        for (signer, signature) in zip(certificate.signers, certificate.signatures) where Int(signer) != ownIndex {
+            let vote = Vote(subject: subject, signer: signer, signature: signature)
+            if let held = votes[subject.kind]?[signer]?.vote, held.subject != subject {
+                challenge(held, vote, from: peer)
+            } else if let held = conflicting(with: vote) {
+                challenge(held, vote, from: peer)
+            }
+        }
+    }
+
     /// Nullify together with finalize is as bad as two proposals.
     private func conflicting(with vote: Vote) -> Vote? {
         switch vote.subject.kind {
