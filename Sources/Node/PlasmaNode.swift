@@ -114,6 +114,7 @@ public final class PlasmaNode: @unchecked Sendable {
     public func run() async throws {
         let port = try await network.start()
         services.driver.start()
+        await takeUpTransactions()
         logger.notice(
             "\(configuration.name) listens on \(configuration.listenHost):\(port), RPC on port \(configuration.rpcPort)"
         )
@@ -142,6 +143,9 @@ public final class PlasmaNode: @unchecked Sendable {
         logger.notice("stopping")
         services.stopWorker()
         savePeers()
+        await keepTransactions()
+        // Else those who wait for a transaction would hold the server open for as long as they are willing to.
+        await services.finality.close()
         try? await server.stop()
         await network.shutdown()
         await services.driver.stop()
@@ -161,6 +165,30 @@ public final class PlasmaNode: @unchecked Sendable {
                 "the data in \(data) is of network \(found.prefix(8)), the genesis is of \(genesis.digest.hex.prefix(8)): "
                     + "put the old genesis.toml back, or move \(data) away to start anew")
         }
+    }
+
+    private var transactionsPath: String { configuration.home + "/data/mempool" }
+
+    /// What waits is kept over a clean stop. Nothing was promised of it: only what is final is acknowledged.
+    private func keepTransactions() async {
+        guard let waiting = try? await services.driver.access({ $0.mempool.first(Mempool.maximumTransactions) }),
+            !waiting.isEmpty
+        else { return }
+        var writer = ByteWriter(capacity: 1 << 16)
+        writer.write(list: waiting)
+        if !FileManager.default.createFile(atPath: transactionsPath, contents: Data(writer.bytes)) {
+            logger.warning("the waiting transactions could not be written to \(transactionsPath)")
+        }
+    }
+
+    /// Takes up what was kept, once: what is stale or unsigned is refused like anything else.
+    private func takeUpTransactions() async {
+        guard let bytes = FileManager.default.contents(atPath: transactionsPath) else { return }
+        try? FileManager.default.removeItem(atPath: transactionsPath)
+        var reader = ByteReader(Array(bytes))
+        let kept = (try? reader.readList(SignedTransaction.self, max: Mempool.maximumTransactions)) ?? []
+        let accepted = await services.submit(kept)
+        logger.info("took up \(accepted) transactions that waited at the last stop")
     }
 
     private func savePeers() {

@@ -24,6 +24,20 @@ import Testing
         #expect(driver.journal.contains(.certification(proposal, true)))
     }
 
+    /// The mutant `rule-6` lived until this was asked.
+    @Test func aNotarizationOfAnotherProposalThanTheLeaderShowedUsTakesOurWord() throws {
+        var driver = try ViewTests.following()
+        let view = driver.engine.view
+        let shown = driver.proposal(view, "shown to us")
+        driver.give(driver.vote(.notarize(shown), by: driver.engine.leader(of: view)))
+        let other = driver.proposal(view, "shown to the others")
+        let outputs = driver.certify(other)
+        #expect(outputs.votes() == [])
+        #expect(outputs.entered == [view.next()])
+        // A verdict that comes late changes nothing.
+        #expect(driver.give(.proposalVerdict(shown, true)).votes() == [])
+    }
+
     @Test func refusedIsLatchedAndNeverBuiltOn() throws {
         var driver = try Driver()
         driver.start()

@@ -70,6 +70,21 @@ import Testing
         #expect(restarted.give(.certified(proposal, true)).entered == [proposal.view.next()])
     }
 
+    /// The mutant `rule-5` lived: in one life the finalize ends its view, so only a journal brings both into one.
+    @Test func aViewThatTheJournalSaysWeFinalizedIsNeverGivenUp() throws {
+        let driver = try Driver()
+        let proposal = driver.proposal(3)
+        let finalize = Subject.finalize(proposal)
+        var restarted = try Driver(journal: [.vote(driver.vote(finalize, by: 0))])
+        restarted.start()
+        restarted.give(.work(true))
+        #expect(restarted.engine.view == 3)
+        // Far beyond every deadline and retry.
+        let outputs = restarted.pass(5_000)
+        #expect(outputs.votes().contains(finalize))
+        #expect(!outputs.votes().contains(.nullify(0, 3)))
+    }
+
     /// Trap: records of an old epoch replayed into the new one.
     @Test func recordsOfAnotherEpochAreNotReplayed() throws {
         let driver = try Self.lived()

@@ -74,6 +74,14 @@ import Testing
             ["out", "log"].map { (try? String(contentsOfFile: home(name) + ".\($0)", encoding: .utf8)) ?? "" }.joined()
         }
 
+        /// SIGTERM to one, and until it is gone.
+        func stop(_ name: String) async throws {
+            guard let place = running.lastIndex(where: { $0.name == name }) else { return }
+            let process = running.remove(at: place).process
+            process.terminate()
+            try await eventually("\(name) has stopped") { !process.isRunning }
+        }
+
         /// SIGTERM to each; their exit codes.
         func stop() async -> [Int32] {
             for (_, process) in running { process.terminate() }
@@ -128,6 +136,39 @@ import Testing
         }
         let totals = try await site.call(1, "chain.totals")
         #expect(totals["bonded"]?.string == "1000")
+        #expect(await site.stop() == [0, 0])
+    }
+
+    @Test func whatWaitsIsKeptOverARestart() async throws {
+        let site = try await Site(chain: "patient")
+        try site.start("v0")
+        _ = try await site.join("friend", 1)
+        try site.start("friend")
+        try await eventually("the friend follows") {
+            (try await site.call(1, "node.status")["height"]?.uint64 ?? 0) >= 2
+        }
+        try await site.stop("v0")
+        // Nobody makes blocks now: the transfer waits, and its sender goes away.
+        let bob = try await Site.json(["keys", "create", "bob", "--home", site.home("bob")])
+        let address = try #require(bob["address"]?.string)
+        let sender = try Plasma.start(
+            [
+                "transfer", address, "5", "--home", site.home("alice"), "--rpc", "http://127.0.0.1:\(site.base + 101)",
+            ], environment: Site.password, output: site.home("out"), errors: site.home("err"))
+        try await eventually("the transfer waits") {
+            try await site.call(1, "node.status")["waitingTransactions"]?.uint64 == 1
+        }
+        sender.terminate()
+        try await site.stop("friend")
+        let kept = site.home("friend") + "/data/mempool"
+        #expect(FileManager.default.fileExists(atPath: kept))
+        try site.start("friend")
+        try site.start("v0")
+        try await eventually("the transfer is final") {
+            let account = try await site.call(0, "account.get", ["address": .string(address)])
+            return account["balance"]?.string == "5"
+        }
+        #expect(!FileManager.default.fileExists(atPath: kept))
         #expect(await site.stop() == [0, 0])
     }
 

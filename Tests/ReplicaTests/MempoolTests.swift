@@ -146,4 +146,49 @@ struct MempoolTests {
         try pool.insert(Self.transaction(Self.sender(3), nonce: 5, tip: 9), next: 0)
         #expect(pool.count == Pool.maximumTransactions)
     }
+
+    @Test func bytesAreBounded() throws {
+        var pool = Pool(parameters: Self.parameters)
+        func long(_ sender: PublicKey, _ nonce: UInt64) throws -> SignedTransaction {
+            try SignedTransaction(
+                transaction: Transaction(
+                    network: .zero, sender: sender, nonce: Nonce(nonce), maximumFee: .xpl(1),
+                    payload: .publishModel(
+                        name: String(repeating: "n", count: 64), manifest: .zero, program: .zero, royaltyBasisPoints: 0)
+                ),
+                signature: #require(Self.signature))
+        }
+        let size = try long(Self.sender(0), 0).canonicalBytes.count
+        for index in 0..<3 {
+            for nonce in 0..<UInt64(100) { try pool.insert(long(Self.sender(index), nonce), next: 0) }
+        }
+        #expect(pool.bytes == 300 * size)
+        try pool.remove(finalized: [long(Self.sender(1), 49)])
+        #expect(pool.bytes == 250 * size)
+        try pool.drop(from: long(Self.sender(0), 10))
+        #expect(pool.bytes == 160 * size && pool.count == 160)
+        try pool.insert(Self.transaction(Self.sender(2), nonce: 7, tip: 5), next: 0)
+        #expect(pool.bytes < 160 * size && pool.count == 160)
+    }
+
+    @Test func whatNoBlockTakesIsForgottenWithWhatDependsOnIt() throws {
+        var pool = Pool(parameters: Self.parameters)
+        let (early, late) = (try Self.sender(1), try Self.sender(2))
+        func at(_ milliseconds: UInt64) -> Timestamp { Timestamp(milliseconds: 1_000_000 + milliseconds) }
+        try pool.insert(Self.transaction(early, nonce: 0), next: 0, at: at(0))
+        try pool.insert(Self.transaction(early, nonce: 1), next: 0, at: at(400_000))
+        try pool.insert(Self.transaction(late, nonce: 0), next: 0, at: at(300_000))
+        try pool.insert(Self.transaction(late, nonce: 1), next: 0, at: at(0))
+        pool.expire(at: at(Pool.lifetime - 1))
+        #expect(pool.count == 4)
+        // It looks once a minute, and no more often.
+        pool.expire(at: at(Pool.lifetime))
+        #expect(pool.count == 4)
+        pool.expire(at: at(Pool.lifetime + 60_000))
+        #expect(pool.pending(of: early).isEmpty)
+        #expect(pool.pending(of: late).map(\.transaction.nonce) == [0])
+        // Given again it waits again.
+        try pool.insert(Self.transaction(early, nonce: 0), next: 0, at: at(700_000))
+        #expect(pool.count == 2)
+    }
 }

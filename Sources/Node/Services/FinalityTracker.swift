@@ -15,7 +15,17 @@ actor FinalityTracker {
     private var first = 0
     private var waiters: [Digest: [UUID: CheckedContinuation<Outcome?, Never>]] = [:]
 
+    private var isClosed = false
+
     static let kept = 200_000
+
+    /// The node stops: whoever waits is told that nothing is known, and nobody waits any more.
+    func close() {
+        isClosed = true
+        let waiting = waiters.values.flatMap(\.values)
+        waiters.removeAll()
+        for waiter in waiting { waiter.resume(returning: nil) }
+    }
 
     func executed(_ height: Height, _ receipts: [(id: Digest, failure: String?)]) {
         for receipt in receipts {
@@ -39,6 +49,7 @@ actor FinalityTracker {
     /// The outcome once there is one, or nil after `timeout`.
     func wait(for id: Digest, timeout: TimeInterval) async -> Outcome? {
         if let known = outcomes[id] { return known }
+        if isClosed { return nil }
         let token = UUID()
         Task {
             try? await Task.sleep(nanoseconds: UInt64(timeout * 1e9))

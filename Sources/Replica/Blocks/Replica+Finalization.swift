@@ -36,6 +36,7 @@ extension Replica {
             outputs.append(.markFinalized(entry.header.height, digest, certificate))
             tree.finalize(entry.header)
             mempool.remove(finalized: entry.block.transactions)
+            mempool.expire(at: time.wall)
             execute(entry.block)
             if let certificate {
                 tipCertificate = certificate
@@ -95,7 +96,9 @@ extension Replica {
     /// Checks one transaction against the state and what its sender has waiting, and lets it wait too.
     public mutating func admit(_ transaction: SignedTransaction) throws(SubmissionFault) {
         let next = try admissible(transaction)
-        do throws(Mempool.Refusal) { try mempool.insert(transaction, next: next) } catch { throw .refused(error) }
+        do throws(Mempool.Refusal) { try mempool.insert(transaction, next: next, at: time.wall) } catch {
+            throw .refused(error)
+        }
     }
 
     /// Its sender's next nonce in the state, where the transaction may wait behind the others.

@@ -1,4 +1,4 @@
-/// Transactions waiting for a block: by sender in nonce order without gaps, bounded by count and per account.
+/// Transactions waiting for a block: by sender in nonce order without gaps, bounded by count, by bytes, per account and in time.
 ///
 /// Order of selection: senders with the highest tip at their next nonce first, ties by the sender's key, so that equal pools build equal
 /// blocks. A transaction with the nonce of another replaces it when its tip is at least an eighth higher.
@@ -12,6 +12,7 @@ public struct Mempool: Sendable {
     public enum Refusal: Error, Equatable, Sendable, CustomStringConvertible {
         case known
         case full(limit: Int)
+        case outOfBytes(limit: Int)
         case accountFull(limit: Int)
         case staleNonce(found: Nonce, next: Nonce)
         case replacementTooCheap
@@ -20,6 +21,8 @@ public struct Mempool: Sendable {
             switch self {
             case .known: "the transaction is already waiting"
             case .full(let limit): "\(limit) transactions are waiting already: try again in a few seconds"
+            case .outOfBytes(let limit):
+                "the waiting transactions fill \(limit >> 20) MiB already: try again in a few seconds"
             case .accountFull(let limit): "this account has \(limit) transactions waiting: wait until some are final"
             case .staleNonce(let found, let next): "nonce \(found) is used: this account's next is \(next)"
             case .replacementTooCheap:
@@ -30,10 +33,15 @@ public struct Mempool: Sendable {
 
     public static let maximumTransactions = 50_000
     public static let maximumPerAccount = 4_096
+    public static let maximumBytes = 64 << 20
+    /// Milliseconds after which a transaction that no block took is forgotten. Its sender can give it again.
+    public static let lifetime: UInt64 = 600_000
 
     struct Waiting: Sendable {
         let signed: SignedTransaction
         let id: Digest
+        let bytes: Int
+        let since: Timestamp
 
         var nonce: Nonce { signed.transaction.nonce }
     }
@@ -50,6 +58,9 @@ public struct Mempool: Sendable {
     private let parameters: ChainParameters
     private var queues: [PublicKey: Queue] = [:]
     private var known: Set<Digest> = []
+    /// Of all that waits.
+    public private(set) var bytes = 0
+    private var nextExpiry = Timestamp(milliseconds: 0)
 
     public init(parameters: ChainParameters) { self.parameters = parameters }
 
@@ -90,6 +101,13 @@ public struct Mempool: Sendable {
 
     /// Whether a transaction would be taken. `next` is its sender's next nonce in the state.
     func check(_ transaction: SignedTransaction, id: Digest, next: Nonce) throws(Refusal) {
+        try check(transaction, id: id, size: Mempool.size(transaction), next: next)
+    }
+
+    /// Canonical bytes.
+    private static func size(_ transaction: SignedTransaction) -> Int { transaction.canonicalBytes.count }
+
+    private func check(_ transaction: SignedTransaction, id: Digest, size: Int, next: Nonce) throws(Refusal) {
         if known.contains(id) { throw .known }
         let nonce = transaction.transaction.nonce
         if nonce < next { throw .staleNonce(found: nonce, next: next) }
@@ -97,23 +115,31 @@ public struct Mempool: Sendable {
         if let place = Mempool.place(of: nonce, in: queue) {
             let held = queue.waiting[place].signed.transaction.tip.baseUnits
             if transaction.transaction.tip.baseUnits <= held + held / 8 { throw .replacementTooCheap }
+            if bytes - queue.waiting[place].bytes + size > Mempool.maximumBytes {
+                throw .outOfBytes(limit: Mempool.maximumBytes)
+            }
             return
         }
         if known.count >= Mempool.maximumTransactions { throw .full(limit: Mempool.maximumTransactions) }
+        if bytes + size > Mempool.maximumBytes { throw .outOfBytes(limit: Mempool.maximumBytes) }
         if queue.live.count >= Mempool.maximumPerAccount { throw .accountFull(limit: Mempool.maximumPerAccount) }
     }
 
     /// Takes a transaction. `next` is its sender's next nonce in the state; admission has seen to it that nonces have no gap.
-    public mutating func insert(_ transaction: SignedTransaction, next: Nonce) throws(Refusal) {
+    public mutating func insert(
+        _ transaction: SignedTransaction, next: Nonce, at now: Timestamp = Timestamp(milliseconds: 0)
+    ) throws(Refusal) {
         let id = transaction.id
-        try check(transaction, id: id, next: next)
+        let size = Mempool.size(transaction)
+        try check(transaction, id: id, size: size, next: next)
         let sender = transaction.transaction.sender
         let nonce = transaction.transaction.nonce
         // In place: a copy of the queue would cost its length each time.
         let place = queues[sender].flatMap { Mempool.place(of: nonce, in: $0) }
-        let entry = Waiting(signed: transaction, id: id)
+        let entry = Waiting(signed: transaction, id: id, bytes: size, since: now)
         if let place, let held = queues[sender]?.waiting[place] {
             known.remove(held.id)
+            bytes -= held.bytes
             queues[sender]?.waiting[place] = entry
             _ = try? queues[sender]?.sums.remove(held.signed.transaction, parameters)
         } else {
@@ -122,6 +148,7 @@ public struct Mempool: Sendable {
         // Admission has summed the same.
         _ = try? queues[sender]?.sums.add(transaction.transaction, parameters)
         known.insert(id)
+        bytes += size
     }
 
     /// Where the transaction with a nonce waits; they follow one another.
@@ -138,6 +165,7 @@ public struct Mempool: Sendable {
         for (sender, nonce) in used {
             while let queue = queues[sender], let head = queue.live.first, head.nonce <= nonce {
                 known.remove(head.id)
+                bytes -= head.bytes
                 _ = try? queues[sender]?.sums.remove(head.signed.transaction, parameters)
                 queues[sender]?.first += 1
             }
@@ -160,10 +188,21 @@ public struct Mempool: Sendable {
         let sender = transaction.transaction.sender
         while let last = queues[sender]?.live.last, last.nonce >= transaction.transaction.nonce {
             known.remove(last.id)
+            bytes -= last.bytes
             _ = try? queues[sender]?.sums.remove(last.signed.transaction, parameters)
             queues[sender]?.waiting.removeLast()
         }
         compact(sender)
+    }
+
+    /// Forgets what has waited longer than `lifetime`, and what depends on it. Looks at each sender once a minute.
+    public mutating func expire(at now: Timestamp) {
+        if now < nextExpiry { return }
+        nextExpiry = now.adding(milliseconds: 60_000)
+        for sender in queues.keys.sorted() {
+            let old = queues[sender]?.live.first { $0.since.adding(milliseconds: Mempool.lifetime) <= now }
+            if let old { drop(from: old.signed) }
+        }
     }
 
     /// Offers transactions in the order a block should take them. `take` says whether one was taken: where it was not, its sender's rest is
