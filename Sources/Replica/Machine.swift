@@ -27,6 +27,9 @@ public struct Replica {
     var awaitingFinalization: (proposal: Proposal, certificate: Certificate)?
     /// A proposal that the engine asked of us and that we have not made yet.
     var proposing: (view: View, parent: Digest)?
+    /// The last views that were given up here, oldest first.
+    public private(set) var givenUp: [GivenUpView] = []
+    static let keptGivenUpViews = 32
     var synchronization = Synchronization()
     var lastWork = false
     var time = ReplicaTime(monotonic: Instant(nanoseconds: 0), wall: Timestamp(milliseconds: 0))
@@ -192,10 +195,15 @@ public struct Replica {
                     awaitingFinalization = (proposal, certificate)
                 }
             case .evidence(let evidence): outputs.append(.evidence(evidence))
-            case .timeout: break
+            case .timeout(let view, let reason):
+                givenUp.append(GivenUpView(view: view, leader: engine.leader(of: view), reason: reason))
+                if givenUp.count > Replica.keptGivenUpViews { givenUp.removeFirst() }
             }
         }
     }
+
+    /// For operators: everything that is known of why the current view goes on.
+    public var engineStatus: EngineStatus { engine.status }
 
     /// For operators: what the node waits for.
     public var waitingFor: String { engine.status.description }

@@ -60,6 +60,13 @@ public struct BlockPace: Sendable {
     }
 }
 
+/// A view that this node gave up, and why.
+public struct GivenUpView: Hashable, Sendable {
+    public let view: View
+    public let leader: Int
+    public let reason: TimeoutReason
+}
+
 /// The time as a shell reads it: one clock that only runs, one that a person would read.
 public struct ReplicaTime: Sendable {
     public let monotonic: Instant

@@ -12,7 +12,9 @@ struct Plasma: AsyncParsableCommand {
                 name: "Run a node", subcommands: [InitCommand.self, StartCommand.self, GenesisCommand.self]),
             CommandGroup(
                 name: "Look",
-                subcommands: [StatusCommand.self, PeersCommand.self, ChainCommand.self, LightCommand.self]
+                subcommands: [
+                    StatusCommand.self, WhyCommand.self, PeersCommand.self, ChainCommand.self, LightCommand.self,
+                ]
             ),
             CommandGroup(
                 name: "Accounts",

@@ -158,6 +158,14 @@ import Testing
         try await eventually("the transfer waits") {
             try await site.call(1, "node.status")["waitingTransactions"]?.uint64 == 1
         }
+        // And whoever asks why is told whom everybody waits for.
+        try await eventually("the view was given up") {
+            (try await site.call(1, "node.why")["givenUp"]?.array ?? []).isEmpty == false
+        }
+        let why = try await site.call(1, "node.why")
+        #expect(why["silent"]?.array?.compactMap { $0["index"]?.uint64 } == [0] && why["isIdle"]?.bool == false)
+        let said = try await Plasma.run(["why", "--rpc", "http://127.0.0.1:\(site.base + 101)"])
+        #expect(said.code == 0 && said.output.contains("validator 0") && said.output.contains("no proposal"))
         sender.terminate()
         try await site.stop("friend")
         let kept = site.home("friend") + "/data/mempool"

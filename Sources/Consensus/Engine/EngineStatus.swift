@@ -4,11 +4,17 @@ extension Simplex {
     /// For operators: what keeps this view from ending.
     public var status: EngineStatus {
         let round = rounds[view]
+        var spoke: Set<UInt16> = []
+        for votes in (round?.votes ?? [:]).values { spoke.formUnion(votes.keys) }
+        var missing: [View] = []
+        if case .failure(let lacking) = parent(for: view) { missing = Array(lacking.views.sorted().prefix(16)) }
         return EngineStatus(
             view: view, lastFinalized: lastFinalized, leader: leader(of: view), isLeader: ownIndex == leader(of: view),
             hasProposal: round?.slot.proposal != nil, notarizeWeight: weight(.notarize, view),
             nullifyWeight: weight(.nullify, view), quorumWeight: validators.quorumWeight, work: work,
-            reason: round?.timeoutReason, abstains: !maySign && ownIndex != nil)
+            reason: round?.timeoutReason, abstains: !maySign && ownIndex != nil, enteredAt: round?.enteredAt,
+            silent: (0..<validators.count).filter { !spoke.contains(UInt16($0)) && $0 != ownIndex },
+            missing: missing, outstanding: rounds.filter { $0.value.certification == .outstanding }.keys.sorted())
     }
 
     private func weight(_ kind: Subject.Kind, _ view: View) -> UInt64 {
@@ -33,6 +39,14 @@ public struct EngineStatus: Sendable, CustomStringConvertible {
     public let reason: TimeoutReason?
     /// A validator that may not vote yet (amnesia guard).
     public let abstains: Bool
+    /// When the view began here.
+    public let enteredAt: Instant?
+    /// Other validators from whom nothing was heard in this view.
+    public let silent: [Int]
+    /// Views below whose nullification or certified notarization is lacking here, lowest first; at most 16.
+    public let missing: [View]
+    /// Notarized views whose block this node does not have yet.
+    public let outstanding: [View]
 
     public var description: String {
         var text = "view \(view), leader \(leader): "

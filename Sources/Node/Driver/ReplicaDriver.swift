@@ -101,7 +101,7 @@ final class ReplicaDriver: @unchecked Sendable {
         }
     }
 
-    private var now: ReplicaTime {
+    var now: ReplicaTime {
         ReplicaTime(
             monotonic: Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds - started)),
             wall: Timestamp(milliseconds: UInt64(max(0, Date().timeIntervalSince1970 * 1000))))

@@ -1,4 +1,5 @@
 internal import API
+internal import Consensus
 internal import Foundation
 internal import Gossip
 internal import Ledger
@@ -19,6 +20,7 @@ struct RPCMethods: Sendable {
         APIHandlers(
             methods: [
                 "node.status": { _ in try await status().details }, "node.peers": { _ in peers() },
+                "node.why": { _ in try await why() },
                 "worker.jobs": { _ in await workerJobs() }, "chain.header": { try await header($0) },
                 "chain.totals": { _ in try await totals() }, "account.get": { try await account($0) },
                 "tx.prepare": { try await prepare($0) }, "tx.submit": { try await submit($0) },
@@ -103,6 +105,38 @@ struct RPCMethods: Sendable {
         all["peers"] = JSONValue(peers.count)
         all["uptimeSeconds"] = JSONValue(Int(Date().timeIntervalSince(node.startedAt)))
         return Readiness(isReady: ready, details: .object(all))
+    }
+
+    /// What keeps the current view from ending: for whoever looks at a node that stands still.
+    private func why() async throws -> JSONValue {
+        let driver = node.driver
+        let validators = node.genesis.validators
+        @Sendable func validator(_ index: Int) -> JSONValue {
+            ["index": JSONValue(index), "operator": .string(validators[index].operatorAddress.description)]
+        }
+        let peers = node.network.peers
+        return try await driver.access { replica in
+            let status = replica.engineStatus
+            let waited = status.enteredAt.map { driver.now.monotonic.interval(since: $0).milliseconds } ?? 0
+            return [
+                "view": JSONValue(status.view.value), "lastFinalizedView": JSONValue(status.lastFinalized.value),
+                "waitingFor": .string(status.description), "sinceMs": JSONValue(Int(waited)),
+                "leader": validator(status.leader), "isIdle": .bool(!status.work && status.reason == nil),
+                "notarizeStake": JSONValue(status.notarizeWeight), "nullifyStake": JSONValue(status.nullifyWeight),
+                "quorumStake": JSONValue(status.quorumWeight), "silent": .array(status.silent.map { validator($0) }),
+                "missingViews": .array(status.missing.map { JSONValue($0.value) }),
+                "missingBlocks": .array(status.outstanding.map { JSONValue($0.value) }),
+                "validatorPeers": JSONValue(peers.filter { $0.roles.contains(.validator) }.count),
+                "abstains": .bool(status.abstains),
+                "givenUp": .array(
+                    replica.givenUp.map {
+                        [
+                            "view": JSONValue($0.view.value), "leader": JSONValue($0.leader),
+                            "reason": .string($0.reason.rawValue),
+                        ]
+                    }),
+            ]
+        }
     }
 
     private func metrics() async -> String {

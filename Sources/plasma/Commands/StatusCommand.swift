@@ -19,6 +19,50 @@ struct StatusCommand: AsyncParsableCommand {
     }
 }
 
+struct WhyCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "why",
+        abstract: "Say what a node that stands still waits for: of which view, from whom, since when.",
+        discussion: "Example: plasma why --rpc http://127.0.0.1:27702")
+
+    @OptionGroup var options: ClientOptions
+
+    func run() async throws {
+        let answer = try await options.withNode { try await $0.call("node.why") }
+        options.show(answer) { answer in
+            func numbers(_ key: String) -> String {
+                (answer[key]?.array ?? []).compactMap { $0.uint64.map { "\($0)" } }.joined(separator: ", ")
+            }
+            let seconds = Double(answer["sinceMs"]?.uint64 ?? 0) / 1000
+            var lines = [
+                "\(answer["waitingFor"]?.string ?? ""), for \((seconds * 10).rounded() / 10) s",
+                "last finalized view: \(answer["lastFinalizedView"]?.uint64 ?? 0); connected validators: "
+                    + "\(answer["validatorPeers"]?.uint64 ?? 0)",
+            ]
+            let silent = answer["silent"]?.array ?? []
+            if answer["isIdle"]?.bool == true {
+                lines.append("there is nothing to do: the next block comes with the heartbeat, or with work")
+            } else if !silent.isEmpty {
+                lines.append("nothing was heard in this view from:")
+                for one in silent {
+                    lines.append("  validator \(one["index"]?.uint64 ?? 0)  \(one["operator"]?.string ?? "")")
+                }
+            }
+            if !numbers("missingViews").isEmpty {
+                lines.append("lacks a certificate of view \(numbers("missingViews")): asked of everyone")
+            }
+            if !numbers("missingBlocks").isEmpty {
+                lines.append("lacks the block that view \(numbers("missingBlocks")) notarized: asked of its peers")
+            }
+            let givenUp = (answer["givenUp"]?.array ?? []).suffix(5).map {
+                "view \($0["view"]?.uint64 ?? 0) of leader \($0["leader"]?.uint64 ?? 0): \($0["reason"]?.string ?? "")"
+            }
+            if !givenUp.isEmpty { lines.append("given up lately: " + givenUp.joined(separator: "; ")) }
+            return lines.joined(separator: "\n")
+        }
+    }
+}
+
 struct PeersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "peers", abstract: "List the peers that a node is connected to.")
