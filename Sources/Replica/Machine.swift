@@ -195,6 +195,7 @@ public struct Replica {
                     awaitingFinalization = (proposal, certificate)
                 }
             case .evidence(let evidence): outputs.append(.evidence(evidence))
+            case .keyInUseElsewhere(let vote): outputs.append(.keyInUseElsewhere(vote.subject.view))
             case .timeout(let view, let reason):
                 givenUp.append(GivenUpView(view: view, leader: engine.leader(of: view), reason: reason))
                 if givenUp.count > Replica.keptGivenUpViews { givenUp.removeFirst() }

@@ -45,5 +45,7 @@ public enum ReplicaOutput: Sendable {
     /// A finalization of this very header was seen.
     case certified(Header, Certificate)
     case misbehaviour(PublicKey, String)
+    /// Another machine votes with this validator's key; heard in that view. This one is silent from here on.
+    case keyInUseElsewhere(View)
     case evidence(Evidence)
 }

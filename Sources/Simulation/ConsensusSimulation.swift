@@ -275,6 +275,7 @@ public struct ConsensusSimulation {
                 }
                 oracle.finalized(proposal, certificate, by: index, at: now)
             case .notarized(_, let certificate): oracle.certificate(certificate)
+            case .keyInUseElsewhere: oracle.foundItsTwin(index)
             case .evidence(let evidence): oracle.accused(evidence, by: index)
             case .entered, .timeout: break
             }

@@ -127,6 +127,32 @@ import Testing
         #expect((0..<4).allSatisfy { outputs.votes(of: $0) == [] })
     }
 
+    /// Two machines with one key: each falls silent as soon as it hears the other.
+    @Test func whoHearsItsOwnKeyElsewhereSignsNothingMore() throws {
+        var driver = try ViewTests.following()
+        let view = driver.engine.view
+        let proposal = driver.proposal(view)
+        driver.accept(proposal)
+        // What we said ourselves may come back any time; a forgery, and what is final, prove nothing.
+        driver.give(driver.vote(.notarize(proposal), by: 0), from: 2)
+        driver.give(try driver.forged(.nullify(0, view), by: 0), from: 2)
+        driver.give(driver.vote(.nullify(0, 0), by: 0), from: 2)
+        #expect(!driver.engine.isKeyInUseElsewhere)
+        let outputs = driver.give(driver.vote(.nullify(0, view), by: 0), from: 2)
+        #expect(outputs.contains(.keyInUseElsewhere(driver.vote(.nullify(0, view), by: 0))))
+        #expect(driver.engine.isKeyInUseElsewhere && driver.engine.status.abstains)
+        var later = driver.pass(10_000)
+        later += driver.certify(proposal)
+        #expect(!later.votes().contains(.nullify(0, view)) && !later.votes().contains(.finalize(proposal)))
+        // It follows on.
+        #expect(driver.engine.view == view.next())
+        // The same from a certificate: nobody need pass the vote itself on.
+        var other = try ViewTests.following()
+        let stranger = other.proposal(other.engine.view, "not ours")
+        other.give(other.certificate(.notarize(stranger), by: [0, 1, 2]))
+        #expect(other.engine.isKeyInUseElsewhere)
+    }
+
     @Test func anAmnesiacVotesOnlyAfterOthersMovedPastWhatItMayHaveSigned() throws {
         var driver = try Driver(amnesiac: true)
         driver.start()

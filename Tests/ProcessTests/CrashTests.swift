@@ -69,6 +69,68 @@ import Testing
         }
     }
 
+    /// The same consensus key on two machines: as soon as one hears the other it votes no more, and says so.
+    @Test func twoMachinesWithOneKeyFallSilent() async throws {
+        let net = try TestDevnet()
+        var twin: Process?
+        do { try await runTwice(net, &twin) } catch {
+            if let twin { kill(twin.processIdentifier, SIGKILL) }
+            await net.end()
+            throw error
+        }
+        await net.end()
+    }
+
+    private func runTwice(_ net: TestDevnet, _ twin: inout Process?) async throws {
+        try await net.up()
+        let home = net.folder.path + "/twin"
+        let made = try await Plasma.run(
+            [
+                "init", "--home", home, "--name", "twin", "--genesis", net.genesis, "--port", "\(net.basePort + 50)",
+                "--rpc-port", "\(net.basePort + 150)", "--bootstrap", "127.0.0.1:\(net.basePort)",
+            ], environment: ["PLASMA_PASSWORD": ""])
+        #expect(made.code == 0, "\(made.errors)")
+        // The mistake: the key of validator-3, and its journal as it was, on a second machine.
+        try await net.stop("validator-3")
+        let files = FileManager.default
+        for file in try files.contentsOfDirectory(atPath: net.home("validator-3") + "/keys")
+        where file.hasPrefix("consensus") || file.hasPrefix("vrf") {
+            try files.copyItem(atPath: net.home("validator-3") + "/keys/" + file, toPath: home + "/keys/" + file)
+        }
+        try files.copyItem(atPath: net.home("validator-3") + "/data", toPath: home + "/data")
+        let config = try String(contentsOfFile: home + "/config.toml", encoding: .utf8)
+        try config.replacingOccurrences(of: "validator = false", with: "validator = true")
+            .write(toFile: home + "/config.toml", atomically: true, encoding: .utf8)
+        twin = try Plasma.start(
+            ["start", "--home", home], environment: ["PLASMA_PASSWORD": ""], output: home + ".out",
+            errors: home + ".log")
+        try await net.up()
+        try await eventually("one of the two has fallen silent") {
+            for port in [net.basePort + 103, net.basePort + 150] {
+                let client = RPCClient(port: port, timeoutSeconds: 5)
+                let status = try? await client.call("node.status")
+                await client.close()
+                if status?["reason"]?.string?.contains("another machine votes") == true { return true }
+            }
+            return false
+        }
+        // The other three carry the network.
+        let height = try #require(try await net.call(0, "node.status")["height"]?.uint64)
+        try await eventually("blocks go on") {
+            try await net.call(0, "node.status")["height"]?.uint64 ?? 0 > height + 3
+        }
+        let evidence = TestDevnet.names.contains { name in
+            let log = (try? String(contentsOfFile: net.home(name) + "/log.txt", encoding: .utf8)) ?? ""
+            return log.contains("another machine votes")
+        }
+        let said = (try? String(contentsOfFile: home + ".out", encoding: .utf8)) ?? ""
+        let logged = (try? String(contentsOfFile: home + ".log", encoding: .utf8)) ?? ""
+        #expect(evidence || (said + logged).contains("another machine votes"))
+        twin?.terminate()
+        twin?.waitUntilExit()
+        twin = nil
+    }
+
     @Test func aPowerCutLosesNothingAcknowledged() async throws {
         let net = try TestDevnet()
         do { try await cutPower(net) } catch {

@@ -176,7 +176,7 @@ final class ReplicaNetwork {
                 push(index, .input(.signaturesVerified(id: id, results: results)), after: 0)
             case .setTimer(let instant):
                 if nodes[index].timer.map({ instant < $0 }) ?? true { nodes[index].timer = instant }
-            case .executed, .certified, .misbehaviour, .evidence: break
+            case .executed, .certified, .misbehaviour, .evidence, .keyInUseElsewhere: break
             }
         }
     }

@@ -34,6 +34,8 @@ public enum Output: Hashable, Sendable {
     /// A proposal, and with it all its ancestors, is final.
     case finalized(Proposal, Certificate)
     case evidence(Evidence)
+    /// Somebody else signs with our key: this was signed there. The engine abstains from here on.
+    case keyInUseElsewhere(Vote)
     case timeout(View, TimeoutReason)
 }
 

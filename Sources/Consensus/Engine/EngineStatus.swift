@@ -12,7 +12,8 @@ extension Simplex {
             view: view, lastFinalized: lastFinalized, leader: leader(of: view), isLeader: ownIndex == leader(of: view),
             hasProposal: round?.slot.proposal != nil, notarizeWeight: weight(.notarize, view),
             nullifyWeight: weight(.nullify, view), quorumWeight: validators.quorumWeight, work: work,
-            reason: round?.timeoutReason, abstains: !maySign && ownIndex != nil, enteredAt: round?.enteredAt,
+            reason: round?.timeoutReason, abstains: !maySign && ownIndex != nil,
+            isKeyInUseElsewhere: isKeyInUseElsewhere, enteredAt: round?.enteredAt,
             silent: (0..<validators.count).filter { !spoke.contains(UInt16($0)) && $0 != ownIndex },
             missing: missing, outstanding: rounds.filter { $0.value.certification == .outstanding }.keys.sorted())
     }
@@ -39,6 +40,7 @@ public struct EngineStatus: Sendable, CustomStringConvertible {
     public let reason: TimeoutReason?
     /// A validator that may not vote yet (amnesia guard).
     public let abstains: Bool
+    public let isKeyInUseElsewhere: Bool
     /// When the view began here.
     public let enteredAt: Instant?
     /// Other validators from whom nothing was heard in this view.
@@ -57,7 +59,11 @@ public struct EngineStatus: Sendable, CustomStringConvertible {
         }
         if nullifyWeight > 0 { text += ", nullify \(nullifyWeight) of \(quorumWeight)" }
         if let reason { text += " (\(reason.rawValue))" }
-        if abstains { text += "; abstaining until the network has moved past what this key may have signed" }
+        if isKeyInUseElsewhere {
+            text += "; silent, since another machine signs with this key"
+        } else if abstains {
+            text += "; abstaining until the network has moved past what this key may have signed"
+        }
         return text
     }
 }

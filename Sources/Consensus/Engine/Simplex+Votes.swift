@@ -9,9 +9,8 @@ extension Simplex {
 
     mutating func receive(_ vote: Vote, from peer: PublicKey, at now: Instant) {
         let subject = vote.subject
-        guard subject.epoch == epoch, Int(vote.signer) < validators.count, Int(vote.signer) != ownIndex,
-            admits(subject.view)
-        else { return }
+        if Int(vote.signer) == ownIndex { return hearOurselves(vote, from: peer) }
+        guard subject.epoch == epoch, Int(vote.signer) < validators.count, admits(subject.view) else { return }
         let kind = subject.kind
         let round = rounds[subject.view]
         if let held = round?.votes[kind]?[vote.signer] {
@@ -34,6 +33,21 @@ extension Simplex {
         }
     }
 
+    /// A vote in our name above what is final that this life and its journal know nothing of: our key signs on another machine. Checked
+    /// before it is believed, and then nothing more is signed here.
+    private mutating func hearOurselves(_ vote: Vote, from peer: PublicKey) {
+        guard maySign, vote.subject.epoch == epoch, vote.subject.view > lastFinalized, !isOurs(vote.subject),
+            mayCheck(for: peer)
+        else { return }
+        checksOfPeer[peer, default: 0] += 1
+        request(.own(vote, from: peer), [item(vote)])
+    }
+
+    private func isOurs(_ subject: Subject) -> Bool {
+        guard let round = rounds[subject.view] else { return false }
+        return [round.sentNotarize, round.sentNullify, round.sentFinalize].contains { $0?.subject == subject }
+    }
+
     private mutating func hold(_ vote: Vote, _ check: Round.HeldVote.Check, from peer: PublicKey?) {
         withRound(vote.subject.view) {
             $0.votes[vote.subject.kind, default: [:]][vote.signer] = .init(vote: vote, check: check, source: peer)
@@ -44,6 +58,9 @@ extension Simplex {
     /// the certificate that brings the two together.
     mutating func compare(_ certificate: Certificate, from peer: PublicKey) {
         let subject = certificate.subject
+        for (signer, signature) in zip(certificate.signers, certificate.signatures) where Int(signer) == ownIndex {
+            hearOurselves(Vote(subject: subject, signer: signer, signature: signature), from: peer)
+        }
         guard let votes = rounds[subject.view]?.votes, !votes.isEmpty else { return }
         for (signer, signature) in zip(certificate.signers, certificate.signatures) where Int(signer) != ownIndex {
             let vote = Vote(subject: subject, signer: signer, signature: signature)
@@ -143,6 +160,12 @@ extension Simplex {
         case .rival(let vote, let held, let peer):
             releaseCheck(of: peer)
             if results.count == 2 { settle(vote, results[0], held, results[1], from: peer, at: now) }
+        case .own(let vote, let peer):
+            releaseCheck(of: peer)
+            if results == [true], maySign, vote.subject.view > lastFinalized, !isOurs(vote.subject) {
+                isKeyInUseElsewhere = true
+                outputs.append(.keyInUseElsewhere(vote))
+            }
         case .certificate(let delivered):
             settle(delivered, results, at: now)
         }

@@ -41,6 +41,8 @@ public struct Simplex: Sendable {
     /// Votes are withheld up to and including this view (amnesia guard).
     var abstainThrough: View?
     var amnesiac: Bool
+    /// Another machine was heard to vote with our key: nothing is signed here any more.
+    public internal(set) var isKeyInUseElsewhere = false
     var started = false
 
     var checks: [UInt64: PendingCheck] = [:]
@@ -71,6 +73,8 @@ public struct Simplex: Sendable {
         case certificate(Delivered)
         /// A vote beside the one held of the same signer and view: which of them is true, or are both?
         case rival(Vote, held: Vote, from: PublicKey)
+        /// A vote in our own name that we did not cast.
+        case own(Vote, from: PublicKey)
     }
 
     /// Certificates of one peer under check or waiting at a time; more are dropped and come again. Above the answer to one request.
@@ -140,7 +144,7 @@ public struct Simplex: Sendable {
     }
 
     /// Whether a vote of ours may be cast at all.
-    var maySign: Bool { ownIndex != nil && abstainThrough == nil && !amnesiac }
+    var maySign: Bool { ownIndex != nil && abstainThrough == nil && !amnesiac && !isKeyInUseElsewhere }
 
     /// Signs, remembers, journals and sends one vote of ours, and counts it. The only place where a vote is made.
     mutating func cast(_ subject: Subject, at now: Instant) {

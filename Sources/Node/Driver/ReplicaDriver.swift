@@ -207,6 +207,10 @@ final class ReplicaDriver: @unchecked Sendable {
         case .misbehaviour(let peer, let reason):
             logger.warning("peer \(peer.hex.prefix(8)): \(reason)")
             transport?.misbehaved(peer, reason)
+        case .keyInUseElsewhere(let view):
+            logger.critical(
+                "another machine votes with this validator's key (heard in view \(view)): this node votes no more. Stop one of the two for good"
+            )
         case .evidence(let evidence):
             logger.warning("evidence of a double vote: \(evidence)")
         }

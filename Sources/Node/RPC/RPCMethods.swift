@@ -82,6 +82,8 @@ struct RPCMethods: Sendable {
                 reason = "behind the network: at \(tip.height), peers are at \(best)"
             } else if age > limit {
                 reason = "the newest block is \(age / 1000) s old"
+            } else if replica.engineStatus.isKeyInUseElsewhere {
+                reason = "silent: another machine votes with this validator's key; stop one of the two for good"
             } else if replica.isAbstaining {
                 reason = "abstaining: this key's journal is missing"
             }

@@ -74,6 +74,11 @@ struct FinalityOracle: Sendable {
         if !journaled { blame("node \(node) sent a vote of view \(view) before its journal had it") }
     }
 
+    /// A node says that another machine has its key: only a twin may.
+    mutating func foundItsTwin(_ node: Int) {
+        if !dishonest.contains(node) { blame("node \(node) believes that another has its key") }
+    }
+
     /// Evidence names who is dishonest, and nobody else.
     mutating func accused(_ evidence: Evidence, by node: Int) {
         if !dishonest.contains(Int(evidence.first.signer)) {
