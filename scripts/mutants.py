@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -102,15 +103,19 @@ def build(work):
 
 def failures(work, suite, seconds):
     """Names of the tests that failed, or how else it ended."""
+    # In a group of its own: a mutant may run for ever, and swift test leaves it behind when it is stopped itself.
+    process = subprocess.Popen(
+        ["swift", "test", "-c", "release", "--skip-build", "--filter", suite], cwd=work, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True)
     try:
-        outcome = subprocess.run(
-            ["swift", "test", "-c", "release", "--skip-build", "--filter", suite], cwd=work, capture_output=True, text=True,
-            timeout=seconds)
+        said, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         return ["(did not end)"]
-    if outcome.returncode == 0:
+    if process.returncode == 0:
         return []
-    names = re.findall(r"✘ Test (\w+)\([^)]*\)[^\n]*failed after", outcome.stdout)
+    names = re.findall(r"✘ Test (\w+)\([^)]*\)[^\n]*failed after", said)
     return sorted(set(names)) or ["(the run crashed)"]
 
 
