@@ -1,21 +1,8 @@
 /* Rules 1, 3 and 6 of docs/numerics.md: between the types, and the one form of NaN. */
 #include "CKernels.h"
+#include "bits.h"
 #include <math.h>
 #include <string.h>
-
-static inline uint32_t bits_of(float x) {
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    return u;
-}
-
-static inline float float_of(uint32_t u) {
-    float x;
-    memcpy(&x, &u, 4);
-    return x;
-}
-
-static inline float canonical(float x) { return (bits_of(x) & 0x7FFFFFFFu) > 0x7F800000u ? float_of(0x7FC00000u) : x; }
 
 void pk_canonicalize_f32(float *x, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] = canonical(x[i]);

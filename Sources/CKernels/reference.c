@@ -1,25 +1,11 @@
 /* The specification of docs/numerics.md in plain C: scalar, in the order in which the page says it. Compiled without contraction, so an fma
    happens exactly where fmaf is written. */
 #include "CKernels.h"
+#include "bits.h"
 #include "coefficients.h"
 #include "reference.h"
 #include <math.h>
 #include <string.h>
-
-static inline uint32_t bits_of(float x) {
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    return u;
-}
-
-static inline float float_of(uint32_t u) {
-    float x;
-    memcpy(&x, &u, 4);
-    return x;
-}
-
-/* Rule 3. On the bits: a compiler may hold one NaN as good as another, and clang drops `x != x ? NaN : x` after a square root. */
-static inline float canonical(float x) { return (bits_of(x) & 0x7FFFFFFFu) > 0x7F800000u ? float_of(0x7FC00000u) : x; }
 
 /* y ≥ 0 with the sign of x, zeros included. */
 static inline float with_sign(float y, float x) { return float_of(bits_of(y) | (bits_of(x) & 0x80000000u)); }

@@ -57,6 +57,11 @@ struct NodeConfigurationTests {
         }
     }
 
+    @Test func aSectionWhoseNameOnlyBeginsLikeAnEmptyListIsLetThrough() {
+        // What is wrong with it is told for what it is.
+        #expect { _ = try load("bootstrap = []\n[bootstrapper]") } throws: { "\($0)".contains("spelling") }
+    }
+
     @Test func aFolderWithoutOneIsNoHome() {
         #expect { _ = try load(nil) } throws: { "\($0)".contains("plasma init") }
     }

@@ -48,6 +48,19 @@ import Testing
         for part in parts { #expect(errors.first?.contains(part) ?? false, "\(outcome.errors) lacks \(part)") }
     }
 
+    /// `--memory=-1` trapped.
+    @Test func initRefusesWhatCouldNotBeStarted() async throws {
+        let folder = try TemporaryFolder()
+        for option in ["--memory=-1", "--memory=99999999999", "--threads=9223372036854775807", "--port=70000"] {
+            let home = folder.path + "/refused"
+            expectSentence(
+                try await Plasma.run(
+                    ["init", "--home", home, "--provider", option], environment: ["PLASMA_PASSWORD": ""]),
+                String(option.prefix { $0 != "=" }), "from")
+            #expect(!FileManager.default.fileExists(atPath: home))
+        }
+    }
+
     @Test func wrongPassword() async throws {
         let folder = try TemporaryFolder()
         expectSentence(try await start(try await home(folder), password: "guess"), "password")

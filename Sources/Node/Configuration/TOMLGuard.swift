@@ -67,7 +67,7 @@ enum TOMLGuard {
                 }
                 while place + 1 < bytes.count, bytes[place + 1] != 0x0A { place += 1 }
                 let header = String(decoding: bytes[min(start, place)...place], as: UTF8.self)
-                for list in emptyLists where header.hasPrefix(list) {
+                for list in emptyLists where header.hasPrefix(list + ".") {
                     throw Fault(line: line, what: "a section is below \"\(list)\", which is an empty list")
                 }
             case UInt8(ascii: "["), UInt8(ascii: "{"):

@@ -72,6 +72,13 @@ struct InitCommand: ParsableCommand {
         if files.fileExists(atPath: home + "/config.toml") {
             throw Failure("\(home) is a node's home already: choose another folder, or remove it")
         }
+        // The bounds of config.toml: a home that could not be started is not made.
+        for (option, value, range) in [
+            ("port", port, 0...65_535), ("rpc-port", rpcPort, 0...65_535), ("memory", memory, 1...1 << 24),
+            ("threads", threads, 1...1_024),
+        ] where !range.contains(value) {
+            throw Failure("--\(option) is \(value): give it from \(range.lowerBound) to \(range.upperBound)")
+        }
         let text = try genesis.map { path in
             _ = try GenesisFile.load(path)
             return try String(contentsOfFile: path, encoding: .utf8)
