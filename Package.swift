@@ -70,11 +70,11 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Ledger",
-            dependencies: ["Primitives"],
+            dependencies: ["Primitives", "Consensus"],
             swiftSettings: strict),
         .testTarget(
             name: "LedgerTests",
-            dependencies: ["TestSupport", "Ledger", "Primitives"],
+            dependencies: ["TestSupport", "Ledger", "Primitives", "Consensus"],
             swiftSettings: strict),
         .target(
             name: "Consensus",

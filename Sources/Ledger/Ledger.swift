@@ -21,6 +21,11 @@ extension Domain {
     static let maskedResult = Domain("plasma.masked")
     static let beacon = Domain("plasma.beacon")
     static let draw = Domain("plasma.draw")
+    static let epochRecord = Domain("plasma.epoch")
+    static let epochSeed = Domain("plasma.ep.seed")
+    static let parameters = Domain("plasma.params")
+    static let possession = Domain("plasma.possess")
+    static let blockVotes = Domain("plasma.bl.votes")
 }
 
 /// Why a state could not be advanced. None of these is a transaction's fault: those are receipts.

@@ -13,7 +13,9 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     let configuration: NodeConfiguration
     let genesis: Genesis
     let identity: PublicKey
-    let validatorIndex: Int?
+    /// What this node votes with, where it is a validator.
+    let consensusKey: PublicKey?
+    let epochs: EpochArchive
     let driver: ReplicaDriver
     let blocks: BlockStore
     let network: NetworkService
@@ -27,13 +29,15 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     private var working: Task<Void, Never>?
 
     init(
-        configuration: NodeConfiguration, genesis: Genesis, identity: PublicKey, validatorIndex: Int?,
-        driver: ReplicaDriver, blocks: BlockStore, network: NetworkService, blobs: BlobService, logger: Logger
+        configuration: NodeConfiguration, genesis: Genesis, identity: PublicKey, consensusKey: PublicKey?,
+        epochs: EpochArchive, driver: ReplicaDriver, blocks: BlockStore, network: NetworkService, blobs: BlobService,
+        logger: Logger
     ) {
         self.configuration = configuration
         self.genesis = genesis
         self.identity = identity
-        self.validatorIndex = validatorIndex
+        self.consensusKey = consensusKey
+        self.epochs = epochs
         self.driver = driver
         self.blocks = blocks
         self.network = network
@@ -46,6 +50,16 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
         let worker = WorkerService(configuration: configuration, chain: self, blobs: blobs, logger: logger)
         self.worker = worker
         working = Task { await worker.run() }
+    }
+
+    /// Keeps the proofs of the epochs that have ended.
+    func takeUpEpochs() async {
+        let epochs = epochs
+        do {
+            try await driver.access { replica in try epochs.takeUp(replica.stateStore) }
+        } catch NodeFault.stopping {
+            // The next start finds them.
+        } catch { logger.error("the proof of an epoch could not be kept: \(error)") }
     }
 
     func stopWorker() { working?.cancel() }

@@ -32,14 +32,6 @@ public final class PlasmaNode: @unchecked Sendable {
         let identity = try keys.open("node", password: password)
         let consensusKey = configuration.validator ? try keys.open("consensus", password: password) : nil
         let vrfKey = configuration.validator ? try keys.open("vrf", password: password) : nil
-        let ownIndex = consensusKey.flatMap { key in
-            genesis.validators.firstIndex { $0.consensusKey == key.publicKey }
-        }
-        if configuration.validator && ownIndex == nil {
-            throw NodeFault.cannotStart(
-                "this node's consensus key is not among the genesis validators: check its genesis")
-        }
-
         let data = home + "/data"
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
         try PlasmaNode.checkNetwork(genesis, data: data)
@@ -52,12 +44,13 @@ public final class PlasmaNode: @unchecked Sendable {
         if state.height == nil { try genesis.initialize(state) }
         let records = try journal.replay().map { try JournalRecord(canonicalBytes: $0) }
         // A key whose journal is gone may have voted: unless the whole home is new.
-        let amnesiac = ownIndex != nil && !hadJournal && blocks.finalizedTip != nil
+        let amnesiac = consensusKey != nil && !hadJournal && blocks.finalizedTip != nil
         let parameters = genesis.parameters
         let delta = Interval.milliseconds(Int64(clamping: parameters.deltaMilliseconds))
         let replica = try Replica(
             configuration: ReplicaConfiguration(
-                genesis: genesis, ownIndex: ownIndex, signer: consensusKey.map { Ed25519Scheme($0) }, vrfKey: vrfKey,
+                genesis: genesis, consensusKey: consensusKey?.publicKey,
+                signer: consensusKey.map { Ed25519Scheme($0) }, vrfKey: vrfKey,
                 consensus: ConsensusParameters(
                     delta: delta, heartbeat: .milliseconds(Int64(clamping: parameters.heartbeatMilliseconds)),
                     retry: delta.scaled(2)),
@@ -66,9 +59,15 @@ public final class PlasmaNode: @unchecked Sendable {
                     heartbeat: .milliseconds(Int64(clamping: parameters.heartbeatMilliseconds))),
                 amnesiac: amnesiac),
             state: state, archive: StoredBlocks(blocks), tip: blocks.finalizedTip ?? 0, journal: records)
+        if configuration.validator && replica.ownIndex == nil {
+            logger.notice(
+                "this node's consensus key is not among the validators of epoch \(replica.epoch.epoch): it follows, and votes once its stake is in a set (plasma stake register)"
+            )
+        }
+        let epochs = try EpochArchive(path: data + "/epochs", state: state, blocks: blocks)
         let driver = ReplicaDriver(replica: replica, journal: journal, blocks: blocks, state: state, logger: logger)
-        bridge = NetworkBridge(driver: driver, blocks: blocks, relays: ownIndex == nil, logger: logger)
-        var roles: NodeRoles = ownIndex != nil ? .validator : .follower
+        bridge = NetworkBridge(driver: driver, blocks: blocks, relays: replica.ownIndex == nil, logger: logger)
+        var roles: NodeRoles = configuration.validator ? .validator : .follower
         if configuration.provider != nil { roles.insert(.provider) }
         let recordsPath = data + "/peers"
         var saved: [NodeRecord] = []
@@ -87,8 +86,9 @@ public final class PlasmaNode: @unchecked Sendable {
         bridge.network = network
         bridge.blobs = blobs
         services = NodeServices(
-            configuration: configuration, genesis: genesis, identity: identity.publicKey, validatorIndex: ownIndex,
-            driver: driver, blocks: blocks, network: network, blobs: blobs, logger: logger)
+            configuration: configuration, genesis: genesis, identity: identity.publicKey,
+            consensusKey: consensusKey?.publicKey,
+            epochs: epochs, driver: driver, blocks: blocks, network: network, blobs: blobs, logger: logger)
         if let provider = configuration.provider {
             let key = try keys.open("operator", password: password)
             services.startWorker(
@@ -220,6 +220,12 @@ private final class Observer: ReplicaObserver {
             await services.finality.executed(height, outcomes)
             await services.worker?.stateChanged()
         }
+    }
+
+    func epochEnded() {
+        let services = services
+        // Off the driver's thread: it reads the state between two steps.
+        Task { await services.takeUpEpochs() }
     }
 
     func certified(_ header: Header, _ certificate: Certificate) {

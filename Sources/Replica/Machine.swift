@@ -7,7 +7,8 @@ public struct Replica {
     let configuration: ReplicaConfiguration
     /// The genesis digest: what every signature and header names.
     public let network: Digest
-    public let validators: ValidatorSet
+    /// Who votes, until when.
+    public internal(set) var epoch: EpochContext
     let parameters: ChainParameters
     let state: any StateStore
     let archive: any BlockArchive
@@ -26,7 +27,11 @@ public struct Replica {
     /// Finalizations whose blocks are not all here yet; only the highest matters.
     var awaitingFinalization: (proposal: Proposal, certificate: Certificate)?
     /// A proposal that the engine asked of us and that we have not made yet.
-    var proposing: (view: View, parent: Digest)?
+    var proposing: (view: View, parent: ParentReference)?
+    /// What validators that are an epoch ahead have said, until we are there too.
+    var earlyMessages: [(message: ConsensusMessage, from: PublicKey)] = []
+    /// By the key that it convicts.
+    var evidencePool: [PublicKey: Evidence] = [:]
     /// The last views that were given up here, oldest first.
     public private(set) var givenUp: [GivenUpView] = []
     static let keptGivenUpViews = 32
@@ -46,7 +51,21 @@ public struct Replica {
 
         /// How many past roots are kept: four times what a header may lag.
         static let kept: UInt64 = 128
+
+        /// Takes up the result of the next block.
+        mutating func note(_ block: Block, _ result: ExecutionResult) {
+            height = block.header.height
+            header = block.header
+            root = result.stateRoot
+            roots[height] = result.stateRoot
+            if height.value > Executed.kept { roots[Height(height.value - Executed.kept)] = nil }
+            if !block.transactions.isEmpty || !result.events.isEmpty { lastEffect = height }
+        }
     }
+
+    /// Blocks executed again when the node started, told to the shell by `start`.
+    private var executedAtStart: [(block: Block, result: ExecutionResult)] = []
+    static let keptAtStart = 1_024
 
     /// How many waiting transactions are told again to a new peer.
     static let repeatedTransactions = 1_024
@@ -64,9 +83,6 @@ public struct Replica {
         parameters = configuration.genesis.parameters
         mempool = Mempool(parameters: parameters)
         network = configuration.genesis.digest
-        do throws(ValidatorSetFault) { validators = try configuration.genesis.validatorSet() } catch {
-            throw .genesis("its validators are not a set: \(error)")
-        }
 
         let genesis = configuration.genesis.block
         var header = genesis.header
@@ -87,18 +103,34 @@ public struct Replica {
         if stateHeight > tip { throw .damaged("the state is at height \(stateHeight), the blocks end at \(tip)") }
         executed = try Replica.restoreExecuted(
             stateHeight, state: state, archive: archive, genesis: configuration.genesis)
-
-        let floor: Floor
-        if let certificate, case .finalize(let proposal) = certificate.subject {
-            floor = .finalized(proposal, certificate)
-        } else {
-            floor = .genesis(genesis.header.digest)
+        for height in stateHeight.value..<tip.value {
+            let result = try Replica.executeAgain(Height(height + 1), state, archive, configuration.genesis.parameters)
+            executed.note(result.block, result.result)
+            executedAtStart.append((result.block, result.result))
+            // Who asks for the outcome of an older transaction finds it in its block.
+            if executedAtStart.count > Replica.keptAtStart { executedAtStart.removeFirst() }
         }
-        engine = Simplex(
-            network: network, epoch: 0, validators: validators, seed: network,
-            parameters: configuration.consensus, ownIndex: configuration.ownIndex, signer: configuration.signer,
-            floor: floor, amnesiac: configuration.amnesiac)
+
+        let epoch = try EpochContext(in: state, parameters: parameters)
+        self.epoch = epoch
+        var floor = Floor.genesis(epoch.start.base)
+        if header.epoch == epoch.epoch, let certificate, case .finalize(let proposal) = certificate.subject {
+            floor = .finalized(proposal, certificate)
+        }
+        engine = Replica.engine(for: epoch, configuration: configuration, network: network, floor: floor, after: nil)
         engine.restore(journal)
+    }
+
+    /// Executes one block that was final before a restart and whose effects the state had not kept.
+    private static func executeAgain(
+        _ height: Height, _ state: any StateStore, _ archive: any BlockArchive, _ parameters: ChainParameters
+    ) throws(ReplicaFault) -> (block: Block, result: ExecutionResult) {
+        guard let found = archive.finalized(at: height), let block = try? Block(canonicalBytes: found.block) else {
+            throw .damaged("the finalized block at height \(height) cannot be read")
+        }
+        do throws(LedgerFault) { return (block, try Execution.apply(block, parameters: parameters, to: state)) } catch {
+            throw .damaged("block \(height) could not be executed again: \(error)")
+        }
     }
 
     static func restoreExecuted(
@@ -128,7 +160,8 @@ public struct Replica {
         outputs.removeAll(keepingCapacity: true)
         switch input {
         case .start:
-            executeFinalized()
+            for (block, result) in executedAtStart { outputs.append(.executed(block, result)) }
+            executedAtStart.removeAll()
             run(engine.start(at: now.monotonic))
         case .timer:
             break
@@ -141,7 +174,7 @@ public struct Replica {
         case .peerDisconnected(let peer):
             synchronization.peerDisconnected(peer)
         case .consensus(let message, let peer):
-            run(engine.handle(.message(message, from: peer), at: now.monotonic))
+            receive(message, from: peer)
         case .signaturesVerified(let id, let results):
             run(engine.handle(.signaturesVerified(id, results), at: now.monotonic))
         case .block(let bytes, let peer):
@@ -184,7 +217,7 @@ public struct Replica {
             case .send(let message, let peer): outputs.append(.sendConsensus(message, to: peer))
             case .setTimer(let instant): outputs.append(.setTimer(instant))
             case .verifySignatures(let id, let items): outputs.append(.verifySignatures(id: id, items: items))
-            case .propose(let view, let parent): proposing = (view, parent.digest)
+            case .propose(let view, let parent): proposing = (view, parent)
             case .verifyProposal(let proposal, let from): awaitingVerdict[proposal.view] = (proposal, from)
             case .certify(let proposal, let from): awaitingCertification[proposal.view] = (proposal, from)
             case .entered(let view, _):
@@ -194,7 +227,7 @@ public struct Replica {
                 if awaitingFinalization.map({ $0.proposal.view < proposal.view }) ?? true {
                     awaitingFinalization = (proposal, certificate)
                 }
-            case .evidence(let evidence): outputs.append(.evidence(evidence))
+            case .evidence(let evidence): receive(evidence, from: nil)
             case .keyInUseElsewhere(let vote): outputs.append(.keyInUseElsewhere(vote.subject.view))
             case .timeout(let view, let reason):
                 givenUp.append(GivenUpView(view: view, leader: engine.leader(of: view), reason: reason))
@@ -211,10 +244,18 @@ public struct Replica {
 
     public var view: View { engine.view }
 
+    var verifier: any SignatureScheme { configuration.verifier }
+
     /// The state, for queries between two steps.
     public var stateStore: any StateStore { state }
 
     public var chainParameters: ChainParameters { parameters }
+
+    /// Records below this epoch and view decide nothing any more.
+    public var journalFloor: (epoch: Epoch, view: View) { (epoch.epoch, engine.memoryFloor) }
+
+    /// This node's place in the current set; nil where it only follows.
+    public var ownIndex: Int? { configuration.consensusKey.flatMap { epoch.validators.index(of: $0) } }
 
     public var peerCount: Int { synchronization.peers.count }
 

@@ -18,9 +18,11 @@ public import Primitives
 /// Keys and settings that make a replica one particular node.
 public struct ReplicaConfiguration: Sendable {
     public let genesis: Genesis
-    /// This validator's place in the set, or nil for a node that follows.
-    public let ownIndex: Int?
+    /// The key this node votes with in the epochs whose set has it; nil for a node that only follows.
+    public let consensusKey: PublicKey?
     public let signer: (any SignatureScheme)?
+    /// Checks the signatures of votes.
+    public let verifier: any SignatureScheme
     public let vrfKey: SecretKey?
     public let consensus: ConsensusParameters
     public let pace: BlockPace
@@ -28,11 +30,13 @@ public struct ReplicaConfiguration: Sendable {
     public let amnesiac: Bool
 
     public init(
-        genesis: Genesis, ownIndex: Int?, signer: (any SignatureScheme)?, vrfKey: SecretKey?,
-        consensus: ConsensusParameters, pace: BlockPace = BlockPace(), amnesiac: Bool = false
+        genesis: Genesis, consensusKey: PublicKey?, signer: (any SignatureScheme)?, vrfKey: SecretKey?,
+        consensus: ConsensusParameters, pace: BlockPace = BlockPace(), amnesiac: Bool = false,
+        verifier: any SignatureScheme = Ed25519Scheme.verifier
     ) {
         self.genesis = genesis
-        self.ownIndex = ownIndex
+        self.consensusKey = consensusKey
+        self.verifier = verifier
         self.signer = signer
         self.vrfKey = vrfKey
         self.consensus = consensus

@@ -47,5 +47,13 @@ public enum ReplicaOutput: Sendable {
     case misbehaviour(PublicKey, String)
     /// Another machine votes with this validator's key; heard in that view. This one is silent from here on.
     case keyInUseElsewhere(View)
+    /// Somebody signed two things. It is on its way to the chain.
     case evidence(Evidence)
+    /// The epoch is over; the header is that of its last block, final and executed.
+    case epochEnded(Epoch, last: Header)
+
+    /// Whether this ends an epoch: what the journal holds of it is of no use any more.
+    public var endsEpoch: Bool {
+        if case .epochEnded = self { true } else { false }
+    }
 }

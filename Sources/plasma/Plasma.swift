@@ -9,7 +9,8 @@ struct Plasma: AsyncParsableCommand {
         discussion: "A whole network on this machine, and a job on it: plasma devnet demo", version: "0.1.0",
         groupedSubcommands: [
             CommandGroup(
-                name: "Run a node", subcommands: [InitCommand.self, StartCommand.self, GenesisCommand.self]),
+                name: "Run a node",
+                subcommands: [InitCommand.self, StartCommand.self, StakeCommand.self, GenesisCommand.self]),
             CommandGroup(
                 name: "Look",
                 subcommands: [

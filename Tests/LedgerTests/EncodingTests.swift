@@ -29,7 +29,7 @@ import Testing
         try WireForm(payloads).holds()
         let signed = net.transaction(net.requester, payloads[7])
         try laws(of: signed)
-        try laws(of: net.block([signed]))
+        try laws(of: try net.block([signed]))
         try laws(of: net.genesis)
         try laws(of: net.genesis.parameters)
         net.nonces[net.requester.publicKey] = 0

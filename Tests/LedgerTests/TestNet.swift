@@ -1,3 +1,4 @@
+import Consensus
 import Ledger
 import Primitives
 import Testing
@@ -10,6 +11,11 @@ final class TestNet {
     var nonces: [PublicKey: UInt64] = [:]
     var lastResult: ExecutionResult?
     var blocks: [Block] = []
+    /// Validators that a test has convicted.
+    var convicted: [PublicKey] = []
+    /// New XPL that a test expects to be there.
+    var minted = Amount.zero
+    let validator: SecretKey
     let people: [SecretKey]
     let requester: SecretKey
     let providers: [SecretKey]
@@ -36,11 +42,11 @@ final class TestNet {
         let each = Amount.xpl(1_000_000)
         let stake = Amount.xpl(1000)
         let rest = try Genesis.totalSupply.subtracting(each.multiplied(by: 8)).subtracting(stake)
-        let validator = TestNet.key(100)
+        validator = TestNet.key(100)
         genesis = Genesis(
             chainName: "test", timestamp: Timestamp(milliseconds: 1_000_000), parameters: parameters,
             validators: [
-                Validator(
+                Ledger.Validator(
                     consensusKey: validator.publicKey, vrfKey: validator.publicKey, stake: stake,
                     operatorAddress: validator.publicKey.address)
             ],
@@ -58,22 +64,42 @@ final class TestNet {
         ).signed(by: key)
     }
 
-    func block(_ transactions: [SignedTransaction], after milliseconds: UInt64 = 100) -> Block {
+    var epoch: EpochStart {
+        get throws {
+            let epoch = try Query.chain(in: store).epoch
+            return try #require(try Query.epochStart(epoch, in: store))
+        }
+    }
+
+    func block(
+        _ transactions: [SignedTransaction], after milliseconds: UInt64 = 100, votes: BlockVotes = BlockVotes()
+    ) throws -> Block {
+        let schedule = EpochSchedule(try epoch, genesis.parameters)
+        // Everything before the block is executed; the snapshot is not jumped over.
+        var claimed = parent.height
+        if parent.executedHeight < schedule.snapshotHeight { claimed = min(claimed, schedule.snapshotHeight) }
+        let next =
+            claimed >= schedule.snapshotHeight
+            ? try Query.epochRecord(schedule.epoch.next(), in: store)?.digest : nil
         let time = parent.time.adding(milliseconds: milliseconds)
         let weight = transactions.reduce(UInt64(0)) { $0 + Fees.weight($1.transaction, genesis.parameters) }
         let header = Header(
-            network: genesis.digest, epoch: 0, view: View(parent.view.value + 1), height: parent.height.next(),
-            parent: parent.digest, time: time, proposer: 0, txRoot: Block.txRoot(transactions), weight: weight,
-            baseFee: Fees.baseFee(after: parent, at: time, genesis.parameters), executedHeight: parent.height,
-            stateRoot: .zero, vrfProof: parent.vrfProof,
+            network: genesis.digest, epoch: schedule.epoch, view: View(parent.view.value + 1),
+            height: parent.height.next(),
+            parent: parent.digest, time: time, proposer: 0, txRoot: Block.txRoot(transactions),
+            votesDigest: votes.digest, weight: weight,
+            baseFee: Fees.baseFee(after: parent, at: time, genesis.parameters), executedHeight: claimed,
+            stateRoot: .zero, nextEpochRecord: next, vrfProof: parent.vrfProof,
             beacon: Header.beacon(after: parent.beacon, output: parent.digest))
-        return Block(header: header, transactions: transactions)
+        return Block(header: header, transactions: transactions, votes: votes)
     }
 
     /// Makes, checks, executes and commits a block, and counts all money.
     @discardableResult
-    func step(_ transactions: [SignedTransaction] = [], after milliseconds: UInt64 = 100) throws -> ExecutionResult {
-        let block = block(transactions, after: milliseconds)
+    func step(
+        _ transactions: [SignedTransaction] = [], after milliseconds: UInt64 = 100, votes: BlockVotes = BlockVotes()
+    ) throws -> ExecutionResult {
+        let block = try block(transactions, after: milliseconds, votes: votes)
         try Validity.check(block, parent: parent, ancestors: [], parameters: genesis.parameters, in: store)
         let result = try Execution.apply(block, parameters: genesis.parameters, to: store)
         parent = block.header
@@ -124,8 +150,17 @@ final class TestNet {
         #expect(liquid == totals.liquid)
         #expect(escrowed == totals.escrowed)
         #expect(bonded == totals.bonded)
+        var staked = Amount.zero
+        for validator in try Query.validators(in: store) { staked = try staked.adding(validator.stake) }
+        for key in convicted {
+            if let validator = try Query.tombstone(key, in: store) { staked = try staked.adding(validator.stake) }
+        }
+        for key in convicted + (try Query.validators(in: store).map(\.consensusKey)) {
+            for unbonding in try Query.unbondings(of: key, in: store) { staked = try staked.adding(unbonding.amount) }
+        }
+        #expect(staked == totals.staked)
         #expect(totals.isConserved)
-        #expect(totals.supply == Genesis.totalSupply)
+        #expect(totals.supply == (try Genesis.totalSupply.adding(minted)))
     }
 
     // MARK: The market

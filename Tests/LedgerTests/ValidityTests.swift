@@ -12,16 +12,16 @@ import Testing
 
     @Test func aDoubleSpendAcrossUnexecutedAncestorsIsRejected() throws {
         let net = try TestNet()
-        let first = net.block([transfer(net, 0, .xpl(600_000))])
+        let first = try net.block([transfer(net, 0, .xpl(600_000))])
         let start = net.parent
         net.parent = first.header
-        let second = net.block([transfer(net, 1, .xpl(600_000))])
+        let second = try net.block([transfer(net, 1, .xpl(600_000))])
         try Validity.check(first, parent: start, ancestors: [], parameters: net.genesis.parameters, in: net.store)
         #expect(throws: ValidityFault.transaction(index: 0, .notEnough(missing: .xpl(200_002)))) {
             try Validity.check(
                 second, parent: first.header, ancestors: [first], parameters: net.genesis.parameters, in: net.store)
         }
-        let replay = net.block([transfer(net, 0, .xpl(1))])
+        let replay = try net.block([transfer(net, 0, .xpl(1))])
         #expect(throws: ValidityFault.transaction(index: 0, .nonce(expected: 1, found: 0))) {
             try Validity.check(
                 replay, parent: first.header, ancestors: [first], parameters: net.genesis.parameters, in: net.store)
@@ -34,7 +34,7 @@ import Testing
 
     @Test func everyHeaderFieldThatABlockCouldLieAboutIsChecked() throws {
         let net = try TestNet()
-        let good = net.block([transfer(net, 0, .xpl(1))])
+        let good = try net.block([transfer(net, 0, .xpl(1))])
         let changes: [(inout Header) -> Void] = [
             { $0.network = .zero }, { $0.height = 7 }, { $0.parent = .zero }, { $0.time = Timestamp(milliseconds: 1) },
             { $0.weight += 1 }, { $0.baseFee += 1 }, { $0.txRoot = .zero }, { $0.executedHeight = 1 },

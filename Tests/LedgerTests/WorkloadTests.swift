@@ -61,7 +61,7 @@ import Testing
                 let pending = transactions.map(\.transaction).filter { $0.sender == who.publicKey }
                 do {
                     try Admission.check(
-                        signed, network: net.genesis.digest, baseFee: net.block([]).header.baseFee,
+                        signed, network: net.genesis.digest, baseFee: try net.block([]).header.baseFee,
                         pending: try Admission.Pending(pending, net.genesis.parameters),
                         parameters: net.genesis.parameters, in: net.store)
                     transactions.append(signed)

@@ -40,8 +40,10 @@ final class ReplicaNetwork {
     var now: Int64 = 0
     var queue: [(at: Int64, order: Int, node: Int, event: Event)] = []
     var order = 0
+    var misbehaviours: [String] = []
 
-    init(validators: Int = 4, followers: Int = 0) throws {
+    /// `followers` have keys to vote with and no stake.
+    init(validators: Int = 4, followers: Int = 0, parameters: ChainParameters = .devnet) throws {
         keys = try (0..<validators + followers).map {
             try SecretKey(seed: Digest.of(Domain("test.key"), [UInt8($0)]).bytes)
         }
@@ -49,7 +51,7 @@ final class ReplicaNetwork {
         let stake = Amount.xpl(1_000_000)
         let funds = try Genesis.totalSupply.subtracting(try stake.multiplied(by: UInt64(validators)))
         genesis = Genesis(
-            chainName: "test", timestamp: Timestamp(milliseconds: 1_000_000), parameters: .devnet,
+            chainName: "test", timestamp: Timestamp(milliseconds: 1_000_000), parameters: parameters,
             validators: keys.prefix(validators).map {
                 Ledger.Validator(
                     consensusKey: $0.publicKey, vrfKey: $0.publicKey, stake: stake,
@@ -68,11 +70,10 @@ final class ReplicaNetwork {
 
     func make(_ index: Int, _ state: MemoryStateStore, _ archive: Archive, _ journal: [JournalRecord]) throws -> Replica
     {
-        let isValidator = index < genesis.validators.count
-        return try Replica(
+        try Replica(
             configuration: ReplicaConfiguration(
-                genesis: genesis, ownIndex: isValidator ? index : nil,
-                signer: isValidator ? Ed25519Scheme(keys[index]) : nil, vrfKey: isValidator ? keys[index] : nil,
+                genesis: genesis, consensusKey: keys[index].publicKey, signer: Ed25519Scheme(keys[index]),
+                vrfKey: keys[index],
                 consensus: ConsensusParameters(
                     delta: .milliseconds(200), heartbeat: .seconds(2), retry: .milliseconds(400))),
             state: state, archive: archive, tip: archive.tip, journal: journal)
@@ -176,7 +177,8 @@ final class ReplicaNetwork {
                 push(index, .input(.signaturesVerified(id: id, results: results)), after: 0)
             case .setTimer(let instant):
                 if nodes[index].timer.map({ instant < $0 }) ?? true { nodes[index].timer = instant }
-            case .executed, .certified, .misbehaviour, .evidence, .keyInUseElsewhere: break
+            case .misbehaviour(let peer, let reason): misbehaviours.append("\(peer): \(reason)")
+            case .executed, .certified, .evidence, .keyInUseElsewhere, .epochEnded: break
             }
         }
     }

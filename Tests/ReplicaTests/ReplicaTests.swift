@@ -111,7 +111,7 @@ import Testing
         try ReceiptCheck.verify(proof, genesis: network.genesis)
         var other = network.genesis
         other.chainName = "other"
-        #expect(throws: ReceiptCheck.Fault.anotherNetwork) { try ReceiptCheck.verify(proof, genesis: other) }
+        #expect(throws: ReceiptCheck.Fault.light(.anotherNetwork)) { try ReceiptCheck.verify(proof, genesis: other) }
         let lie = ReceiptCheck.Evidence(
             key: key, value: Account(balance: .xpl(8)).canonicalBytes, proof: proof.proof, header: proof.header,
             certificate: proof.certificate)

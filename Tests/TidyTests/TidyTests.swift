@@ -11,7 +11,7 @@ import Testing
         "Primitives": ["CSodium"],
         "Programs": ["Primitives"],
         "Runtime": ["Primitives", "Programs", "CKernels"],
-        "Ledger": ["Primitives", "Programs"],
+        "Ledger": ["Primitives", "Programs", "Consensus"],
         "Consensus": ["Primitives"],
         "Gossip": ["Primitives"],
         "Replica": ["Primitives", "Ledger", "Consensus", "Gossip"],

@@ -30,6 +30,7 @@ extension Simplex {
             check([vote])
         } else {
             gather(subject, at: now)
+            checkLate(vote)
         }
     }
 

@@ -46,7 +46,7 @@ public struct Simplex: Sendable {
     var started = false
 
     var checks: [UInt64: PendingCheck] = [:]
-    var nextCheck: UInt64 = 1
+    var nextCheck: UInt64
     /// Certificates that wait for the one of the same subject that is under check.
     var waitingCertificates: [Subject: [Delivered]] = [:]
     /// Checks under way for each peer.
@@ -90,7 +90,8 @@ public struct Simplex: Sendable {
     /// An engine at its floor. It votes only with an `ownIndex` and a `signer`.
     public init(
         network: Digest, epoch: Epoch, validators: ValidatorSet, seed: Digest, parameters: ConsensusParameters,
-        ownIndex: Int?, signer: (any SignatureScheme)?, floor: Floor, amnesiac: Bool
+        ownIndex: Int?, signer: (any SignatureScheme)?, floor: Floor, amnesiac: Bool,
+        isKeyInUseElsewhere: Bool = false, firstCheck: UInt64 = 1
     ) {
         self.network = network
         self.epoch = epoch
@@ -100,6 +101,8 @@ public struct Simplex: Sendable {
         self.ownIndex = signer == nil ? nil : ownIndex
         self.signer = signer
         self.amnesiac = amnesiac
+        self.isKeyInUseElsewhere = isKeyInUseElsewhere
+        nextCheck = firstCheck
         lastHeard = [View](repeating: 0, count: validators.count)
         switch floor {
         case .genesis(let digest):
@@ -124,6 +127,8 @@ public struct Simplex: Sendable {
         case .message(.vote(let vote), let peer): receive(vote, from: peer, at: now)
         case .message(.certificate(let certificate), let peer): receive(certificate, from: peer)
         case .message(.request(let first, let last), let peer): answer(first, last, to: peer)
+        // The application's: it knows the sets of other epochs too.
+        case .message(.evidence, _): break
         case .signaturesVerified(let id, let results): checked(id, results, at: now)
         case .timer: break
         case .peerConnected(let peer): welcome(peer)

@@ -6,6 +6,8 @@ public enum ConsensusMessage: Hashable, Sendable, CanonicalCodable {
     case certificate(Certificate)
     /// Asks for the certificates of the views `from…through`.
     case request(from: View, through: View)
+    /// Somebody signed two things: told to everyone, so that a leader puts it on the chain.
+    indirect case evidence(Evidence)
 
     /// At most this many views are answered to one request.
     public static let maximumRequestedViews: UInt64 = 64
@@ -21,6 +23,7 @@ public enum ConsensusMessage: Hashable, Sendable, CanonicalCodable {
                 throw .invalid("a request for the views \(first) to \(last) is empty or too wide")
             }
             self = .request(from: first, through: last)
+        case 3: self = .evidence(try reader.read(Evidence.self))
         case let tag: throw .invalid("a consensus message has no kind \(tag)")
         }
     }
@@ -37,6 +40,19 @@ public enum ConsensusMessage: Hashable, Sendable, CanonicalCodable {
             writer.write(UInt8(2))
             writer.write(first)
             writer.write(last)
+        case .evidence(let evidence):
+            writer.write(UInt8(3))
+            writer.write(evidence)
+        }
+    }
+
+    /// The epoch it is about; a request names none.
+    public var epoch: Epoch? {
+        switch self {
+        case .vote(let vote): vote.subject.epoch
+        case .certificate(let certificate): certificate.subject.epoch
+        case .request: nil
+        case .evidence(let evidence): evidence.epoch
         }
     }
 
@@ -54,6 +70,22 @@ public struct Evidence: Hashable, Sendable, CanonicalCodable {
     public init(first: Vote, second: Vote) {
         self.first = first
         self.second = second
+    }
+
+    /// Of the first vote.
+    public var epoch: Epoch { first.subject.epoch }
+
+    /// Of the first vote.
+    public var signer: UInt16 { first.signer }
+
+    /// Whether no honest validator casts both: two notarizes, two finalizes, or nullify and finalize, in one view (rule 10).
+    public var isDoubleVote: Bool {
+        if first.signer != second.signer || first.subject == second.subject { return false }
+        if first.subject.epoch != second.subject.epoch || first.subject.view != second.subject.view { return false }
+        switch (first.subject.kind, second.subject.kind) {
+        case (.notarize, .notarize), (.finalize, .finalize), (.nullify, .finalize), (.finalize, .nullify): return true
+        default: return false
+        }
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {

@@ -71,6 +71,12 @@ public struct ChainState: Hashable, Sendable, CanonicalCodable {
     public var marketChange: Height = 0
     /// The last queue entry that matching looked at in the block before.
     public var matchCursor: UInt64 = 0
+    /// The epoch of the next block.
+    public var epoch: Epoch = 0
+    /// Validators with a stake.
+    public var candidates: UInt64 = 0
+    /// The clock up to which rewards were given.
+    public var rewardedThrough: UInt64 = 0
 
     public init(time: Timestamp, network: Digest) {
         self.time = time
@@ -85,6 +91,9 @@ public struct ChainState: Hashable, Sendable, CanonicalCodable {
         jobs = try reader.readUInt64()
         marketChange = try reader.read(Height.self)
         matchCursor = try reader.readUInt64()
+        epoch = try reader.read(Epoch.self)
+        candidates = try reader.readUInt64()
+        rewardedThrough = try reader.readUInt64()
     }
 
     public func encode(into writer: inout ByteWriter) {
@@ -95,6 +104,9 @@ public struct ChainState: Hashable, Sendable, CanonicalCodable {
         writer.write(jobs)
         writer.write(marketChange)
         writer.write(matchCursor)
+        writer.write(epoch)
+        writer.write(candidates)
+        writer.write(rewardedThrough)
     }
 }
 

@@ -12,6 +12,8 @@ public struct Header: Hashable, Sendable, CanonicalCodable {
     public var proposer: UInt16
     /// The Merkle root over the transactions' signed bytes.
     public var txRoot: Digest
+    /// The digest of the body's `BlockVotes`.
+    public var votesDigest: Digest
     /// The sum of the transactions' weights.
     public var weight: UInt64
     /// Base units per weight unit.
@@ -19,13 +21,15 @@ public struct Header: Hashable, Sendable, CanonicalCodable {
     /// The newest height whose result this header attests, and the state root after it.
     public var executedHeight: Height
     public var stateRoot: Digest
+    /// The next epoch's record, once `executedHeight` has reached the height that fixes it.
     public var nextEpochRecord: Digest?
     public var vrfProof: VRFProof
     public var beacon: Digest
 
     public init(
         network: Digest, epoch: Epoch, view: View, height: Height, parent: Digest, time: Timestamp, proposer: UInt16,
-        txRoot: Digest, weight: UInt64, baseFee: UInt64, executedHeight: Height, stateRoot: Digest,
+        txRoot: Digest, votesDigest: Digest = BlockVotes().digest, weight: UInt64, baseFee: UInt64,
+        executedHeight: Height, stateRoot: Digest,
         nextEpochRecord: Digest? = nil, vrfProof: VRFProof, beacon: Digest
     ) {
         self.network = network
@@ -36,6 +40,7 @@ public struct Header: Hashable, Sendable, CanonicalCodable {
         self.time = time
         self.proposer = proposer
         self.txRoot = txRoot
+        self.votesDigest = votesDigest
         self.weight = weight
         self.baseFee = baseFee
         self.executedHeight = executedHeight
@@ -54,6 +59,7 @@ public struct Header: Hashable, Sendable, CanonicalCodable {
         time = try reader.read(Timestamp.self)
         proposer = try reader.readUInt16()
         txRoot = try reader.read(Digest.self)
+        votesDigest = try reader.read(Digest.self)
         weight = try reader.readUInt64()
         baseFee = try reader.readUInt64()
         executedHeight = try reader.read(Height.self)
@@ -72,6 +78,7 @@ public struct Header: Hashable, Sendable, CanonicalCodable {
         writer.write(time)
         writer.write(proposer)
         writer.write(txRoot)
+        writer.write(votesDigest)
         writer.write(weight)
         writer.write(baseFee)
         writer.write(executedHeight)
@@ -88,23 +95,21 @@ public struct Header: Hashable, Sendable, CanonicalCodable {
     public static func beacon(after parent: Digest, output: Digest) -> Digest { Digest.of(.beacon, parent, output) }
 }
 
-/// A header with its transactions and the certificate of its parent.
+/// A header with its transactions and what it says of votes.
 public struct Block: Hashable, Sendable, CanonicalCodable {
     /// More than the weight limit lets in.
     public static let maximumTransactions = 65_536
-    public static let maximumCertificateBytes = 64 * 1024
     /// A block's canonical bytes are at most this many.
     public static let maximumBytes = 4 * 1024 * 1024
 
     public var header: Header
     public var transactions: [SignedTransaction]
-    /// Opaque here: consensus reads it.
-    public var parentCertificate: [UInt8]
+    public var votes: BlockVotes
 
-    public init(header: Header, transactions: [SignedTransaction], parentCertificate: [UInt8] = []) {
+    public init(header: Header, transactions: [SignedTransaction], votes: BlockVotes = BlockVotes()) {
         self.header = header
         self.transactions = transactions
-        self.parentCertificate = parentCertificate
+        self.votes = votes
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
@@ -113,16 +118,21 @@ public struct Block: Hashable, Sendable, CanonicalCodable {
         }
         header = try reader.read(Header.self)
         transactions = try reader.readList(SignedTransaction.self, max: Block.maximumTransactions)
-        parentCertificate = try reader.readBytes(max: Block.maximumCertificateBytes)
+        votes = try reader.read(BlockVotes.self)
     }
 
     public func encode(into writer: inout ByteWriter) {
         writer.write(header)
         writer.write(list: transactions)
-        writer.write(bytes: parentCertificate)
+        writer.write(votes)
     }
 
     public var digest: Digest { header.digest }
+
+    /// Whether the body is the one that the header commits to.
+    public var bodyMatches: Bool {
+        header.txRoot == Block.txRoot(transactions) && header.votesDigest == votes.digest
+    }
 
     /// What `header.txRoot` must be.
     public static func txRoot(_ transactions: [SignedTransaction]) -> Digest {

@@ -8,6 +8,13 @@ public enum LedgerEvent: Hashable, Sendable {
     case transferred(from: Address, to: Address, amount: Amount)
     case provider(Address)
     case model(name: String)
+    case validator(PublicKey)
+    /// A validator signed two things and never votes again.
+    case tombstoned(PublicKey)
+    /// The next epoch's set is known.
+    case epochFixed(Epoch)
+    /// The block was the last of its epoch: the next is of this one.
+    case epochBegan(Epoch)
 }
 
 /// What a block made.
@@ -23,8 +30,8 @@ public struct ExecutionResult: Sendable {
 
 /// Execution of finalized blocks: a pure function of the state and the block.
 public enum Execution {
-    /// Runs the block on the committed state without committing. In order: the clock, the matches and draws by this block's
-    /// beacon, the timers that are due, the transactions, the block's record.
+    /// Runs the block on the committed state without committing. In order: the clock, the votes it tells of, the matches and draws by this
+    /// block's beacon, the timers that are due, the transactions, the epoch, the block's record.
     public static func execute(
         _ block: Block, parameters: ChainParameters, on store: any StateStore
     ) throws(LedgerFault) -> ExecutionResult {
@@ -78,13 +85,19 @@ struct Executor {
         overlay.chain.time = header.time
         overlay.chain.height = header.height
         overlay.begin()
+        let epoch = try epochRecord()
+        try takeVotes(block.votes, epoch)
         try drawAuditors()
         try matchOpenJobs()
         try runTimers()
-        let proposer = try overlay.object(Validator.self, StateKey.validator(header.proposer))?.operatorAddress
+        let place = Int(header.proposer)
+        let proposer = place < epoch.members.count ? epoch.members[place].operatorAddress : nil
         var receipts: [TransactionReceipt] = []
         receipts.reserveCapacity(block.transactions.count)
         for signed in block.transactions { receipts.append(try run(signed, proposer: proposer)) }
+        // The last transaction stays, whatever comes after it.
+        overlay.begin()
+        try passEpoch(epoch)
         let receiptsRoot = MerkleTree.root(receipts.map { MerkleTree.leaf($0.canonicalBytes) })
         let record = BlockRecord(payloadDigest: header.digest, receiptsRoot: receiptsRoot)
         try overlay.set(record, StateKey.block(header.height))

@@ -47,6 +47,12 @@ extension Executor {
             try open(job, attempt, commitment, salt, sender)
         case .revealAudit(let job, let attempt, let commitment, let salt):
             try reveal(job, attempt, commitment, salt, sender)
+        case .registerValidator(let key, let vrfKey, let stake, let possession):
+            try registerValidator(key, vrfKey, stake, possession, sender)
+        case .addStake(let key, let amount): try addStake(key, amount, sender)
+        case .unbondStake(let key, let amount): try unbondStake(key, amount, sender)
+        case .claimStake(let key): try claimStake(key, sender)
+        case .unjail(let key): try unjail(key, sender)
         }
     }
 

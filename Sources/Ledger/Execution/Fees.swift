@@ -56,6 +56,8 @@ public enum Fees {
         case .transfer(_, let amount, _): amount
         case .registerProvider(_, _, _, let bond): bond
         case .addBond(let amount): amount
+        case .registerValidator(_, _, let stake, _): stake
+        case .addStake(_, let amount): amount
         case .submitJob(let spec): try escrow(spec, parameters).adding(parameters.postingFee)
         default: .zero
         }

@@ -1,3 +1,4 @@
+public import Consensus
 public import Primitives
 
 /// Why a block may not be voted for, or a transaction not be taken in.
@@ -116,10 +117,10 @@ public enum Validity {
     ///
     /// Left to the caller, who has what is needed: that the time is not ahead of its clock, that `stateRoot` is what it computed
     /// at `executedHeight`, the proposer, and the VRF proof behind the beacon. `isVerified` says which transaction ids had their
-    /// signature checked before.
+    /// signature checked before; `votes` how consensus's votes are checked.
     public static func check(
         _ block: Block, parent: Header, ancestors: [Block], parameters: ChainParameters, in store: any StateStore,
-        isVerified: (Digest) -> Bool = { _ in false }
+        isVerified: (Digest) -> Bool = { _ in false }, votes: VoteCheck = VoteCheck()
     ) throws(ValidityFault) {
         let header = block.header
         if header.network != parent.network { throw .header("it is of another network") }
@@ -133,12 +134,9 @@ public enum Validity {
         {
             throw .header("execution is too far behind for transactions")
         }
-        if header.nextEpochRecord != nil { throw .header("no epoch record is due") }
+        try checkEpoch(block, parent: parent, parameters: parameters, in: store, votes)
         let baseFee = Fees.baseFee(after: parent, at: header.time, parameters)
         if header.baseFee != baseFee { throw .header("its base fee is \(header.baseFee), it should be \(baseFee)") }
-        if block.parentCertificate.count > Block.maximumCertificateBytes {
-            throw .header("the certificate is too large")
-        }
         if block.transactions.count > Block.maximumTransactions { throw .header("too many transactions") }
         try checkAncestry(ancestors, parent, store)
         var pending = PendingDebits(store, parameters)

@@ -54,6 +54,25 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     public var unauditedWindow: UInt64 = 10_000
     public var timersPerBlock: UInt64 = 256
     public var matchesPerBlock: UInt64 = 64
+    // Epochs and stakes
+    /// Heights from an epoch's first block to the first that may be its last: a day of heartbeats.
+    public var epochLength: UInt64 = 43_200
+    /// By how many heights the next set is fixed before that.
+    public var epochMargin: UInt64 = 64
+    /// Epochs until unbonded stake can be claimed; evidence must be younger.
+    public var unbondingEpochs: UInt64 = 21
+    public var evidenceEpochs: UInt64 = 20
+    public var minimumStake = Amount.xpl(10_000)
+    public var equivocationSlashPerMille: UInt64 = 50
+    /// In millionths of the stake.
+    public var downtimeSlashPerMillion: UInt64 = 100
+    public var jailMilliseconds: UInt64 = 600_000
+    /// New XPL a year of chain clock, in thousandths of the supply: at first, by how much less each year, and the least.
+    public var inflationPerMille: UInt64 = 50
+    public var inflationStepPerMille: UInt64 = 5
+    public var inflationFloorPerMille: UInt64 = 30
+    /// Of new XPL, what goes to the treasury.
+    public var inflationTreasuryPerMille: UInt64 = 20
 
     public init() {}
 
@@ -61,6 +80,11 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     public static var devnet: ChainParameters {
         var parameters = ChainParameters()
         parameters.heartbeatMilliseconds = 1000
+        parameters.epochLength = 600
+        parameters.epochMargin = 16
+        parameters.unbondingEpochs = 3
+        parameters.evidenceEpochs = 2
+        parameters.jailMilliseconds = 10_000
         return parameters
     }
 
@@ -101,12 +125,24 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("unaudited_window", \.unauditedWindow),
         ("timers_per_block", \.timersPerBlock),
         ("matches_per_block", \.matchesPerBlock),
+        ("epoch_length", \.epochLength),
+        ("epoch_margin", \.epochMargin),
+        ("unbonding_epochs", \.unbondingEpochs),
+        ("evidence_epochs", \.evidenceEpochs),
+        ("equivocation_slash_per_mille", \.equivocationSlashPerMille),
+        ("downtime_slash_per_million", \.downtimeSlashPerMillion),
+        ("jail_ms", \.jailMilliseconds),
+        ("inflation_per_mille", \.inflationPerMille),
+        ("inflation_step_per_mille", \.inflationStepPerMille),
+        ("inflation_floor_per_mille", \.inflationFloorPerMille),
+        ("inflation_treasury_per_mille", \.inflationTreasuryPerMille),
     ]
     /// The same for amounts.
     public static let amounts: [(name: String, path: any WritableKeyPath<ChainParameters, Amount> & Sendable)] = [
         ("posting_fee", \.postingFee),
         ("fee_allowance", \.feeAllowance),
         ("minimum_bond", \.minimumBond),
+        ("minimum_stake", \.minimumStake),
     ]
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
@@ -141,7 +177,9 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         if max(weightPerTransaction, weightPerByte, weightPerMarketPayload, weightPerJob) > 1 << 32 {
             return "a weight is out of bounds"
         }
-        if max(postingFee, feeAllowance, minimumBond) > Genesis.totalSupply { return "an amount is above the supply" }
+        if max(postingFee, feeAllowance, minimumBond, minimumStake) > Genesis.totalSupply {
+            return "an amount is above the supply"
+        }
         if auditLag < 1 || auditLag > 1024 || executionLagLimit < 2 || executionLagLimit > 1024 {
             return "the audit lag or the execution lag is out of bounds"
         }
@@ -151,6 +189,21 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         {
             return "a per-block cap is out of bounds"
         }
+        if epochMargin < 4 || epochMargin > 1 << 20 || epochLength < 2 * epochMargin || epochLength > 1 << 32 {
+            return "an epoch has a margin of at least 4 heights and is at least two margins long"
+        }
+        if evidenceEpochs < 1 || unbondingEpochs < 3 || unbondingEpochs <= evidenceEpochs || unbondingEpochs > 63 {
+            return "unbonding takes 3 to 63 epochs, and longer than evidence counts"
+        }
+        if equivocationSlashPerMille > 1000 || downtimeSlashPerMillion > 1_000_000 || minimumStake < .xpl(1) {
+            return "a slash is at most the whole, and a stake at least 1 XPL"
+        }
+        if max(inflationPerMille, inflationStepPerMille, inflationFloorPerMille) > 200
+            || inflationTreasuryPerMille > 1000
+        {
+            return "inflation is at most 200 in a thousand a year, its treasury's part at most all of it"
+        }
+        if jailMilliseconds > JobSpec.maximumMilliseconds { return "jail lasts at most 30 days" }
         let windows = [
             startWindow, heartbeatWindow, runBase, auditBase, openWindow, revealWindow, settleBase, unauditedWindow,
         ]

@@ -15,11 +15,18 @@ extension Genesis {
         for account in accounts {
             changes.append((StateKey.account(account.address), Account(balance: account.balance).canonicalBytes))
         }
-        for (index, validator) in validators.enumerated() {
-            changes.append((StateKey.validator(UInt16(index)), validator.canonicalBytes))
+        for validator in validators {
+            let staked = StakedValidator(
+                consensusKey: validator.consensusKey, vrfKey: validator.vrfKey,
+                operatorAddress: validator.operatorAddress, stake: validator.stake)
+            changes.append((StateKey.validator(validator.consensusKey), staked.canonicalBytes))
         }
+        changes.append((StateKey.epochRecord(0), epochRecord.canonicalBytes))
+        changes.append((StateKey.epochStart(0), epochStart.canonicalBytes))
         changes.append((StateKey.totals, totals.canonicalBytes))
-        changes.append((StateKey.chain, ChainState(time: timestamp, network: digest).canonicalBytes))
+        var chain = ChainState(time: timestamp, network: digest)
+        chain.candidates = UInt64(validators.count)
+        changes.append((StateKey.chain, chain.canonicalBytes))
         changes.append((StateKey.parameters, parameters.canonicalBytes))
         let record = BlockRecord(payloadDigest: header.digest, receiptsRoot: .zero)
         changes.append((StateKey.block(0), record.canonicalBytes))
@@ -30,5 +37,10 @@ extension Genesis {
         writes.set(.tree, StateKey.root(0), root.bytes)
         do { try store.commit(writes, height: 0) } catch { throw .state(error) }
         return root
+    }
+
+    /// Where epoch 0 begins: its seed is the network's name, since no beacon came before.
+    public var epochStart: EpochStart {
+        EpochStart(epoch: 0, firstHeight: 1, base: header.digest, seed: digest, clock: 0)
     }
 }

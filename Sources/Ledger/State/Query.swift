@@ -104,8 +104,33 @@ public enum Query {
         return parameters
     }
 
-    public static func validators(in store: any StateStore) throws(LedgerFault) -> [Validator] {
-        try list(Validator.self, StateKey.validators, limit: Genesis.maximumValidators, store)
+    /// Everyone with a stake, by consensus key.
+    public static func validators(in store: any StateStore) throws(LedgerFault) -> [StakedValidator] {
+        try list(StakedValidator.self, StateKey.validators, limit: StakedValidator.maximumCandidates, store)
+    }
+
+    public static func validator(_ key: PublicKey, in store: any StateStore) throws(LedgerFault) -> StakedValidator? {
+        try read(StakedValidator.self, StateKey.validator(key), store)
+    }
+
+    /// A validator convicted of signing two things, with what is left of its stake.
+    public static func tombstone(_ key: PublicKey, in store: any StateStore) throws(LedgerFault) -> StakedValidator? {
+        try read(StakedValidator.self, StateKey.tombstone(key), store)
+    }
+
+    /// A validator's stake on its way out, earliest first.
+    public static func unbondings(of key: PublicKey, in store: any StateStore) throws(LedgerFault) -> [Unbonding] {
+        try list(Unbonding.self, StateKey.unbondings(of: key), limit: 64, store)
+    }
+
+    /// An epoch's record; nil where it is not fixed yet.
+    public static func epochRecord(_ epoch: Epoch, in store: any StateStore) throws(LedgerFault) -> EpochRecord? {
+        try read(EpochRecord.self, StateKey.epochRecord(epoch), store)
+    }
+
+    /// Where an epoch begins; nil where the one before has not ended.
+    public static func epochStart(_ epoch: Epoch, in store: any StateStore) throws(LedgerFault) -> EpochStart? {
+        try read(EpochStart.self, StateKey.epochStart(epoch), store)
     }
 
     /// Whether the state itself wants another block (`docs/consensus.md`, rule 2): a match that the market's last change may

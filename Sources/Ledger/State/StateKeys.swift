@@ -21,6 +21,11 @@ public enum StateKey {
     static let draws: [UInt8] = [0x64]
     static let receipts: [UInt8] = [0x72]
     static let blocks: [UInt8] = [0x62]
+    static let tombstones: [UInt8] = [0x56]
+    static let unbondings: [UInt8] = [0x75]
+    static let presence: [UInt8] = [0x50]
+    static let epochRecords: [UInt8] = [0x45]
+    static let epochStarts: [UInt8] = [0x65]
 
     /// An account's key: what a balance proof is about.
     public static func account(_ address: Address) -> [UInt8] { accounts + address.bytes }
@@ -32,7 +37,16 @@ public enum StateKey {
     public static func block(_ height: Height) -> [UInt8] { blocks + big(height.value) }
     /// In the tree's space: no root can be part of what it is the root of.
     static func root(_ height: Height) -> [UInt8] { [0xfe] + big(height.value) }
-    static func validator(_ index: UInt16) -> [UInt8] { validators + [UInt8(index >> 8), UInt8(index & 255)] }
+    /// A validator's stake.
+    public static func validator(_ key: PublicKey) -> [UInt8] { validators + key.bytes }
+    /// A validator that may never vote again.
+    static func tombstone(_ key: PublicKey) -> [UInt8] { tombstones + key.bytes }
+    static func unbonding(_ key: PublicKey, _ unlocks: Epoch) -> [UInt8] {
+        unbondings + key.bytes + big(unlocks.value)
+    }
+    static func unbondings(of key: PublicKey) -> [UInt8] { unbondings + key.bytes }
+    static func epochRecord(_ epoch: Epoch) -> [UInt8] { epochRecords + big(epoch.value) }
+    static func epochStart(_ epoch: Epoch) -> [UInt8] { epochStarts + big(epoch.value) }
     static func provider(_ address: Address) -> [UInt8] { providers + address.bytes }
     static func offer(_ provider: Address, _ device: UInt16) -> [UInt8] {
         offers + provider.bytes + [UInt8(device >> 8), UInt8(device & 255)]

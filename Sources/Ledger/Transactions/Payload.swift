@@ -25,6 +25,14 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     case commitAudit(job: Digest, attempt: UInt32, masked: Digest)
     indirect case openResult(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
     indirect case revealAudit(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
+    /// Stakes for a validator. `possession` is the consensus key's signature (`StakedValidator.possessionMessage`).
+    indirect case registerValidator(
+        consensusKey: PublicKey, vrfKey: PublicKey, stake: Amount, possession: Signature)
+    indirect case addStake(validator: PublicKey, amount: Amount)
+    /// Takes stake out of the next sets; it can be claimed some epochs later.
+    indirect case unbondStake(validator: PublicKey, amount: Amount)
+    indirect case claimStake(validator: PublicKey)
+    indirect case unjail(validator: PublicKey)
 
     /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance.
     public var isMarketMove: Bool {
@@ -63,6 +71,11 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .commitAudit: 13
         case .openResult: 14
         case .revealAudit: 15
+        case .registerValidator: 16
+        case .addStake: 17
+        case .unbondStake: 18
+        case .claimStake: 19
+        case .unjail: 20
         }
     }
 
@@ -78,6 +91,15 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(node)
             writer.write(payout)
             writer.write(bond)
+        case .registerValidator(let consensusKey, let vrfKey, let stake, let possession):
+            writer.write(consensusKey)
+            writer.write(vrfKey)
+            writer.write(stake)
+            writer.write(possession)
+        case .addStake(let validator, let amount), .unbondStake(let validator, let amount):
+            writer.write(validator)
+            writer.write(amount)
+        case .claimStake(let validator), .unjail(let validator): writer.write(validator)
         case .addBond(let amount): writer.write(amount)
         case .withdrawProvider: break
         case .setOffer(let terms): writer.write(terms)
@@ -155,6 +177,14 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             self = .revealAudit(
                 job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
                 commitment: try reader.read(ResultCommitment.self), salt: try reader.read(Digest.self))
+        case 16:
+            self = .registerValidator(
+                consensusKey: try reader.read(PublicKey.self), vrfKey: try reader.read(PublicKey.self),
+                stake: try reader.read(Amount.self), possession: try reader.read(Signature.self))
+        case 17: self = .addStake(validator: try reader.read(PublicKey.self), amount: try reader.read(Amount.self))
+        case 18: self = .unbondStake(validator: try reader.read(PublicKey.self), amount: try reader.read(Amount.self))
+        case 19: self = .claimStake(validator: try reader.read(PublicKey.self))
+        case 20: self = .unjail(validator: try reader.read(PublicKey.self))
         case let other: throw .invalid("no payload has the tag \(other)")
         }
     }

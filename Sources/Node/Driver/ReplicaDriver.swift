@@ -22,6 +22,7 @@ protocol ReplicaTransport: AnyObject, Sendable {
 protocol ReplicaObserver: AnyObject, Sendable {
     func executed(_ block: Block, _ result: ExecutionResult)
     func certified(_ header: Header, _ certificate: Certificate)
+    func epochEnded()
 }
 
 /// Feeds the replica from one thread and carries out its outputs.
@@ -50,6 +51,11 @@ final class ReplicaDriver: @unchecked Sendable {
     weak var observer: (any ReplicaObserver)?
     /// Called once, on the driver's thread, when storage failed and the node must stop.
     var onFailure: (@Sendable (any Error) -> Void)?
+
+    private var journalLimit = ReplicaDriver.journalLimit
+
+    /// Bytes of journal from which on it is rewritten.
+    static let journalLimit: UInt64 = 16 << 20
 
     /// How many executed blocks may be in memory only. They are executed again after a crash.
     static let flushInterval = 8
@@ -177,11 +183,24 @@ final class ReplicaDriver: @unchecked Sendable {
         // Blocks before the journal: a journaled verdict says that the bytes are here.
         if wroteBlocks { try blocks.sync() }
         if !records.isEmpty { try journal.append(records) }
+        if journal.byteCount > journalLimit || outputs.contains(where: \.endsEpoch) { try compactJournal() }
         // The state last: it must never be ahead of the blocks that led to it.
         if unflushed >= ReplicaDriver.flushInterval {
             try state.flush()
             unflushed = 0
         }
+    }
+
+    /// Records of views that no vote can depend on any more go, so that a start reads little.
+    private func compactJournal() throws {
+        let floor = replica.journalFloor
+        let records = try journal.replay().filter {
+            let record = try JournalRecord(canonicalBytes: $0)
+            return record.epoch > floor.epoch || (record.epoch == floor.epoch && record.view >= floor.view)
+        }
+        try journal.rewrite(keeping: records)
+        // Where much must be kept, not at every step.
+        journalLimit = max(ReplicaDriver.journalLimit, 2 * journal.byteCount)
     }
 
     private func carryOut(_ output: ReplicaOutput) {
@@ -212,7 +231,14 @@ final class ReplicaDriver: @unchecked Sendable {
                 "another machine votes with this validator's key (heard in view \(view)): this node votes no more. Stop one of the two for good"
             )
         case .evidence(let evidence):
-            logger.warning("evidence of a double vote: \(evidence)")
+            logger.warning(
+                "validator \(evidence.signer) of epoch \(evidence.epoch) has signed two things in view \(evidence.first.subject.view): the evidence is on its way to the chain"
+            )
+        case .epochEnded(let epoch, let last):
+            logger.notice(
+                "epoch \(epoch) ended with block \(last.height); this node \(replica.ownIndex.map { "votes as number \($0)" } ?? "follows")"
+            )
+            observer?.epochEnded()
         }
     }
 }

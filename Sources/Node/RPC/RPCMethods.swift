@@ -28,7 +28,9 @@ struct RPCMethods: Sendable {
                 "provider.list": { _ in try await providers() }, "model.get": { try await model($0) },
                 "model.list": { _ in try await models() }, "job.plan": { try await plan($0) },
                 "job.get": { try await job($0) }, "job.list": { try await jobs($0) },
-                "job.receipt": { try await receipt($0) }, "blob.get": { try await blob($0) },
+                "validator.list": { _ in try await validators() }, "light.epochs": { try lightEpochs($0) },
+                "state.prove": { try await prove($0) }, "job.receipt": { try await receipt($0) },
+                "blob.get": { try await blob($0) },
             ],
             readiness: {
                 (try? await status()) ?? Readiness(isReady: false, details: ["reason": "the node is stopping"])
@@ -94,6 +96,9 @@ struct RPCMethods: Sendable {
                     "ready": .bool(reason.isEmpty), "reason": .string(reason),
                     "waitingFor": .string(replica.waitingFor),
                     "waitingTransactions": JSONValue(replica.mempool.count),
+                    "epoch": JSONValue(replica.epoch.epoch.value),
+                    "epochEndsAt": JSONValue(replica.epoch.schedule.endHeight.value),
+                    "validatorIndex": replica.ownIndex.map { JSONValue($0) } ?? .null,
                 ], reason.isEmpty
             )
         }
@@ -103,7 +108,6 @@ struct RPCMethods: Sendable {
         all["chain"] = .string(node.genesis.chainName)
         all["nodeId"] = .string(node.identity.hex)
         all["name"] = .string(node.configuration.name)
-        all["validatorIndex"] = node.validatorIndex.map { JSONValue($0) } ?? .null
         all["peers"] = JSONValue(peers.count)
         all["uptimeSeconds"] = JSONValue(Int(Date().timeIntervalSince(node.startedAt)))
         return Readiness(isReady: ready, details: .object(all))
@@ -112,12 +116,12 @@ struct RPCMethods: Sendable {
     /// What keeps the current view from ending: for whoever looks at a node that stands still.
     private func why() async throws -> JSONValue {
         let driver = node.driver
-        let validators = node.genesis.validators
-        @Sendable func validator(_ index: Int) -> JSONValue {
-            ["index": JSONValue(index), "operator": .string(validators[index].operatorAddress.description)]
-        }
         let peers = node.network.peers
         return try await driver.access { replica in
+            let members = replica.epoch.record.members
+            func validator(_ index: Int) -> JSONValue {
+                ["index": JSONValue(index), "operator": .string(members[index].operatorAddress.description)]
+            }
             let status = replica.engineStatus
             let waited = status.enteredAt.map { driver.now.monotonic.interval(since: $0).milliseconds } ?? 0
             return [

@@ -42,17 +42,7 @@ extension Replica {
                 tipCertificate = certificate
                 outputs.append(.certified(entry.header, certificate))
             }
-        }
-    }
-
-    /// Executes what was final before a restart and is not in the state.
-    mutating func executeFinalized() {
-        while executed.height < tree.finalizedHeader.height {
-            let next = executed.height.next()
-            guard let found = archive.finalized(at: next), let block = try? Block(canonicalBytes: found.block) else {
-                preconditionFailure("the finalized block at height \(next) was readable when the node started")
-            }
-            execute(block)
+            beginEpochIfDue()
         }
     }
 
@@ -65,14 +55,8 @@ extension Replica {
             // A finalized block executes on every node or on none; what can fail is this machine's storage, and going on would be a lie.
             preconditionFailure("block \(block.header.height) could not be executed: \(error)")
         }
-        executed.height = block.header.height
-        executed.header = block.header
-        executed.root = result.stateRoot
-        executed.roots[block.header.height] = result.stateRoot
-        if block.header.height.value > Executed.kept {
-            executed.roots[Height(block.header.height.value - Executed.kept)] = nil
-        }
-        if !block.transactions.isEmpty || !result.events.isEmpty { executed.lastEffect = block.header.height }
+        executed.note(block, result)
+        forgetEvidence()
         outputs.append(.executed(block, result))
     }
 

@@ -9,7 +9,7 @@ extension Replica {
     /// Whether there is anything for blocks to do (consensus rule 2).
     var hasWork: Bool {
         if !mempool.isEmpty { return true }
-        if unattestedEffects { return true }
+        if unattestedEffects || !evidencePool.isEmpty { return true }
         // A state that cannot be read is found out by the next execution, which stops the node; until then it wants nothing.
         return (try? Query.hasWork(in: state, at: time.wall)) ?? false
     }
@@ -35,11 +35,17 @@ extension Replica {
 
     /// Makes the block that the engine asked for once its time has come. Returns whether it did.
     mutating func proposeWhenDue() -> Bool {
-        guard let waiting = proposing, let parent = tree.header(waiting.parent) else { return false }
+        guard let waiting = proposing, let parent = tree.header(waiting.parent.digest) else { return false }
+        if isLast(parent) {
+            // Nothing stands on an epoch's last block: it is put forward again until it is final.
+            proposing = nil
+            run(engine.handle(.payloadProposed(waiting.view, waiting.parent.digest), at: time.monotonic))
+            return true
+        }
         // Genesis may lie in the past by any amount and in the future by a little.
         if time.wall < dueTime(after: parent) { return false }
-        guard case .complete(let ancestors) = tree.path(to: waiting.parent) else { return false }
-        guard let block = build(view: waiting.view, parent: parent, ancestors: ancestors.map(\.block)) else {
+        guard case .complete(let ancestors) = tree.path(to: waiting.parent.digest) else { return false }
+        guard let block = build(waiting.view, on: waiting.parent, parent, ancestors: ancestors.map(\.block)) else {
             return false
         }
         proposing = nil
@@ -56,12 +62,20 @@ extension Replica {
     }
 
     /// A block on `parent`: transactions that are valid there, and the newest result we may claim.
-    private func build(view: View, parent: Header, ancestors: [Block]) -> Block? {
-        guard let key = configuration.vrfKey, let index = configuration.ownIndex else { return nil }
+    private func build(_ view: View, on reference: ParentReference, _ parent: Header, ancestors: [Block]) -> Block? {
+        guard let key = configuration.vrfKey, let index = ownIndex else { return nil }
         let height = parent.height.next()
         // One finalized block behind our newest, so that others have very likely executed as far.
         let newest = Swift.min(executed.height.value, Swift.max(1, tree.finalizedHeader.height.value) - 1)
-        let claimed = Swift.max(parent.executedHeight.value, newest)
+        var claimed = Swift.max(parent.executedHeight.value, newest)
+        let snapshot = epoch.schedule.snapshotHeight
+        // The state that fixes the next set is itself attested.
+        if parent.executedHeight < snapshot { claimed = Swift.min(claimed, snapshot.value) }
+        var nextRecord: Digest?
+        if claimed >= snapshot.value {
+            guard let next = try? Query.epochRecord(epoch.epoch.next(), in: state) else { return nil }
+            nextRecord = next.digest
+        }
         guard let root = executed.roots[Height(claimed)] else { return nil }
         let mayCarry = height.value - claimed <= parameters.executionLagLimit
 
@@ -76,14 +90,20 @@ extension Replica {
             transactions = selection.transactions
             weight = selection.weight
         }
+        var votes = BlockVotes(evidence: evidenceForBlock())
+        // The first block of an epoch stands on another's.
+        if parent.epoch == epoch.epoch, parent.height.value > 0, parent.view == reference.view {
+            votes.certificate = engine.attendance(of: reference.view)
+        }
         let proof = VRF.prove(key, alpha: parent.beacon.bytes)
         let header = Header(
-            network: network, epoch: 0, view: view, height: height, parent: parent.digest, time: time,
-            proposer: UInt16(index), txRoot: Block.txRoot(transactions), weight: weight,
+            network: network, epoch: epoch.epoch, view: view, height: height, parent: parent.digest, time: time,
+            proposer: UInt16(index), txRoot: Block.txRoot(transactions),
+            votesDigest: votes.digest, weight: weight,
             baseFee: Fees.baseFee(after: parent, at: time, parameters), executedHeight: Height(claimed),
-            stateRoot: root,
+            stateRoot: root, nextEpochRecord: nextRecord,
             vrfProof: proof, beacon: Header.beacon(after: parent.beacon, output: VRF.output(of: proof)))
-        return Block(header: header, transactions: transactions)
+        return Block(header: header, transactions: transactions, votes: votes)
     }
 
     private func unexecuted(_ ancestors: [Block]) -> [Block] {
@@ -111,12 +131,18 @@ extension Replica {
     /// True or false where every correct node would say the same; nil while something is missing here.
     private mutating func judge(_ proposal: Proposal) -> Bool? {
         guard let entry = tree[proposal.payloadDigest] else { return nil }
-        if entry.verified { return true }
         let header = entry.header
+        if proposal.parentDigest == proposal.payloadDigest {
+            // Put forward again: it was notarized, and that is all there is to it. Only an epoch's last block may be.
+            return isLast(header)
+        }
+        // Before anything that was found out earlier: a block that is valid in its own view and on its own parent is neither in another, and
+        // a chain that takes it there has two blocks of one height.
         guard header.view == proposal.view, header.epoch == proposal.epoch, header.parent == proposal.parentDigest
         else {
             return false
         }
+        if entry.verified { return true }
         let ancestors: [BlockTree.Entry]
         switch tree.path(to: header.parent) {
         case .complete(let path): ancestors = path
@@ -129,7 +155,7 @@ extension Replica {
         if header.executedHeight > executed.height { return nil }
         guard let root = executed.roots[header.executedHeight] else { return nil }
         if root != header.stateRoot { return false }
-        let proposers = configuration.genesis.validators
+        let proposers = epoch.record.members
         guard
             Int(header.proposer) < proposers.count, engine.leader(of: header.view) == Int(header.proposer),
             let output = VRF.verify(
@@ -139,7 +165,8 @@ extension Replica {
         do throws(ValidityFault) {
             try Validity.check(
                 entry.block, parent: parent, ancestors: unexecuted(ancestors.map(\.block)), parameters: parameters,
-                in: state, isVerified: { [mempool] in mempool.contains($0) })
+                in: state, isVerified: { [mempool] in mempool.contains($0) },
+                votes: VoteCheck(scheme: verifier, isVerified: { [engine] in engine.isChecked($0) }))
         } catch {
             // Trouble with our own storage says nothing about the block.
             if case .state = error { return nil }
@@ -182,7 +209,7 @@ extension Replica {
             let candidate = Interval.milliseconds(Swift.max(1, milliseconds))
             if wait.map({ candidate < $0 }) ?? true { wait = candidate }
         }
-        if let waiting = proposing, let parent = tree.header(waiting.parent) {
+        if let waiting = proposing, let parent = tree.header(waiting.parent.digest) {
             let due = dueTime(after: parent).milliseconds
             consider(Int64(clamping: due) - Int64(clamping: time.wall.milliseconds))
         }

@@ -7,29 +7,19 @@ public import Primitives
 public enum ReceiptCheck {
     /// What was wrong with a proof.
     public enum Fault: Error, Equatable, Sendable, CustomStringConvertible {
-        case malformed(part: String, DecodingFault)
-        case notAFinalization
-        case anotherHeader
-        case anotherNetwork
-        case badCertificate
+        case light(LightClient.Fault)
         case badPath
-        case wrongJob
 
         public var description: String {
             switch self {
-            case .malformed(let part, let fault): "the \(part) cannot be read: \(fault)"
-            case .notAFinalization: "the certificate is not a finalization: ask another node"
-            case .anotherHeader: "the certificate is for another header than the one given: ask another node"
-            case .anotherNetwork: "the header belongs to another network: check the genesis file"
-            case .badCertificate: "the certificate's signatures are not those of a quorum of the genesis validators"
+            case .light(let fault): fault.description
             case .badPath: "the path does not lead from the value to the state root: the node sent a false proof"
-            case .wrongJob: "the receipt is for another job"
             }
         }
     }
 
     /// The canonical bytes of all that a check needs.
-    public struct Evidence: Sendable, CanonicalCodable {
+    public struct Evidence: Hashable, Sendable, CanonicalCodable {
         public let key: [UInt8]
         public let value: [UInt8]
         public let proof: StateProof
@@ -62,38 +52,19 @@ public enum ReceiptCheck {
     }
 
     /// Checks certificate, header and path. Costs one signature check a signer and some tens of digests.
-    public static func verify(_ evidence: Evidence, genesis: Genesis) throws(Fault) {
-        guard case .finalize(let proposal) = evidence.certificate.subject else { throw .notAFinalization }
-        if proposal.payloadDigest != evidence.header.digest { throw .anotherHeader }
-        let network = genesis.digest
-        if evidence.header.network != network { throw .anotherNetwork }
-        guard let validators = try? genesis.validatorSet() else { throw .badCertificate }
-        if !evidence.certificate.verify(validators, network: network, scheme: Ed25519Scheme.verifier) {
-            throw .badCertificate
+    public static func verify(_ evidence: Evidence, by client: LightClient) throws(Fault) {
+        do throws(LightClient.Fault) { try client.check(evidence.header, evidence.certificate) } catch {
+            throw .light(error)
         }
         if !evidence.proof.verify(root: evidence.header.stateRoot, key: evidence.key, value: evidence.value) {
             throw .badPath
         }
     }
 
-    /// The same, from what a node's `job.receipt` answers, and the receipt read.
-    public static func verify(
-        genesis: Genesis, job: Digest, receipt: [UInt8], key: [UInt8], proof: [UInt8], header: [UInt8],
-        certificate: [UInt8]
-    ) throws(Fault) -> JobReceipt {
-        let evidence = Evidence(
-            key: key, value: receipt, proof: try read(StateProof.self, proof, "proof"),
-            header: try read(Header.self, header, "header"),
-            certificate: try read(Certificate.self, certificate, "certificate"))
-        try verify(evidence, genesis: genesis)
-        let decoded = try read(JobReceipt.self, receipt, "receipt")
-        if decoded.job != job || key != StateKey.receipt(job) { throw .wrongJob }
-        return decoded
-    }
-
-    private static func read<T: CanonicalCodable>(_: T.Type, _ bytes: [UInt8], _ part: String) throws(Fault) -> T {
-        do throws(DecodingFault) { return try T(canonicalBytes: bytes) } catch {
-            throw .malformed(part: part, error)
-        }
+    /// The same by the validators of the genesis, for a header of the first epoch.
+    public static func verify(_ evidence: Evidence, genesis: Genesis) throws(Fault) {
+        let client: LightClient
+        do throws(LightClient.Fault) { client = try LightClient(genesis: genesis) } catch { throw .light(error) }
+        try verify(evidence, by: client)
     }
 }

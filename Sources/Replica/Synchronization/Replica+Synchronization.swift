@@ -10,7 +10,7 @@ extension Replica {
             return
         }
         let digest = block.header.digest
-        if block.header.network != network || block.header.txRoot != Block.txRoot(block.transactions) {
+        if block.header.network != network || !block.bodyMatches {
             outputs.append(.misbehaviour(peer, "sent a block whose body does not match its header"))
             return
         }
@@ -33,6 +33,7 @@ extension Replica {
             if let (proposal, peer) = awaitingCertification[view] { want(proposal.payloadDigest, peer) }
         }
         var behind = synchronization.anyAhead(of: tree.finalizedHeader.height.advanced(by: 2))
+        if synchronization.peerInNewerEpoch != nil { behind = true }
         if let (proposal, _) = awaitingFinalization {
             want(proposal.payloadDigest, nil)
             if case .missing = tree.path(to: proposal.payloadDigest) { behind = true }
@@ -45,7 +46,8 @@ extension Replica {
             }
         }
         if behind, synchronization.mayAskRange(now: time.monotonic),
-            let target = synchronization.pick(above: tree.finalizedHeader.height)
+            let target = synchronization.peerInNewerEpoch
+                ?? synchronization.pick(above: tree.finalizedHeader.height)
         {
             outputs.append(
                 .requestBlocks(
@@ -71,7 +73,7 @@ extension Replica {
             if block.header.height <= height && pending.isEmpty { continue }
             guard
                 block.header.height == height.next(), block.header.parent == parent, block.header.network == network,
-                block.header.txRoot == Block.txRoot(block.transactions)
+                block.bodyMatches
             else { return }
             let digest = block.header.digest
             parent = digest
@@ -80,7 +82,8 @@ extension Replica {
             guard let certificate = item.certificate else { continue }
             guard
                 case .finalize(let proposal) = certificate.subject, proposal.payloadDigest == digest,
-                certificate.verify(validators, network: network, scheme: Ed25519Scheme.verifier)
+                proposal.epoch == epoch.epoch,
+                certificate.verify(epoch.validators, network: network, scheme: verifier)
             else {
                 outputs.append(.misbehaviour(peer, "sent a finalization that does not hold"))
                 return

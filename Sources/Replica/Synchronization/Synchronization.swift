@@ -13,6 +13,8 @@ struct Synchronization: Sendable {
     private var asked: [Digest: (at: Instant, tries: Int)] = [:]
     private var rangeAskedAt: Instant?
     private var turn = 0
+    /// Who was heard in an epoch above ours since the last row came: it has what ends ours.
+    private(set) var peerInNewerEpoch: PublicKey?
 
     static let retry = Interval.milliseconds(400)
     static let blocksPerRequest = 64
@@ -26,7 +28,10 @@ struct Synchronization: Sendable {
         peers.sort { $0.id < $1.id }
     }
 
-    mutating func peerDisconnected(_ peer: PublicKey) { peers.removeAll { $0.id == peer } }
+    mutating func peerDisconnected(_ peer: PublicKey) {
+        peers.removeAll { $0.id == peer }
+        if peerInNewerEpoch == peer { peerInNewerEpoch = nil }
+    }
 
     mutating func raise(_ peer: PublicKey, to head: Height) {
         if let i = peers.firstIndex(where: { $0.id == peer }), peers[i].head < head { peers[i].head = head }
@@ -77,7 +82,12 @@ struct Synchronization: Sendable {
         return true
     }
 
-    mutating func rangeArrived() { rangeAskedAt = nil }
+    mutating func rangeArrived() {
+        rangeAskedAt = nil
+        peerInNewerEpoch = nil
+    }
+
+    mutating func heardNewerEpoch(from peer: PublicKey) { peerInNewerEpoch = peer }
 
     /// A peer that had nothing to give is not ahead.
     mutating func exhausted(_ peer: PublicKey, at head: Height) {

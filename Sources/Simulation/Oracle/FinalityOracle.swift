@@ -46,7 +46,7 @@ struct FinalityOracle: Sendable {
             if case .notarize(let proposal) = vote.subject { parents[proposal.payloadDigest] = proposal.parentDigest }
             if !dishonest.contains(node), Int(vote.signer) == node { judge(vote, by: node, journal: journal) }
         case .certificate(let certificate): self.certificate(certificate)
-        case .request: break
+        case .request, .evidence: break
         }
     }
 

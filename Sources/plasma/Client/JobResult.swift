@@ -11,25 +11,29 @@ import Runtime
 /// A settled job's receipt and output, checked here: the receipt against a finality certificate, the output against the receipt.
 struct JobResult {
     let receipt: JobReceipt
-    let evidence: ReceiptCheck.Evidence
+    let proof: PortableProof
     let shape: [UInt64]
     let bytes: [UInt8]
 
     /// Asks a node for the receipt's evidence and checks it with nothing but the genesis.
     static func receipt(
-        of job: Digest, from node: NodeClient, genesis: Genesis
-    ) async throws -> (JobReceipt, ReceiptCheck.Evidence) {
+        of job: Digest, from node: NodeClient, genesis: Genesis, checkpoint: Digest? = nil
+    ) async throws -> (JobReceipt, PortableProof) {
         let answer = try await node.call("job.receipt", ["job": .string(job.hex)])
         guard let bytes = answer["evidence"]?.string.flatMap(Hexadecimal.decode) else {
             throw Failure("the node's answer about the receipt cannot be read: is it of another version?")
         }
         let evidence = try ReceiptCheck.Evidence(canonicalBytes: bytes)
-        return (try check(evidence, of: job, genesis: genesis), evidence)
+        var walk = try LightWalk(genesis: genesis)
+        try await walk.advance(to: evidence.header.epoch, from: node, checkpoint: checkpoint)
+        let proof = PortableProof(steps: walk.steps, evidence: evidence)
+        return (try check(proof, of: job, genesis: genesis), proof)
     }
 
     /// Checks evidence of a job's receipt.
-    static func check(_ evidence: ReceiptCheck.Evidence, of job: Digest?, genesis: Genesis) throws -> JobReceipt {
-        try ReceiptCheck.verify(evidence, genesis: genesis)
+    static func check(_ proof: PortableProof, of job: Digest?, genesis: Genesis) throws -> JobReceipt {
+        try proof.verify(by: LightClient(genesis: genesis))
+        let evidence = proof.evidence
         let receipt = try JobReceipt(canonicalBytes: evidence.value)
         if evidence.key != StateKey.receipt(receipt.job) || job.map({ $0 != receipt.job }) ?? false {
             throw Failure("the evidence is of job \(receipt.job.hex), not of the one asked for")
@@ -39,7 +43,7 @@ struct JobResult {
 
     /// Fetches the only output tensor of a one-step job and checks it against the receipt.
     static func fetch(_ job: Digest, from node: NodeClient, genesis: Genesis) async throws -> JobResult {
-        let (receipt, evidence) = try await receipt(of: job, from: node, genesis: genesis)
+        let (receipt, proof) = try await receipt(of: job, from: node, genesis: genesis)
         let outputRoot = receipt.commitment.outputRoot
         let listing = try await node.call("blob.get", ["id": .string(outputRoot.hex)])
         let steps = (listing["steps"]?.array ?? []).map {
@@ -56,7 +60,7 @@ struct JobResult {
         if TensorRoot.of(type, shape, bytes) != tensor {
             throw Failure("the node sent another output than the receipt commits to: ask another node with --rpc")
         }
-        return JobResult(receipt: receipt, evidence: evidence, shape: shape, bytes: bytes)
+        return JobResult(receipt: receipt, proof: proof, shape: shape, bytes: bytes)
     }
 
     func writeNumpy(to path: String) throws {

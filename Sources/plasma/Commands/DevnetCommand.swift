@@ -1,6 +1,7 @@
 import API
 import ArgumentParser
 import Foundation
+import Ledger
 
 struct DevnetOptions: ParsableArguments {
     @Option(help: "The folder of the network.")
@@ -78,11 +79,26 @@ struct DevnetCommand: AsyncParsableCommand {
 
         @OptionGroup var options: DevnetOptions
 
+        @Option(help: "Heights of an epoch, where the network is made: 8 or more.")
+        var epochLength: UInt64?
+
         @Option(name: .shortAndLong, help: "text or json")
         var output: OutputFormat = .text
 
         func run() async throws {
-            let layout = options.layout
+            var layout = options.layout
+            if let epochLength {
+                if layout.exists {
+                    throw Failure(
+                        "\(layout.directory) has a network already, with its own epochs: remove it, or leave --epoch-length out"
+                    )
+                }
+                layout.parameters.epochLength = epochLength
+                layout.parameters.epochMargin = min(layout.parameters.epochMargin, max(4, epochLength / 4))
+                if let problem = layout.parameters.problem {
+                    throw Failure("--epoch-length \(epochLength): \(problem)")
+                }
+            }
             let began = Date()
             do { try await DevnetProcesses(layout: layout).up() } catch { throw Failure("\(error)") }
             let seconds = (Date().timeIntervalSince(began) * 10).rounded() / 10

@@ -12,7 +12,7 @@ struct InitCommand: ParsableCommand {
         discussion: """
             A follower:  plasma init --home ~/.plasma --genesis genesis.toml --bootstrap 203.0.113.7:27600
             A provider:  the same with --provider; its operator account needs the bond and some XPL.
-            A validator: the same with --validator; it prints what the genesis must say of it.
+            A validator: the same with --validator; the genesis of a new network names it, or plasma stake register brings it in.
             """)
 
     @Option(help: "The folder to make.")
@@ -24,7 +24,7 @@ struct InitCommand: ParsableCommand {
     @Option(help: "What people call the node.")
     var name = "node"
 
-    @Flag(help: "Make a validator's keys; the genesis must name them.")
+    @Flag(help: "Make a validator's keys.")
     var validator = false
 
     @Flag(help: "Offer this machine's CPU for jobs.")

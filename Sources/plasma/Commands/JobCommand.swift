@@ -231,7 +231,7 @@ struct JobCommand: AsyncParsableCommand {
             try result.writeNumpy(to: out)
             if let proof {
                 do {
-                    try Data(result.evidence.canonicalBytes).write(to: URL(fileURLWithPath: proof), options: .atomic)
+                    try Data(result.proof.canonicalBytes).write(to: URL(fileURLWithPath: proof), options: .atomic)
                 } catch { throw Failure("\(proof) cannot be written: \(error.localizedDescription)") }
             }
             let json: JSONValue = [
@@ -241,12 +241,12 @@ struct JobCommand: AsyncParsableCommand {
                 "provider": .string(result.receipt.provider.description),
                 "paid": .string(result.receipt.amount.description),
                 "auditFees": .string(result.receipt.auditFees.description),
-                "provenAtHeight": JSONValue(result.evidence.header.height.value),
+                "provenAtHeight": JSONValue(result.proof.evidence.header.height.value),
             ]
             options.show(json) { _ in
                 "\(out): float32 \(result.shape.map { String($0) }.joined(separator: " x ")); paid "
                     + "\(result.receipt.amount) XPL and \(result.receipt.auditFees) XPL for the audit; "
-                    + "receipt proven at height \(result.evidence.header.height)"
+                    + "receipt proven at height \(result.proof.evidence.header.height)"
             }
         }
     }

@@ -132,8 +132,8 @@ struct Demo {
             "totalSupply": totals["supply"] ?? .null, "burned": totals["burned"] ?? .null, "totals": totals,
             "outputRoot": .string(result.receipt.commitment.outputRoot.hex),
             "receipt": [
-                "proven": true, "height": JSONValue(result.evidence.header.height.value),
-                "signers": JSONValue(result.evidence.certificate.signers.count),
+                "proven": true, "height": JSONValue(result.proof.evidence.header.height.value),
+                "signers": JSONValue(result.proof.evidence.certificate.signers.count),
             ],
             "embeddings": .string(path), "shape": .array(result.shape.map { JSONValue($0) }),
             "seconds": .number((seconds * 1000).rounded() / 1000),
@@ -229,8 +229,8 @@ struct Demo {
         }
         say("")
         say(
-            "Receipt: proven with the genesis alone. Header \(result.evidence.header.height) is finalized by "
-                + "\(result.evidence.certificate.signers.count) of \(DevnetLayout.validators) validators; its state root "
+            "Receipt: proven with the genesis alone. Header \(result.proof.evidence.header.height) is finalized by "
+                + "\(result.proof.evidence.certificate.signers.count) of \(DevnetLayout.validators) validators; its state root "
                 + "holds the receipt.")
         say("         output root \(result.receipt.commitment.outputRoot.hex)")
     }

@@ -8,6 +8,8 @@ import Storage
 struct DevnetLayout {
     let directory: String
     let basePort: Int
+    /// What the genesis of a new network says.
+    var parameters = ChainParameters.devnet
     static let validators = 4
     static let providers = 3
 
@@ -54,7 +56,7 @@ struct DevnetLayout {
         for amount in accounts.map(\.balance) + validators.map(\.stake) { treasury = try treasury.subtracting(amount) }
         let genesis = Genesis(
             chainName: "devnet", timestamp: Timestamp(milliseconds: UInt64(Date().timeIntervalSince1970 * 1000)),
-            parameters: .devnet, validators: validators, accounts: accounts, treasury: treasury)
+            parameters: parameters, validators: validators, accounts: accounts, treasury: treasury)
         try genesis.validate()
         let text = GenesisFile.text(genesis)
         try text.write(toFile: directory + "/genesis.toml", atomically: true, encoding: .utf8)
