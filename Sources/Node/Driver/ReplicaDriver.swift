@@ -43,6 +43,8 @@ final class ReplicaDriver: @unchecked Sendable {
     private var replica: Replica
     private var wakeUp: Instant?
     private var unflushed = 0
+    /// The journal's length at which it is shortened next.
+    private var journalLimit = ReplicaDriver.journalBytes
     private let started = DispatchTime.now().uptimeNanoseconds
     private var fault: (any Error)?
 
@@ -53,6 +55,9 @@ final class ReplicaDriver: @unchecked Sendable {
 
     /// How many executed blocks may be in memory only. They are executed again after a crash.
     static let flushInterval = 8
+
+    /// A journal that has grown to this loses what no restart can need: else a start would read the votes of years.
+    static let journalBytes: UInt64 = 8 << 20
 
     init(replica: Replica, journal: Journal, blocks: BlockStore, state: LMDBStore, logger: Logger) {
         self.replica = replica
@@ -176,12 +181,26 @@ final class ReplicaDriver: @unchecked Sendable {
         }
         // Blocks before the journal: a journaled verdict says that the bytes are here.
         if wroteBlocks { try blocks.sync() }
-        if !records.isEmpty { try journal.append(records) }
+        if !records.isEmpty {
+            try journal.append(records)
+            if journal.byteCount >= journalLimit { try shortenJournal() }
+        }
         // The state last: it must never be ahead of the blocks that led to it.
         if unflushed >= ReplicaDriver.flushInterval {
             try state.flush()
             unflushed = 0
         }
+    }
+
+    private func shortenJournal() throws {
+        let kept = try journal.replay().filter { replica.needs(try JournalRecord(canonicalBytes: $0)) }
+        // Where nothing becomes final nearly everything is needed: then it is left as it is, and not tried at every step.
+        if kept.reduce(0, { $0 + UInt64($1.count) }) > ReplicaDriver.journalBytes / 2 {
+            journalLimit = journal.byteCount + ReplicaDriver.journalBytes
+            return
+        }
+        try journal.rewrite(keeping: kept)
+        journalLimit = ReplicaDriver.journalBytes
     }
 
     private func carryOut(_ output: ReplicaOutput) {
