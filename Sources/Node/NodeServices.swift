@@ -24,6 +24,8 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     let finality = FinalityTracker()
     let receipts: ReceiptService
     let startedAt = Date()
+    /// The newest block of the runs before this one.
+    let restoredTip: Height
     // Written once, before anything runs.
     private(set) var worker: WorkerService?
     private var working: Task<Void, Never>?
@@ -43,6 +45,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
         self.network = network
         self.blobs = blobs
         self.logger = logger
+        restoredTip = blocks.finalizedTip ?? 0
         receipts = ReceiptService(driver: driver)
     }
 

@@ -251,9 +251,6 @@ public struct Replica {
 
     public var chainParameters: ChainParameters { parameters }
 
-    /// Records below this epoch and view decide nothing any more.
-    public var journalFloor: (epoch: Epoch, view: View) { (epoch.epoch, engine.memoryFloor) }
-
     /// This node's place in the current set; nil where it only follows.
     public var ownIndex: Int? { configuration.consensusKey.flatMap { epoch.validators.index(of: $0) } }
 
@@ -266,6 +263,13 @@ public struct Replica {
     public var highestPeerHead: Height { synchronization.peers.map(\.head).max() ?? 0 }
 
     public var lastFinalizedView: View { engine.lastFinalized }
+
+    /// Whether a restart may still need a record of the journal. What lies as far below a finalization as the engine forgets can bear no vote
+    /// any more: a restarted engine begins above the finalization, which is itself kept.
+    public func needs(_ record: JournalRecord) -> Bool {
+        if record.epoch == engine.epoch { return record.view >= engine.floorOfMemory }
+        return record.epoch.value + 1 >= engine.epoch.value
+    }
 }
 
 /// Why a replica cannot run on what is on disk.

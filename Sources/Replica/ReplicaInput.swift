@@ -52,8 +52,4 @@ public enum ReplicaOutput: Sendable {
     /// The epoch is over; the header is that of its last block, final and executed.
     case epochEnded(Epoch, last: Header)
 
-    /// Whether this ends an epoch: what the journal holds of it is of no use any more.
-    public var endsEpoch: Bool {
-        if case .epochEnded = self { true } else { false }
-    }
 }

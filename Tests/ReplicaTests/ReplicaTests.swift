@@ -76,6 +76,38 @@ import Testing
         #expect(try balance(network, target, at: 2) == .xpl(7))
     }
 
+    @Test func aShortenedJournalRestartsTheSame() throws {
+        let network = try ReplicaNetwork()
+        // Views that end without a block too: one is away for a while.
+        network.nodes[3].isUp = false
+        try network.run(milliseconds: 40_000)
+        try network.restart(3)
+        try network.run(milliseconds: 600_000)
+        for index in network.nodes.indices {
+            let node = network.nodes[index]
+            let kept = node.journal.filter { node.replica.needs($0) }
+            #expect(kept.count < node.journal.count / 2, "\(kept.count) of \(node.journal.count)")
+            #expect(!kept.isEmpty)
+            // What is kept is the newest, in its order.
+            #expect(kept == Array(node.journal.suffix(kept.count)))
+            var whole = try network.make(index, node.state, node.archive, node.journal)
+            var short = try network.make(index, node.state, node.archive, kept)
+            let began = whole.handle(.start, at: network.time).map { "\($0)" }
+            #expect(short.handle(.start, at: network.time).map { "\($0)" } == began)
+            #expect(short.view == whole.view && short.lastFinalizedView == whole.lastFinalizedView)
+        }
+        // Nothing below what is kept is ever voted on again, and the network goes on.
+        for index in network.nodes.indices {
+            network.nodes[index].journal = network.nodes[index].journal.filter {
+                network.nodes[index].replica.needs($0)
+            }
+            try network.restart(index)
+        }
+        let height = network.nodes[0].replica.executed.height
+        try network.run(milliseconds: 30_000)
+        #expect(network.nodes[0].replica.executed.height > height)
+    }
+
     @Test func aDoubleSpendDoesNotEnterTheMempool() throws {
         let network = try ReplicaNetwork()
         let target = network.keys[1].publicKey.address

@@ -41,9 +41,6 @@ extension Simplex {
         }
     }
 
-    /// The lowest view that is remembered, here and in the journal.
-    public var memoryFloor: View { floorOfMemory }
-
     /// The number of the next signature check: an engine that takes another's place goes on counting, so that answers to the old one's
     /// requests mean nothing to it.
     public var nextCheckNumber: UInt64 { nextCheck }

@@ -1,4 +1,4 @@
-import Primitives
+public import Primitives
 
 /// Views: entering, deadlines, giving up (rules 1 and 5).
 extension Simplex {
@@ -54,7 +54,7 @@ extension Simplex {
     }
 
     /// The lowest view that is remembered.
-    var floorOfMemory: View {
+    public var floorOfMemory: View {
         let retention = UInt64(parameters.retention)
         return View(lastFinalized.value > retention ? lastFinalized.value - retention : 0)
     }

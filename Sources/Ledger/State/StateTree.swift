@@ -64,12 +64,13 @@ public enum StateTree {
         }
     }
 
-    static func fold(_ entries: [Entry]) -> Entry {
-        var level = entries
-        while level.count > 1 {
-            level = stride(from: 0, to: level.count, by: 2).map { join(level[$0], level[$0 + 1]) }
-        }
-        return level[0]
+    /// 2, 4, 8 … entries as one. Halves are folded where they lie: a row of its own for each level would cost more than the digests.
+    static func fold(_ entries: [Entry]) -> Entry { entries.withUnsafeBufferPointer { fold($0, 0, $0.count) } }
+
+    private static func fold(_ entries: UnsafeBufferPointer<Entry>, _ start: Int, _ count: Int) -> Entry {
+        if count == 1 { return entries[start] }
+        let half = count / 2
+        return join(fold(entries, start, half), fold(entries, start + half, half))
     }
 
     static func nibble(_ path: Digest, _ depth: Int) -> Int {

@@ -44,6 +44,8 @@ final class ReplicaDriver: @unchecked Sendable {
     private var replica: Replica
     private var wakeUp: Instant?
     private var unflushed = 0
+    /// The journal's length at which it is shortened next.
+    private var journalLimit = ReplicaDriver.journalBytes
     private let started = DispatchTime.now().uptimeNanoseconds
     private var fault: (any Error)?
 
@@ -52,13 +54,11 @@ final class ReplicaDriver: @unchecked Sendable {
     /// Called once, on the driver's thread, when storage failed and the node must stop.
     var onFailure: (@Sendable (any Error) -> Void)?
 
-    private var journalLimit = ReplicaDriver.journalLimit
-
-    /// Bytes of journal from which on it is rewritten.
-    static let journalLimit: UInt64 = 16 << 20
-
     /// How many executed blocks may be in memory only. They are executed again after a crash.
     static let flushInterval = 8
+
+    /// A journal that has grown to this loses what no restart can need: else a start would read the votes of years.
+    static let journalBytes: UInt64 = 8 << 20
 
     init(replica: Replica, journal: Journal, blocks: BlockStore, state: LMDBStore, logger: Logger) {
         self.replica = replica
@@ -182,8 +182,10 @@ final class ReplicaDriver: @unchecked Sendable {
         }
         // Blocks before the journal: a journaled verdict says that the bytes are here.
         if wroteBlocks { try blocks.sync() }
-        if !records.isEmpty { try journal.append(records) }
-        if journal.byteCount > journalLimit || outputs.contains(where: \.endsEpoch) { try compactJournal() }
+        if !records.isEmpty {
+            try journal.append(records)
+            if journal.byteCount >= journalLimit { try shortenJournal() }
+        }
         // The state last: it must never be ahead of the blocks that led to it.
         if unflushed >= ReplicaDriver.flushInterval {
             try state.flush()
@@ -191,16 +193,15 @@ final class ReplicaDriver: @unchecked Sendable {
         }
     }
 
-    /// Records of views that no vote can depend on any more go, so that a start reads little.
-    private func compactJournal() throws {
-        let floor = replica.journalFloor
-        let records = try journal.replay().filter {
-            let record = try JournalRecord(canonicalBytes: $0)
-            return record.epoch > floor.epoch || (record.epoch == floor.epoch && record.view >= floor.view)
+    private func shortenJournal() throws {
+        let kept = try journal.replay().filter { replica.needs(try JournalRecord(canonicalBytes: $0)) }
+        // Where nothing becomes final nearly everything is needed: then it is left as it is, and not tried at every step.
+        if kept.reduce(0, { $0 + UInt64($1.count) }) > ReplicaDriver.journalBytes / 2 {
+            journalLimit = journal.byteCount + ReplicaDriver.journalBytes
+            return
         }
-        try journal.rewrite(keeping: records)
-        // Where much must be kept, not at every step.
-        journalLimit = max(ReplicaDriver.journalLimit, 2 * journal.byteCount)
+        try journal.rewrite(keeping: kept)
+        journalLimit = ReplicaDriver.journalBytes
     }
 
     private func carryOut(_ output: ReplicaOutput) {

@@ -73,6 +73,7 @@ struct RPCMethods: Sendable {
     private func status() async throws -> Readiness {
         let peers = node.network.peers
         let best = peers.map(\.headHeight).max() ?? 0
+        let restored = node.restoredTip
         let (details, ready) = try await node.driver.access { replica -> ([String: JSONValue], Bool) in
             let tip = replica.tree.finalizedHeader
             let age = Int64(Date().timeIntervalSince1970 * 1000) - Int64(clamping: tip.time.milliseconds)
@@ -80,6 +81,9 @@ struct RPCMethods: Sendable {
             var reason = ""
             if tip.height.value == 0 {
                 reason = "no block is final yet"
+            } else if tip.height <= restored {
+                // What an earlier run knew does not say that this one takes part.
+                reason = "no block has become final since the start: \(replica.waitingFor)"
             } else if best > tip.height.value + 3 {
                 reason = "behind the network: at \(tip.height), peers are at \(best)"
             } else if age > limit {

@@ -26,7 +26,11 @@ public struct Digest: Hashable, Sendable, Comparable, CanonicalCodable, CustomSt
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
-        self = try Digest(bytes: try reader.readRaw(32))
+        // Word by word, without an array between: tree records and blocks are made of these.
+        a = try reader.readUInt64().littleEndian
+        b = try reader.readUInt64().littleEndian
+        c = try reader.readUInt64().littleEndian
+        d = try reader.readUInt64().littleEndian
     }
 
     public func encode(into writer: inout ByteWriter) {

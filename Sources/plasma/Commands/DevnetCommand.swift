@@ -19,7 +19,7 @@ struct DevnetOptions: ParsableArguments {
 struct DevnetCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "devnet", abstract: "A network of 4 validators and 3 providers on this machine.",
-        subcommands: [DemoCommand.self, Up.self, Down.self, Status.self, Logs.self])
+        subcommands: [DemoCommand.self, Up.self, Down.self, Status.self, Logs.self, AuditCommand.self])
 
     struct DemoCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
