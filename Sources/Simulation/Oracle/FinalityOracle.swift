@@ -26,7 +26,7 @@ struct FinalityOracle: Sendable {
         self.dishonest = dishonest
     }
 
-    private mutating func blame(_ text: String) {
+    mutating func blame(_ text: String) {
         if violations.count < 20 { violations.append(text) }
     }
 

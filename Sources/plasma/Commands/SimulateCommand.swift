@@ -7,6 +7,14 @@ import Simulation
 struct SimulateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate", abstract: "Try to break consensus: real engines in virtual time, judged by an oracle.",
+        discussion: "Without a subcommand's name, seeds. Example: plasma simulate --seed 7 --nodes 7 --profile chaos",
+        subcommands: [SimulateSeedsCommand.self, SimulateTwinsCommand.self, SimulateSearchCommand.self],
+        defaultSubcommand: SimulateSeedsCommand.self)
+}
+
+struct SimulateSeedsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "seeds", abstract: "Whole networks under a profile of trouble, one seed after the other.",
         discussion: """
             Profiles: \(SimulationProfile.names.map { "\($0.name), \($0.what)" }.joined(separator: "; ")).
 

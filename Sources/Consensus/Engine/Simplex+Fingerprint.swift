@@ -1,0 +1,162 @@
+package import Primitives
+
+/// The engine's state as one digest, for searches that must know whether they have been somewhere before.
+extension Simplex {
+    /// Two engines of one validator with equal fingerprints do the same on all inputs that may come, but for the names of signature checks.
+    ///
+    /// Covered is everything that later steps read: the order in which dictionaries keep their entries is not, nor is what only a step in
+    /// progress uses. Times count by their distance from `now`. Deadlines of other views than the current one, requests and answers
+    /// older than a retry are never read again and left out. Checks under way are in, in their order; their numbers are but names.
+    package func fingerprint(at now: Instant) -> Digest {
+        var writer = ByteWriter(capacity: 4_096)
+        writer.write(network)
+        writer.write(epoch)
+        writer.write(seed)
+        writer.write(UInt32(ownIndex.map { $0 + 1 } ?? 0))
+        writer.write(view)
+        writer.write(lastFinalized)
+        writer.write(lastFinalizedDigest)
+        writer.write(optional: lastFinalization)
+        writer.write(strain)
+        writer.write(bool: work)
+        writer.write(list: lastHeard)
+        writer.write(optional: abstainThrough)
+        writer.write(bool: amnesiac)
+        writer.write(bool: isKeyInUseElsewhere)
+        writer.write(bool: started)
+        write(standstillAt, at: now, into: &writer)
+        writer.write(giveUpReason)
+        for view in rounds.keys.sorted() {
+            guard let round = rounds[view] else { continue }
+            writer.write(view)
+            write(round, isCurrent: view == self.view, at: now, into: &writer)
+        }
+        writeBooks(at: now, into: &writer)
+        return Digest.of(.fingerprint, writer.bytes)
+    }
+
+    private func write(_ instant: Instant?, at now: Instant, into writer: inout ByteWriter) {
+        writer.write(optional: instant?.interval(since: now))
+    }
+
+    private func write(_ round: Round, isCurrent: Bool, at now: Instant, into writer: inout ByteWriter) {
+        switch round.slot {
+        case .none: writer.write(UInt8(0))
+        case .unverified(let proposal):
+            writer.write(UInt8(1))
+            writer.write(proposal)
+        case .verified(let proposal):
+            writer.write(UInt8(2))
+            writer.write(proposal)
+        case .equivocated: writer.write(UInt8(3))
+        }
+        writer.write(optional: round.proposalSource)
+        writer.write(bool: round.verificationAsked)
+        writer.write(bool: round.refused)
+        for kind in Subject.Kind.allCases {
+            let votes = round.votes[kind] ?? [:]
+            writer.write(UInt32(votes.count))
+            for signer in votes.keys.sorted() {
+                guard let held = votes[signer] else { continue }
+                writer.write(held.vote)
+                switch held.check {
+                case .unchecked: writer.write(UInt8(0))
+                case .underWay: writer.write(UInt8(1))
+                case .good: writer.write(UInt8(2))
+                }
+                writer.write(optional: held.source)
+            }
+        }
+        writer.write(UInt32(round.accused.count))
+        for signer in round.accused.sorted() { writer.write(signer) }
+        writer.write(optional: round.notarization)
+        writer.write(optional: round.nullification)
+        writer.write(optional: round.finalization)
+        switch round.certification {
+        case .none: writer.write(UInt8(0))
+        case .outstanding: writer.write(UInt8(1))
+        case .yes: writer.write(UInt8(2))
+        case .no: writer.write(UInt8(3))
+        }
+        writer.write(bool: round.askedParent != nil)
+        if let parent = round.askedParent {
+            writer.write(parent.view)
+            writer.write(parent.digest)
+        }
+        writer.write(optional: round.sentNotarize)
+        writer.write(optional: round.sentNullify)
+        writer.write(optional: round.sentFinalize)
+        guard isCurrent else { return }
+        write(round.leaderDeadline, at: now, into: &writer)
+        write(round.advanceDeadline, at: now, into: &writer)
+        write(round.retryAt, at: now, into: &writer)
+        write(round.enteredAt, at: now, into: &writer)
+        writer.write(round.timeoutReason)
+    }
+
+    /// Checks under way, and what bounds asking and answering.
+    private func writeBooks(at now: Instant, into writer: inout ByteWriter) {
+        writer.write(UInt32(checks.count))
+        for id in checks.keys.sorted() {
+            switch checks[id] {
+            case .votes(let votes):
+                writer.write(UInt8(1))
+                writer.write(list: votes)
+            case .certificate(let delivered):
+                writer.write(UInt8(2))
+                writer.write(delivered.certificate)
+                writer.write(delivered.peer)
+            case .rival(let vote, let held, let peer):
+                writer.write(UInt8(3))
+                writer.write(vote)
+                writer.write(held)
+                writer.write(peer)
+            case .own(let vote, let peer):
+                writer.write(UInt8(4))
+                writer.write(vote)
+                writer.write(peer)
+            case nil: break
+            }
+        }
+        let waiting = waitingCertificates.map { (subject: $0.key.canonicalBytes, certificates: $0.value) }
+        writer.write(UInt32(waiting.count))
+        for (subject, certificates) in waiting.sorted(by: { $0.subject.lexicographicallyPrecedes($1.subject) }) {
+            writer.write(bytes: subject)
+            writer.write(UInt32(certificates.count))
+            for delivered in certificates {
+                writer.write(delivered.certificate)
+                writer.write(delivered.peer)
+            }
+        }
+        write(checksOfPeer, into: &writer)
+        // A window that is over is opened anew by the next request, whatever was answered in it.
+        if now.interval(since: answersSince) < parameters.retry {
+            write(answersSince, at: now, into: &writer)
+            write(answersToPeer, into: &writer)
+        }
+        writer.write(UInt8(0xFF))
+        for view in requestedAt.keys.sorted() {
+            guard let instant = requestedAt[view], now.interval(since: instant) < parameters.retry else { continue }
+            writer.write(view)
+            write(instant, at: now, into: &writer)
+        }
+    }
+
+    private func write(_ counts: [PublicKey: Int], into writer: inout ByteWriter) {
+        writer.write(UInt32(counts.count))
+        for peer in counts.keys.sorted() {
+            writer.write(peer)
+            writer.write(UInt64(counts[peer] ?? 0))
+        }
+    }
+}
+
+extension ByteWriter {
+    fileprivate mutating func write(_ reason: TimeoutReason?) {
+        write(UInt8(reason.flatMap { TimeoutReason.allCases.firstIndex(of: $0) }.map { $0 + 1 } ?? 0))
+    }
+}
+
+extension Domain {
+    fileprivate static let fingerprint = Domain("plasma.engine")
+}
