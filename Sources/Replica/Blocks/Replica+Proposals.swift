@@ -139,7 +139,7 @@ extension Replica {
         do throws(ValidityFault) {
             try Validity.check(
                 entry.block, parent: parent, ancestors: unexecuted(ancestors.map(\.block)), parameters: parameters,
-                in: state, isVerified: { [mempool] in mempool.contains($0) })
+                in: state, isVerified: { [mempool] in mempool.contains($0, signature: $1) })
         } catch {
             // Trouble with our own storage says nothing about the block.
             if case .state = error { return nil }
