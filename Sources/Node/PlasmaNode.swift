@@ -67,7 +67,8 @@ public final class PlasmaNode: @unchecked Sendable {
                 amnesiac: amnesiac),
             state: state, archive: StoredBlocks(blocks), tip: blocks.finalizedTip ?? 0, journal: records)
         let driver = ReplicaDriver(replica: replica, journal: journal, blocks: blocks, state: state, logger: logger)
-        bridge = NetworkBridge(driver: driver, blocks: blocks, relays: ownIndex == nil, logger: logger)
+        bridge = NetworkBridge(
+            driver: driver, blocks: blocks, relays: ownIndex == nil, chain: genesis.digest, logger: logger)
         var roles: NodeRoles = ownIndex != nil ? .validator : .follower
         if configuration.provider != nil { roles.insert(.provider) }
         let recordsPath = data + "/peers"
