@@ -102,11 +102,11 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Simulation",
-            dependencies: ["Primitives", "Consensus"],
+            dependencies: ["Primitives", "Consensus", "Gossip", "Ledger", "Replica"],
             swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
-            dependencies: ["Simulation", "Primitives", "Consensus"],
+            dependencies: ["Simulation", "Primitives", "Consensus", "Ledger"],
             swiftSettings: strict),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),

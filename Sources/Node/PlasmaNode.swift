@@ -66,7 +66,8 @@ public final class PlasmaNode: @unchecked Sendable {
         }
         let epochs = try EpochArchive(path: data + "/epochs", state: state, blocks: blocks)
         let driver = ReplicaDriver(replica: replica, journal: journal, blocks: blocks, state: state, logger: logger)
-        bridge = NetworkBridge(driver: driver, blocks: blocks, relays: replica.ownIndex == nil, logger: logger)
+        bridge = NetworkBridge(
+            driver: driver, blocks: blocks, relays: replica.ownIndex == nil, chain: genesis.digest, logger: logger)
         var roles: NodeRoles = configuration.validator ? .validator : .follower
         if configuration.provider != nil { roles.insert(.provider) }
         let recordsPath = data + "/peers"

@@ -37,6 +37,8 @@ public struct Replica {
     static let keptGivenUpViews = 32
     var synchronization = Synchronization()
     var lastWork = false
+    /// When waiting transactions were last told again.
+    var repeatedAt = Instant(nanoseconds: 0)
     var time = ReplicaTime(monotonic: Instant(nanoseconds: 0), wall: Timestamp(milliseconds: 0))
     var outputs: [ReplicaOutput] = []
 
@@ -205,6 +207,7 @@ public struct Replica {
             if proposeWhenDue() { progressed = true }
         }
         synchronize()
+        repeatWaiting()
         requestWakeUp()
     }
 

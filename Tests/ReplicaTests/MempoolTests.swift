@@ -191,4 +191,16 @@ struct MempoolTests {
         try pool.insert(Self.transaction(early, nonce: 0), next: 0, at: at(700_000))
         #expect(pool.count == 2)
     }
+
+    /// A block may hold a waiting transaction under another signature: nobody has looked at that one.
+    @Test func aWaitingTransactionAnswersForNoOtherSignature() throws {
+        var pool = Pool(parameters: Self.parameters)
+        let signed = try Self.transaction(Self.sender(1), nonce: 0)
+        try pool.insert(signed, next: 0)
+        let other = try Signature(bytes: [UInt8](repeating: 1, count: 64))
+        #expect(pool.contains(signed.id, signature: signed.signature))
+        #expect(pool.contains(signed.id) && !pool.contains(signed.id, signature: other))
+        pool.drop(from: signed)
+        #expect(!pool.contains(signed.id, signature: signed.signature))
+    }
 }

@@ -160,4 +160,29 @@ import Testing
             }
         }
     }
+
+    /// What a follower holds and nobody else heard: it is told again, since who holds it makes no blocks.
+    @Test func aTransactionThatOnlyAFollowerHoldsBecomesFinal() throws {
+        let network = try ReplicaNetwork(followers: 1)
+        try network.run(milliseconds: 2_000)
+        let target = network.keys[1].publicKey.address
+        // Admitted without being told, as if all the words about it had been lost.
+        try network.nodes[4].replica.admit(network.transfer(.xpl(2), nonce: 0, to: target))
+        try network.run(milliseconds: 15_000)
+        #expect(try balance(network, target, at: 0) == .xpl(2))
+        #expect(network.nodes[4].replica.mempool.isEmpty)
+    }
+
+    /// Whoever passes on a body that is not its header's is blamed for it: a relay asks first.
+    @Test func aBlockWithAnothersBodyIsNoBlock() throws {
+        let network = try ReplicaNetwork()
+        try network.run(milliseconds: 3_000)
+        let bytes = try #require(network.nodes[0].archive.finalized(at: 1)).block
+        #expect(Replica.block(bytes, network: network.genesis.digest) != nil)
+        #expect(Replica.block(bytes, network: .zero) == nil)
+        #expect(Replica.block(Array(bytes.dropLast()), network: network.genesis.digest) == nil)
+        var spoilt = try Block(canonicalBytes: bytes)
+        spoilt.transactions.append(network.transfer(.xpl(1), nonce: 0, to: network.alice.publicKey.address))
+        #expect(Replica.block(spoilt.canonicalBytes, network: network.genesis.digest) == nil)
+    }
 }

@@ -62,7 +62,7 @@ extension Simplex {
             enter(certified.next(), at: now)
         case .finalize(let proposal): applyFinalization(proposal, certificate, at: now)
         }
-        liftAbstention(certificate)
+        liftAbstention(certificate, isOurs: peer == nil)
         // What waited for this: our proposal, and the slot of this view.
         proposeIfLeader()
         verifySlot(view)

@@ -73,17 +73,15 @@ extension Simplex {
         (work ? Interval.zero : parameters.heartbeat) + strainedDelta.scaled(4) + parameters.retry
     }
 
-    /// The amnesia guard: after the highest view proven by others, one more must be finalized without us.
-    mutating func liftAbstention(_ certificate: Certificate) {
-        guard amnesiac || abstainThrough != nil else { return }
-        let without = ownIndex.map { !certificate.signers.contains(UInt16($0)) } ?? true
+    /// The amnesia guard. What peers bring may be old, above all while blocks are caught up with; only a finalization made here, of votes that
+    /// others cast one by one, shows where the network is. Our forgotten votes lie at most one view above the highest that is known
+    /// then, and another such finalization above that, ours not in it, sets us free.
+    mutating func liftAbstention(_ certificate: Certificate, isOurs: Bool) {
+        guard amnesiac || abstainThrough != nil, isOurs, certificate.subject.kind == .finalize else { return }
         if amnesiac {
-            // The first finalization heard shows where the network is; anything up to the view after it may carry our forgotten vote.
-            if certificate.subject.kind == .finalize {
-                amnesiac = false
-                abstainThrough = certificate.subject.view.next()
-            }
-        } else if let bound = abstainThrough, without, certificate.subject.view > bound {
+            amnesiac = false
+            abstainThrough = (rounds.keys.max() ?? view).next()
+        } else if let bound = abstainThrough, certificate.subject.view > bound {
             abstainThrough = nil
         }
     }

@@ -116,11 +116,12 @@ public enum Validity {
     /// newer one too, since only the owner's own transactions lower a balance and these are then executed.
     ///
     /// Left to the caller, who has what is needed: that the time is not ahead of its clock, that `stateRoot` is what it computed
-    /// at `executedHeight`, the proposer, and the VRF proof behind the beacon. `isVerified` says which transaction ids had their
-    /// signature checked before; `votes` how consensus's votes are checked.
+    /// at `executedHeight`, the proposer, and the VRF proof behind the beacon. `isVerified` says which transactions, by id, had
+    /// this very signature checked before: the id says nothing of it;
+    /// `votes` how consensus's votes are checked.
     public static func check(
         _ block: Block, parent: Header, ancestors: [Block], parameters: ChainParameters, in store: any StateStore,
-        isVerified: (Digest) -> Bool = { _ in false }, votes: VoteCheck = VoteCheck()
+        isVerified: (Digest, Signature) -> Bool = { _, _ in false }, votes: VoteCheck = VoteCheck()
     ) throws(ValidityFault) {
         let header = block.header
         if header.network != parent.network { throw .header("it is of another network") }
@@ -201,10 +202,10 @@ public enum Validity {
     /// The same, and that its sender signed it. Returns its weight.
     static func check(
         _ signed: SignedTransaction, network: Digest, baseFee: UInt64, _ parameters: ChainParameters,
-        _ isVerified: (Digest) -> Bool
+        _ isVerified: (Digest, Signature) -> Bool
     ) throws(AdmissionFault) -> UInt64 {
         let (weight, bytes) = try size(signed, network: network, baseFee: baseFee, parameters)
-        if !isVerified(Digest.of(.transaction, bytes)), !signed.isSigned { throw .badSignature }
+        if !isVerified(Digest.of(.transaction, bytes), signed.signature), !signed.isSigned { throw .badSignature }
         return weight
     }
 }

@@ -16,20 +16,28 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     private let driver: ReplicaDriver
     private let blocks: BlockStore
     private let relays: Bool
+    /// The network's genesis.
+    private let chain: Digest
     private let logger: Logger
     private let checking = DispatchQueue(label: "signatures", attributes: .concurrent)
     private let lock = NSLock()
     // Guarded by `lock`.
     private var seen = SeenCache(capacity: 65_536)
+    /// Transactions, with their signatures, heard in the last seconds: told again later they go to the replica again, which may have had to
+    /// refuse them then.
+    private var heard = SeenCache(capacity: 65_536, lifetime: .seconds(2))
+    /// Transactions whose signatures hold.
+    private var verified = SeenCache(capacity: 65_536)
     private var head: UInt64 = 0
     weak var network: NetworkService?
     /// Answers requests for blobs.
     var blobs: BlobService?
 
-    init(driver: ReplicaDriver, blocks: BlockStore, relays: Bool, logger: Logger) {
+    init(driver: ReplicaDriver, blocks: BlockStore, relays: Bool, chain: Digest, logger: Logger) {
         self.driver = driver
         self.blocks = blocks
         self.relays = relays
+        self.chain = chain
         self.logger = logger
     }
 
@@ -39,6 +47,20 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
 
     private func isNew(_ digest: Digest) -> Bool {
         lock.withLock { seen.insert(digest, at: Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds))) }
+    }
+
+    /// By the signature too: else who spoils it first would keep the true one out.
+    private func wasHeard(_ digest: Digest) -> Bool {
+        let now = Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds))
+        return lock.withLock { !heard.insert(digest, at: now) }
+    }
+
+    private func isSigned(_ transaction: SignedTransaction, _ digest: Digest) -> Bool {
+        if lock.withLock({ verified.contains(digest) }) { return true }
+        if !transaction.isSigned { return false }
+        let now = Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds))
+        lock.withLock { _ = verified.insert(digest, at: now) }
+        return true
     }
 
     // MARK: From the network
@@ -63,7 +85,9 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
             }
             driver.enqueue(.consensus(message, from: peer))
         case .blocks:
-            if relays, isNew(Digest.of(.seen, bytes)) { network?.broadcast(bytes, on: .blocks, except: peer) }
+            if relays, isNew(Digest.of(.seen, bytes)), Replica.block(bytes, network: chain) != nil {
+                network?.broadcast(bytes, on: .blocks, except: peer)
+            }
             driver.enqueue(.block(bytes, from: peer))
         case .transactions:
             var reader = ByteReader(bytes)
@@ -74,10 +98,13 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
                 misbehaved(peer, "sent transactions that cannot be read")
                 return
             }
-            let fresh = batch.filter { isNew($0.id) }
+            let fresh = batch.map { (signed: $0, digest: Digest.of(.seen, encoding: $0)) }
+                .filter { !wasHeard($0.digest) }
             if fresh.isEmpty { return }
             checking.async { [self] in
-                let good = SignatureMeter.shared.measure(fresh.count) { fresh.filter { $0.isSigned } }
+                let good = SignatureMeter.shared.measure(fresh.count) {
+                    fresh.filter { isSigned($0.signed, $0.digest) }.map(\.signed)
+                }
                 if good.count < fresh.count { misbehaved(peer, "sent a transaction with a wrong signature") }
                 if !good.isEmpty { driver.enqueue(.transactions(good, local: false)) }
             }
@@ -124,7 +151,8 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
             size = 0
         }
         for transaction in transactions {
-            _ = isNew(transaction.id)
+            // Ours come back from everyone.
+            _ = wasHeard(Digest.of(.seen, encoding: transaction))
             batch.append(transaction)
             size += 512
             if batch.count == NetworkBridge.maximumBatch || size > 512 << 10 { flush() }

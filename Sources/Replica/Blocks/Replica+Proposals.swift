@@ -165,7 +165,7 @@ extension Replica {
         do throws(ValidityFault) {
             try Validity.check(
                 entry.block, parent: parent, ancestors: unexecuted(ancestors.map(\.block)), parameters: parameters,
-                in: state, isVerified: { [mempool] in mempool.contains($0) },
+                in: state, isVerified: { [mempool] in mempool.contains($0, signature: $1) },
                 votes: VoteCheck(scheme: verifier, isVerified: { [engine] in engine.isChecked($0) }))
         } catch {
             // Trouble with our own storage says nothing about the block.

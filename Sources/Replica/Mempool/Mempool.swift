@@ -57,7 +57,8 @@ public struct Mempool: Sendable {
 
     private let parameters: ChainParameters
     private var queues: [PublicKey: Queue] = [:]
-    private var known: Set<Digest> = []
+    /// What waits, by id, with the signature that was checked.
+    private var known: [Digest: Signature] = [:]
     /// Of all that waits.
     public private(set) var bytes = 0
     private var nextExpiry = Timestamp(milliseconds: 0)
@@ -69,7 +70,10 @@ public struct Mempool: Sendable {
 
     public var isEmpty: Bool { known.isEmpty }
 
-    public func contains(_ id: Digest) -> Bool { known.contains(id) }
+    public func contains(_ id: Digest) -> Bool { known[id] != nil }
+
+    /// Whether it waits with this very signature, which then needs no check. Its id alone says nothing of the signature.
+    public func contains(_ id: Digest, signature: Signature) -> Bool { known[id] == signature }
 
     /// What waits of one sender, in nonce order.
     public func pending(of sender: PublicKey) -> [SignedTransaction] { queues[sender]?.live.map(\.signed) ?? [] }
@@ -84,10 +88,14 @@ public struct Mempool: Sendable {
                 queue.live.lazy.map(\.signed.transaction).filter { $0.nonce < nonce }, parameters)) ?? queue.sums
     }
 
-    /// Some of what waits, senders in order of their keys.
-    public func first(_ count: Int) -> [SignedTransaction] {
+    /// Some of what waits, senders in order of their keys; only of senders whose next has waited since `bound` or longer, where one is given.
+    public func first(_ count: Int, since bound: Timestamp? = nil) -> [SignedTransaction] {
         var found: [SignedTransaction] = []
-        for sender in queues.keys.sorted() where found.count < count {
+        let senders = queues.filter { _, queue in
+            guard let bound else { return true }
+            return queue.live.first.map { $0.since <= bound } ?? false
+        }
+        for sender in senders.keys.sorted() where found.count < count {
             found += (queues[sender]?.live ?? []).prefix(count - found.count).map(\.signed)
         }
         return found
@@ -108,7 +116,7 @@ public struct Mempool: Sendable {
     private static func size(_ transaction: SignedTransaction) -> Int { transaction.canonicalBytes.count }
 
     private func check(_ transaction: SignedTransaction, id: Digest, size: Int, next: Nonce) throws(Refusal) {
-        if known.contains(id) { throw .known }
+        if known[id] != nil { throw .known }
         let nonce = transaction.transaction.nonce
         if nonce < next { throw .staleNonce(found: nonce, next: next) }
         let queue = queues[transaction.transaction.sender] ?? Queue()
@@ -138,7 +146,7 @@ public struct Mempool: Sendable {
         let place = queues[sender].flatMap { Mempool.place(of: nonce, in: $0) }
         let entry = Waiting(signed: transaction, id: id, bytes: size, since: now)
         if let place, let held = queues[sender]?.waiting[place] {
-            known.remove(held.id)
+            known[held.id] = nil
             bytes -= held.bytes
             queues[sender]?.waiting[place] = entry
             _ = try? queues[sender]?.sums.remove(held.signed.transaction, parameters)
@@ -147,7 +155,7 @@ public struct Mempool: Sendable {
         }
         // Admission has summed the same.
         _ = try? queues[sender]?.sums.add(transaction.transaction, parameters)
-        known.insert(id)
+        known[id] = transaction.signature
         bytes += size
     }
 
@@ -164,7 +172,7 @@ public struct Mempool: Sendable {
         for transaction in transactions { used[transaction.transaction.sender] = transaction.transaction.nonce }
         for (sender, nonce) in used {
             while let queue = queues[sender], let head = queue.live.first, head.nonce <= nonce {
-                known.remove(head.id)
+                known[head.id] = nil
                 bytes -= head.bytes
                 _ = try? queues[sender]?.sums.remove(head.signed.transaction, parameters)
                 queues[sender]?.first += 1
@@ -187,7 +195,7 @@ public struct Mempool: Sendable {
     public mutating func drop(from transaction: SignedTransaction) {
         let sender = transaction.transaction.sender
         while let last = queues[sender]?.live.last, last.nonce >= transaction.transaction.nonce {
-            known.remove(last.id)
+            known[last.id] = nil
             bytes -= last.bytes
             _ = try? queues[sender]?.sums.remove(last.signed.transaction, parameters)
             queues[sender]?.waiting.removeLast()

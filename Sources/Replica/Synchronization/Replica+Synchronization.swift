@@ -1,19 +1,24 @@
 import Consensus
-import Ledger
-import Primitives
+public import Ledger
+public import Primitives
 
 extension Replica {
+    /// The block of these bytes, where they are one of this network with the body that its header names. Whoever passes on anything else is
+    /// blamed for it, so who relays blocks asks this first.
+    public static func block(_ bytes: [UInt8], network: Digest) -> Block? {
+        guard bytes.count <= FinalizedBlock.maximumBlockBytes, let block = try? Block(canonicalBytes: bytes),
+            block.header.network == network, block.bodyMatches
+        else { return nil }
+        return block
+    }
+
     /// A block's bytes from a peer: kept where they decode, are of this network, and are above what is final.
     mutating func receive(block bytes: [UInt8], from peer: PublicKey) {
-        guard bytes.count <= FinalizedBlock.maximumBlockBytes, let block = try? Block(canonicalBytes: bytes) else {
-            outputs.append(.misbehaviour(peer, "sent a block that cannot be read"))
+        guard let block = Replica.block(bytes, network: network) else {
+            outputs.append(.misbehaviour(peer, "sent a block that cannot be read or whose body is not its header's"))
             return
         }
         let digest = block.header.digest
-        if block.header.network != network || !block.bodyMatches {
-            outputs.append(.misbehaviour(peer, "sent a block whose body does not match its header"))
-            return
-        }
         // Unasked blocks of far views are not worth memory; what was asked for always is.
         _ = tree.insert(block, bytes: bytes)
         synchronization.arrived(digest)

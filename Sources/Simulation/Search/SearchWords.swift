@@ -205,6 +205,7 @@ struct SearchWords: Sendable {
         case .certificate(let certificate):
             "a certificate of \(certificate.signers.map { String($0) }.joined(separator: ", ")): \(describe(certificate.subject))"
         case .request(let first, let last): "a request for \(first) to \(last)"
+        case .evidence(let evidence): "evidence against \(evidence.signer)"
         }
     }
 }

@@ -24,6 +24,9 @@ struct SimulateSeedsCommand: ParsableCommand {
             Example: plasma simulate --seed 7 --nodes 7 --profile chaos --views 1000
             """)
 
+    @Option(help: "consensus: engines alone; node: whole nodes with ledger, mempool, catch-up and disks.")
+    var scope: SimulationScope = .consensus
+
     @Option(help: "The first seed.")
     var seed: UInt64 = 1
 
@@ -48,6 +51,12 @@ struct SimulateSeedsCommand: ParsableCommand {
     func run() throws {
         guard (1...100).contains(nodes) else { throw ValidationError("a network has 1 to 100 nodes, not \(nodes)") }
         guard seeds >= 1, views >= 1 else { throw ValidationError("there is at least one seed and one view") }
+        if scope == .node {
+            return try NodeScope(
+                seed: seed, seeds: seeds, nodes: nodes, profile: profile, views: views, limit: limit, output: output
+            )
+            .run()
+        }
         var failed: [UInt64] = []
         for number in 0..<seeds {
             let seed = seed &+ UInt64(number)

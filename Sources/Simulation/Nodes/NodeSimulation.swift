@@ -1,0 +1,285 @@
+internal import Consensus
+internal import Ledger
+public import Primitives
+internal import Replica
+
+/// What a run of whole nodes came to.
+public struct NodeSimulationReport: Sendable {
+    public let seed: UInt64
+    /// Of every event in order.
+    public let digest: Digest
+    /// Highest finalized view, by node.
+    public let finalized: [View]
+    public let violations: [String]
+    public let events: Int
+    public let crashes: Int
+    /// Whole disks lost.
+    public let wipes: Int
+    /// Processes that ended because their disk was full.
+    public let fullDisks: Int
+    /// Records that crashes cut through.
+    public let tornRecords: Int
+    /// Pieces of evidence that nodes gave.
+    public let accusations: Int
+    /// Transactions in final blocks, and the height of the highest.
+    public let transactions: Int
+    public let blocks: UInt64
+    /// Virtual time.
+    public let elapsed: Interval
+    /// Whether the views that were asked for were finalized by every honest node.
+    public let reached: Bool
+    /// Places where a crash could have come.
+    public let boundaries: Int
+    /// Ed25519 checks, each counted once for the network.
+    public let signatureChecks: Int
+}
+
+/// A network of whole nodes: real replicas over disks that forget what was not synced, in one thread and virtual time. Clients submit
+/// transactions, messages are lost, doubled and delayed, processes crash between any two outputs, disks fail, clocks are wrong, some lie.
+///
+/// Each node's shell does what the real one does, in its order: all that came in is handed to the machine, blocks are written and synced, then
+/// the journal, every eight blocks the state, then words are sent.
+public struct NodeSimulation {
+    enum Event {
+        case word(Word, from: Int)
+        case session(peer: Int, life: Int, isUp: Bool)
+        /// A peer asks for blocks.
+        case request(BlockRequest, id: UInt64, from: Int, life: Int)
+        /// What came of a request: an answer, or the end of patience.
+        case answer(id: UInt64, ReplicaInput)
+        case verified(ReplicaInput)
+        case timer
+        case wake
+        case restart
+        case submit
+        case second
+    }
+
+    struct Scheduled {
+        /// -1: the world's own.
+        let node: Int
+        let life: Int
+        let event: Event
+    }
+
+    let seed: UInt64
+    let profile: NodeProfile
+    let genesis: Genesis
+    var random: SplitMix64
+    var queue = EventQueue<Scheduled>()
+    var nodes: [SimulatedNode] = []
+    let indexOfKey: [PublicKey: Int]
+    let signatures = SignatureMemory()
+    var load: TransferLoad
+    var liars: [Int: (liar: any NodeLiar, context: NodeLiarContext)] = [:]
+    let dishonest: Set<Int>
+    var now = Instant(nanoseconds: 0)
+    var finality: FinalityOracle
+    var chain: ChainOracle
+    var trace: Digest = .zero
+    var events = 0
+    var crashes = 0
+    var wipes = 0
+    var fullDisks = 0
+    var tornRecords = 0
+    var boundaries = 0
+    var requests: UInt64 = 0
+    /// Links that are down this second, by sender and receiver.
+    var down: [Bool] = []
+    /// The part that each node is in while the network is split.
+    var sides: [Bool] = []
+    var splitUntil = Instant(nanoseconds: 0)
+    var healsAt: Instant
+    var endsAt: Instant
+    var healed = false
+    var reached = false
+    /// When each node first executed a block that nobody had when the network healed.
+    var resumed: [Int: Interval] = [:]
+    var heightAtHealing: Height = 0
+
+    public init(seed: UInt64, profile: NodeProfile) throws {
+        self.seed = seed
+        self.profile = profile
+        random = SplitMix64(seed: seed)
+        load = TransferLoad(accounts: profile.accounts)
+        let count = profile.nodes + profile.followers
+        let keys = try (0..<count).map { try SecretKey(seed: Digest.of(Domain("sim.node"), [UInt8($0)]).bytes) }
+        let stake = Amount.xpl(1_000_000)
+        let accounts = load.accounts
+        var rest = try Genesis.totalSupply.subtracting(try stake.multiplied(by: UInt64(profile.nodes)))
+        for account in accounts { rest = try rest.subtracting(account.balance) }
+        var parameters = ChainParameters.devnet
+        parameters.deltaMilliseconds = UInt64(profile.delta.milliseconds)
+        parameters.heartbeatMilliseconds = 500
+        // One epoch: the books of `FinalityOracle` are by view.
+        parameters.epochLength = 1 << 32
+        genesis = Genesis(
+            chainName: "simulation", timestamp: Timestamp(milliseconds: 1_000_000), parameters: parameters,
+            validators: keys.prefix(profile.nodes).map {
+                Ledger.Validator(
+                    consensusKey: $0.publicKey, vrfKey: $0.publicKey, stake: stake,
+                    operatorAddress: $0.publicKey.address)
+            }, accounts: accounts, treasury: rest)
+        var indexOfKey: [PublicKey: Int] = [:]
+        for (index, key) in keys.enumerated() { indexOfKey[key.publicKey] = index }
+        self.indexOfKey = indexOfKey
+        dishonest = Set(profile.actors.indices)
+        finality = FinalityOracle(weights: [UInt64](repeating: 1, count: profile.nodes), dishonest: dishonest)
+        chain = ChainOracle(genesis: genesis)
+        healsAt = Instant(nanoseconds: profile.healsAt.nanoseconds)
+        endsAt = Instant(nanoseconds: (profile.healsAt + profile.aftermath).nanoseconds)
+        for (index, key) in keys.enumerated() {
+            let clock = NodeClock(
+                skew: drawSigned(profile.skew), drift: drawSigned(profile.drift), genesis: genesis.timestamp)
+            nodes.append(
+                SimulatedNode(
+                    index: index, key: key, place: index < profile.nodes ? index : nil,
+                    disk: try SimulatedDisk(genesis: genesis), clock: clock, nodes: count))
+        }
+        for (index, actor) in profile.actors.enumerated() {
+            liars[index] = (
+                actor.make(),
+                NodeLiarContext(
+                    own: index, place: UInt16(index), key: keys[index], network: genesis.digest,
+                    parameters: parameters, peers: nodes.indices.filter { $0 != index },
+                    random: SplitMix64(seed: seed &* 31 &+ UInt64(index)))
+            )
+        }
+    }
+
+    /// Runs to the end of the profile.
+    public mutating func run() -> NodeSimulationReport {
+        for index in nodes.indices { boot(index) }
+        schedule(-1, after: .zero, .second)
+        if profile.submissionInterval > 0 { schedule(-1, after: .milliseconds(50), .submit) }
+        while let (at, next) = queue.popFirst(), at <= endsAt {
+            now = at
+            if !healed, now >= healsAt { heal() }
+            take(next)
+            healWhenReached()
+        }
+        chain.judgePromises()
+        chain.judgeLife(
+            nodes.filter { !dishonest.contains($0.index) }.map { node in
+                ChainOracle.Ending(
+                    node: node.index, height: node.replica?.executed.height ?? 0, resumed: resumed[node.index])
+            }, within: profile.bound)
+        return NodeSimulationReport(
+            seed: seed, digest: trace, finalized: nodes.map(\.finalizedView),
+            violations: finality.violations + chain.violations, events: events, crashes: crashes, wipes: wipes,
+            fullDisks: fullDisks, tornRecords: tornRecords, accusations: finality.accusations,
+            transactions: chain.transactions, blocks: chain.height.value,
+            elapsed: now.interval(since: Instant(nanoseconds: 0)), reached: reached, boundaries: boundaries,
+            signatureChecks: signatures.checks)
+    }
+
+    var isFaulty: Bool { !healed }
+
+    private mutating func take(_ scheduled: Scheduled) {
+        switch scheduled.event {
+        case .second: return second()
+        case .submit: return submit()
+        case .restart:
+            // Of several that were arranged the first does it.
+            if !nodes[scheduled.node].isUp, scheduled.life == nodes[scheduled.node].life { boot(scheduled.node) }
+            return
+        default: break
+        }
+        let node = nodes[scheduled.node]
+        if scheduled.life != node.life || !node.isUp { return }
+        events += 1
+        var writer = ByteWriter()
+        writer.write(trace)
+        writer.write(UInt64(bitPattern: now.nanoseconds))
+        writer.write(UInt32(node.index))
+        switch scheduled.event {
+        case .word(let word, let sender):
+            word.encode(into: &writer)
+            arrived(word, from: sender, at: node)
+        case .session(let peer, let life, let isUp): session(of: node, with: peer, life: life, isUp: isUp)
+        case .request(let request, let id, let asker, let life):
+            writer.write(request)
+            answer(request, id: id, for: asker, life: life, by: node)
+        case .answer(let id, let input):
+            guard node.openRequests.remove(id) != nil else { return }
+            writer.write(id)
+            node.inbox.append(input)
+        case .verified(let input): node.inbox.append(input)
+        case .wake: wake(node)
+        case .timer: if let alarm = node.alarm, alarm <= now { node.alarm = nil }
+        case .restart, .submit, .second: break
+        }
+        trace = Digest.of(Domain("sim.trace"), writer.bytes)
+        step(node)
+    }
+
+    // MARK: Clients
+
+    private mutating func submit() {
+        if healed { return }
+        schedule(-1, after: .milliseconds(Int64(1 + random.next() % (2 * profile.submissionInterval))), .submit)
+        let able = nodes.filter { $0.isUp && !dishonest.contains($0.index) }
+        if able.isEmpty { return }
+        let node = able[Int(random.next() % UInt64(able.count))]
+        guard let submission = load.next(at: node, network: genesis.digest, random: &random) else { return }
+        // What the node's RPC does before it lets a transaction in.
+        guard signatures.isSigned(submission.transaction) else { return }
+        guard (try? node.replica?.check(submission.transaction)) != nil else { return }
+        if let flaw = submission.flaw { return chain.accepted(flawed: flaw, by: node.index) }
+        node.submitted.append(submission.transaction)
+        node.inbox.append(.transactions([submission.transaction], local: true))
+        step(node)
+    }
+
+    // MARK: Healing
+
+    /// Ends the trouble once every honest node has finalized what was asked for.
+    private mutating func healWhenReached() {
+        if reached { return }
+        for node in nodes where !dishonest.contains(node.index) {
+            if !node.isUp || node.finalizedView.value < profile.views { return }
+        }
+        reached = true
+        if !healed { heal() }
+    }
+
+    private mutating func heal() {
+        healed = true
+        healsAt = now
+        endsAt = now.adding(profile.aftermath)
+        heightAtHealing = chain.height
+        down = []
+        sides = []
+        for node in nodes { relieve(node) }
+    }
+
+    // MARK: Chance
+
+    mutating func chance(_ thousandths: UInt64) -> Bool { thousandths > 0 && random.next() % 1000 < thousandths }
+
+    mutating func draw(_ range: ClosedRange<Int64>) -> Interval {
+        let span = UInt64(range.upperBound - range.lowerBound + 1)
+        return .milliseconds(range.lowerBound + Int64(random.next() % span))
+    }
+
+    private mutating func drawSigned(_ bound: Int64) -> Int64 {
+        bound == 0 ? 0 : Int64(random.next() % UInt64(2 * bound + 1)) - bound
+    }
+
+    mutating func schedule(_ node: Int, after delay: Interval, _ event: Event) {
+        let life = node < 0 ? 0 : nodes[node].life
+        queue.insert(Scheduled(node: node, life: life, event: event), at: now.adding(delay))
+    }
+}
+
+extension Word {
+    /// What the digest of a run is made of.
+    func encode(into writer: inout ByteWriter) {
+        switch self {
+        case .consensus(let message): writer.write(message)
+        case .block(let bytes): writer.write(raw: bytes)
+        case .transactions(let transactions):
+            for transaction in transactions { writer.write(transaction.id) }
+        }
+    }
+}

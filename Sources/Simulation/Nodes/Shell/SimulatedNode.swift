@@ -1,0 +1,108 @@
+import Consensus
+import Gossip
+import Ledger
+import Primitives
+import Replica
+
+/// One node: its disk, its clocks, its process while it runs, and what the process has not come to yet.
+final class SimulatedNode: ClientView {
+    let index: Int
+    let key: SecretKey
+    /// Its place in the validator set; nil for a follower.
+    let place: Int?
+    var disk: SimulatedDisk
+    var clock: NodeClock
+
+    // The process.
+    var replica: Replica?
+    /// Grows with each start: what was under way in an earlier life is lost.
+    var life = 0
+    var inbox: [ReplicaInput] = []
+    /// When the machine wants to be woken, by its own clock.
+    var timer: Instant?
+    /// When the simulation will look at that.
+    var alarm: Instant?
+    /// Until then it waits for its disk, or is stopped by its system.
+    var busyUntil = Instant(nanoseconds: 0)
+    var pausedUntil = Instant(nanoseconds: 0)
+    /// What a step said, to be carried out once the disk is done.
+    var pending: [ReplicaOutput]?
+    /// Executed blocks that are not in the flushed state.
+    var unflushed = 0
+    /// Which life of each peer it is connected to.
+    var sessions: [Int?]
+    /// What it tells of its head when it connects.
+    var head: Height = 0
+    /// What was relayed or asked to be, as a node remembers it.
+    var seen = SeenCache(capacity: 65_536)
+    var openRequests: Set<UInt64> = []
+    /// Submitted here and not yet looked at by the machine.
+    var submitted: [SignedTransaction] = []
+    /// What it holds against each peer.
+    var penalties: [Int]
+
+    // Over its lives.
+    /// Its journal is gone and nothing has yet told it how far the network is.
+    var isAmnesiac = false
+    var finalizedView: View = 0
+    var slowUntil = Instant(nanoseconds: 0)
+    var unreadableUntil = Instant(nanoseconds: 0)
+    var jumpUntil = Instant(nanoseconds: 0)
+
+    init(index: Int, key: SecretKey, place: Int?, disk: SimulatedDisk, clock: NodeClock, nodes: Int) {
+        self.index = index
+        self.key = key
+        self.place = place
+        self.disk = disk
+        self.clock = clock
+        sessions = [Int?](repeating: nil, count: nodes)
+        penalties = [Int](repeating: 0, count: nodes)
+    }
+
+    var isUp: Bool { replica != nil }
+
+    /// A process that is gone takes all that is not on the disk with it.
+    func end() {
+        replica = nil
+        life += 1
+        inbox.removeAll()
+        timer = nil
+        alarm = nil
+        pending = nil
+        unflushed = 0
+        head = 0
+        sessions = [Int?](repeating: nil, count: sessions.count)
+        penalties = [Int](repeating: 0, count: penalties.count)
+        seen = SeenCache(capacity: 65_536)
+        openRequests.removeAll()
+        submitted.removeAll()
+    }
+
+    // MARK: What clients ask
+
+    func account(_ address: Address) -> Account { (try? Query.account(address, in: disk.state)) ?? Account() }
+
+    func waiting(of sender: PublicKey) -> [SignedTransaction] { replica?.mempool.pending(of: sender) ?? [] }
+
+    // MARK: What peers ask
+
+    /// As the real server answers: from the disk, bounded in count and bytes.
+    func answer(_ request: BlockRequest) -> BlockAnswer? {
+        switch request {
+        case .byDigest(let digest):
+            return disk.block(digest).map { BlockAnswer(blocks: [FinalizedBlock(block: $0, certificate: nil)]) }
+        case .range(let from, let count):
+            var blocks: [FinalizedBlock] = []
+            var size = 0
+            var height = from
+            for _ in 0..<min(Int(count), BlockAnswer.maximumBlocks) {
+                guard let found = disk.finalized(at: height) else { break }
+                size += found.block.count
+                if !blocks.isEmpty && size > BlockAnswer.softByteLimit { break }
+                blocks.append(found)
+                height = height.next()
+            }
+            return BlockAnswer(blocks: blocks)
+        }
+    }
+}
