@@ -30,7 +30,7 @@ def main():
          of("transfers", "shareOfLimit"), "", None, True),
         ("finality at 500 transfers a second, p50", of("finality", "p50Ms"), "ms", 25, False),
         ("… p99", of("finality", "p99Ms"), "ms", 100, False),
-        ("one of four killed at 300 transfers a second, p99 from the kill on", of("killed", "p99Ms"), "ms", 500, False),
+        ("one of four killed at 300 transfers a second, p99 with the kill in it", of("killed", "p99Ms"), "ms", 500, False),
         ("… from 5 s after the kill on", of("killed", "from5SecondsAfterTheKill", "p99Ms"), "ms", 500, False),
         ("… longest time without finality", of("killed", "longestGapMs"), "ms", None, False),
         ("simulated WAN, 50 validators in 10 regions, proposal to finality, p50", wan["finalityMs"], "ms",
