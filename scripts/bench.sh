@@ -2,8 +2,39 @@
 # Measures this machine and prints a table: MiniLM beside ONNX Runtime, and a devnet's transfers, finality and job overhead.
 # Installs what the comparison needs (ONNX Runtime from PyPI, into .cache/venv). Everything is measured in the same run; nothing else should run.
 # Usage: scripts/bench.sh [--seconds S] [--transfers N]
+#        scripts/bench.sh consensus [--history BLOCKS] [--repeat R] [-o json]   the core beside its goals, nothing to install
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if [ "${1:-}" = consensus ]; then
+    shift
+    history=100000
+    repeat=3
+    output=()
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --history) history=$2; shift 2 ;;
+            --repeat) repeat=$2; shift 2 ;;
+            -o) output=(-o "$2"); shift 2 ;;
+            *) echo "usage: scripts/bench.sh consensus [--history BLOCKS] [--repeat R] [-o json]" >&2; exit 64 ;;
+        esac
+    done
+    ./scripts/setup.sh >&2
+    swift build -c release -j 2 --product plasma >&2
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    echo "Simulating 50 validators in ten regions …" >&2
+    .build/release/plasma simulate --seed 1 --nodes 50 --profile wan --views 20 -o json >"$work/wan"
+    # What a busy moment can spoil is repeated; the long history and the million accounts are made once.
+    for _ in $(seq "$repeat"); do
+        .build/release/plasma bench consensus --part transfers finality killed catch-up --directory "$work/net" \
+            --base-port 29700 >>"$work/measured"
+        printf '\0' >>"$work/measured"
+    done
+    .build/release/plasma bench consensus --part execution history --history "$history" --directory "$work/net" \
+        --base-port 29700 >>"$work/measured"
+    python3 scripts/bench/consensus.py "$work/measured" "$work/wan" ${output[@]+"${output[@]}"}
+    exit
+fi
 seconds=2
 transfers=20000
 while [ $# -gt 0 ]; do

@@ -20,6 +20,7 @@ import select
 import shutil
 import signal
 import socket
+import statistics
 import struct
 import subprocess
 import sys
@@ -556,11 +557,6 @@ class Chaos:
         self.phases.append({"kinds": ["restart"], "over": False, "begin": begin, "end": now(), "ready": now() - begin})
 
 
-def median(values, share=0.5):
-    values = sorted(values)
-    return values[min(len(values) - 1, int(len(values) * share))]
-
-
 def summarize(chaos, load):
     """For each kind of fault: how often, the longest time without finality, the longest until all were ready."""
     table = collections.OrderedDict()
@@ -578,8 +574,8 @@ def summarize(chaos, load):
     return [
         {
             "fault": kind, "count": row["count"], "mayStop": row["mayStop"],
-            "gapMedianSeconds": round(median(row["gaps"]), 2), "gapLongestSeconds": round(max(row["gaps"]), 2),
-            "readyMedianSeconds": round(median(row["ready"]), 2) if row["ready"] else None,
+            "gapMedianSeconds": round(statistics.median(row["gaps"]), 2), "gapLongestSeconds": round(max(row["gaps"]), 2),
+            "readyMedianSeconds": round(statistics.median(row["ready"]), 2) if row["ready"] else None,
             "readyLongestSeconds": round(max(row["ready"]), 2) if row["ready"] else None,
         } for kind, row in table.items()]
 

@@ -140,7 +140,7 @@ final class ReplicaDriver: @unchecked Sendable {
             if !batch.isEmpty && fault == nil { step(batch) }
             if end || fault != nil { break }
         }
-        // After a failed write the state in memory is ahead of the blocks on disk: flushed, it would never start again.
+        // After a failed write the state may be ahead of the blocks on disk: it is left behind them, and caught up at the next start.
         if fault == nil {
             do { try state.flush() } catch { logger.error("the state could not be flushed: \(error)") }
         }

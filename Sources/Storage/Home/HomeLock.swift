@@ -7,6 +7,9 @@ public final class HomeLock: Sendable {
     public let home: String
     private let descriptor: Int32
 
+    /// Of 50 ms, before a home counts as in use.
+    private static let tries = 20
+
     /// Takes the lock, making the home where it is not there yet.
     ///
     /// - Throws: `homeInUse` where another process has it.
@@ -15,7 +18,13 @@ public final class HomeLock: Sendable {
         let path = home + "/lock"
         let opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         if opened < 0 { throw File.fault("open", path) }
-        if flock(opened, LOCK_EX | LOCK_NB) != 0 {
+        // Who was killed frees the lock a moment after it is gone from sight: a start right behind it need not fail.
+        var taken = flock(opened, LOCK_EX | LOCK_NB)
+        for _ in 0..<HomeLock.tries where taken != 0 && errno == EWOULDBLOCK {
+            usleep(50_000)
+            taken = flock(opened, LOCK_EX | LOCK_NB)
+        }
+        if taken != 0 {
             let busy = errno == EWOULDBLOCK
             let fault = File.fault("lock", path)
             var holder = [UInt8](repeating: 0, count: 16)

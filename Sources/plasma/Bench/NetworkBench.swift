@@ -83,7 +83,7 @@ struct NetworkBench {
     }
 
     /// Signs all transfers first, then hands them in as fast as the nodes take them, until the last is final.
-    private func throughput(_ count: Int, _ alice: SecretKey, _ nodes: [NodeClient]) async throws -> JSONValue {
+    func throughput(_ count: Int, _ alice: SecretKey, _ nodes: [NodeClient]) async throws -> JSONValue {
         let senders = (0..<NetworkBench.senders).map { _ in SecretKey.generate() }
         let each = count / senders.count
         for sender in senders {

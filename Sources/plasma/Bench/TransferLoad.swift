@@ -197,18 +197,27 @@ final class TransferLoad: Sendable {
 }
 
 extension TransferLoad.Report {
-    /// Latencies in milliseconds, and the longest time without a report.
+    /// Those that were due from a time on, in unix milliseconds.
+    func since(_ time: UInt64) -> TransferLoad.Report {
+        var report = self
+        report.finals.removeAll { Double($0.at) - $0.latencyMilliseconds < Double(time) }
+        return report
+    }
+
+    /// Latencies in milliseconds, and the times without a report.
     var json: JSONValue {
         let latencies = finals.map(\.latencyMilliseconds).sorted()
         let times = finals.map(\.at).sorted()
-        let gap = zip(times, times.dropFirst()).map { $1 - $0 }.max() ?? 0
+        let gaps = zip(times, times.dropFirst()).map { $1 - $0 }
+        let gap = gaps.max() ?? 0
         func quantile(_ q: Double) -> JSONValue {
             if latencies.isEmpty { return .null }
             return .number((latencies[min(latencies.count - 1, Int(Double(latencies.count) * q))] * 10).rounded() / 10)
         }
         return [
             "final": JSONValue(finals.count), "p50Ms": quantile(0.5), "p99Ms": quantile(0.99), "maxMs": quantile(1),
-            "longestGapMs": JSONValue(gap), "retries": JSONValue(retries),
+            "longestGapMs": JSONValue(gap), "gapsOver500Ms": JSONValue(gaps.count { $0 > 500 }),
+            "retries": JSONValue(retries),
             "settledUnreported": JSONValue(settledUnreported), "open": JSONValue(open),
         ]
     }

@@ -6,7 +6,7 @@ import Runtime
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure this machine. scripts/bench.sh prints it beside its peers.",
-        subcommands: [Model.self, Network.self, LoadCommand.self])
+        subcommands: [Model.self, Network.self, LoadCommand.self, ConsensusBenchCommand.self])
 
     struct Model: ParsableCommand {
         static let configuration = CommandConfiguration(

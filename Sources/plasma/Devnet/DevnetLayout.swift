@@ -26,7 +26,7 @@ struct DevnetLayout {
     var exists: Bool { FileManager.default.fileExists(atPath: directory + "/genesis.toml") }
 
     /// Makes everything anew: homes, keys with empty passwords, and a genesis of exactly 10^10 XPL.
-    func create() throws {
+    func create(timestamp: Date = Date()) throws {
         let files = FileManager.default
         try? files.removeItem(atPath: directory)
         var operators: [Address] = []
@@ -55,7 +55,7 @@ struct DevnetLayout {
         var treasury = Genesis.totalSupply
         for amount in accounts.map(\.balance) + validators.map(\.stake) { treasury = try treasury.subtracting(amount) }
         let genesis = Genesis(
-            chainName: "devnet", timestamp: Timestamp(milliseconds: UInt64(Date().timeIntervalSince1970 * 1000)),
+            chainName: "devnet", timestamp: Timestamp(milliseconds: UInt64(timestamp.timeIntervalSince1970 * 1000)),
             parameters: parameters, validators: validators, accounts: accounts, treasury: treasury)
         try genesis.validate()
         let text = GenesisFile.text(genesis)

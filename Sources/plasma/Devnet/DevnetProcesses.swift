@@ -56,12 +56,13 @@ struct DevnetProcesses {
         for name in layout.names { if let pid = pid(name) { kill(pid, SIGKILL) } }
     }
 
-    /// Starts every node and waits until all say that they are ready.
-    func up(timeout: TimeInterval = 30) async throws {
+    /// Starts every node, or the first `count`, and waits until all of them say that they are ready.
+    func up(_ count: Int? = nil, timeout: TimeInterval = 30) async throws {
         if !layout.exists { try layout.create() }
-        for name in layout.names where pid(name) == nil { try start(name) }
+        let indices = layout.names.indices.prefix(count ?? .max)
+        for index in indices where pid(layout.names[index]) == nil { try start(layout.names[index]) }
         let deadline = Date().addingTimeInterval(timeout)
-        for index in layout.names.indices {
+        for index in indices {
             let client = RPCClient(port: layout.rpcPort(index), timeoutSeconds: 2)
             while true {
                 if let answer = try? await client.get("/ready"), answer.status == 200 { break }

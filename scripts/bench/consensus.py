@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Prints what scripts/bench.sh consensus measured beside its goals. Usage: consensus.py MEASURED.json SIMULATED.json [-o json]"""
+import json
+import platform
+import statistics
+import sys
+
+
+def main():
+    with open(sys.argv[1]) as file:
+        runs = [json.loads(text) for text in file.read().split("\0") if text.strip()]
+    with open(sys.argv[2]) as file:
+        wan = json.load(file)
+
+    def of(part, *path):
+        """The median over the runs that have it."""
+        found = []
+        for run in runs:
+            value = run.get(part)
+            for name in path:
+                value = value.get(name) if isinstance(value, dict) else None
+            if value is not None:
+                found.append(value)
+        return statistics.median(found) if found else None
+
+    # What, measured, unit, goal, whether more is better.
+    rows = [
+        ("signed transfers finalized a second", of("transfers", "perSecond"), "/s", 4_500, True),
+        ("… share of what these cores could check if four validators only checked signatures",
+         of("transfers", "shareOfLimit"), "", None, True),
+        ("finality at 500 transfers a second, p50", of("finality", "p50Ms"), "ms", 25, False),
+        ("… p99", of("finality", "p99Ms"), "ms", 100, False),
+        ("one of four killed at 300 transfers a second, p99 with the kill in it", of("killed", "p99Ms"), "ms", 500, False),
+        ("… from 5 s after the kill on", of("killed", "from5SecondsAfterTheKill", "p99Ms"), "ms", 500, False),
+        ("… longest time without finality", of("killed", "longestGapMs"), "ms", None, False),
+        ("simulated WAN, 50 validators in 10 regions, proposal to finality, p50", wan["finalityMs"], "ms",
+         3 * wan["quorumDelayMs"] + 10, False),
+        ("catch-up, transfers a second", of("catch-up", "perSecond"), "/s", None, True),
+        ("… times the live rate", of("catch-up", "ratioToLive"), "", 10, True),
+        ("restart to ready, %s blocks of history" % of("history", "blocks"), of("history", "restartSeconds"), "s", 3, False),
+        ("memory of a node after it", of("history", "residentMiB"), "MiB", 286, False),
+        ("… and after 4,000 more transfers", of("history", "residentAfterLoadMiB"), "MiB", 286, False),
+        ("execution alone, %s accounts, one core" % of("execution", "accounts"), of("execution", "perSecond"), "/s", 100_000,
+         True),
+        ("… by processor time of its thread", of("execution", "perProcessorSecond"), "/s", 100_000, True),
+    ]
+    result = []
+    for what, measured, unit, goal, more in rows:
+        if measured is None:
+            continue
+        # Above 1 is better than the goal, whichever way it counts.
+        ratio = None if goal is None or not measured else round(measured / goal if more else goal / measured, 2)
+        result.append({"what": what, "measured": measured, "unit": unit, "goal": goal, "ratio": ratio})
+    if sys.argv[3:] == ["-o", "json"]:
+        print(json.dumps({"rows": result, "runs": runs, "simulated": wan}, indent=2))
+        return
+    model = next(
+        (line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    print(f"\n{model}, {runs[0]['cores']} cores; the median of {len(runs)} runs where a part was repeated\n")
+    print("| what | measured | goal | ratio (above 1 is better) |")
+    print("| --- | ---: | ---: | ---: |")
+    for row in result:
+        goal = "" if row["goal"] is None else f"{'≥' if row['unit'] in ('/s', '') else '≤'} {row['goal']:,} {row['unit']}".strip()
+        print(f"| {row['what']} | {row['measured']:,} {row['unit']} | {goal} | {row['ratio'] if row['ratio'] else ''} |")
+
+
+main()
