@@ -10,8 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 PROFILES = ["quiet", "lossy", "partition", "crash", "twin", "byzantine", "wan", "chaos"]
 
 
-def run(program, seed, nodes, profile, views):
+def run(program, scope, seed, nodes, profile, views):
     command = [program, "simulate", "--seed", str(seed), "--nodes", str(nodes), "--profile", profile, "--views", str(views)]
+    if scope != "consensus":
+        command += ["--scope", scope]
     outcome = subprocess.run([*command, "-o", "json"], capture_output=True, text=True)
     try:
         report = json.loads(outcome.stdout)
@@ -21,7 +23,9 @@ def run(program, seed, nodes, profile, views):
 
 
 def main():
-    program, hours, views = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+    program, hours, views, scope = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    # A twin is two engines with one key; whole nodes have no such profile.
+    profiles = [name for name in PROFILES if scope == "consensus" or name != "twin"]
     seed = random.SystemRandom().randrange(1 << 40)
     end = time.time() + hours * 3600
     workers = os.cpu_count() or 1
@@ -34,7 +38,7 @@ def main():
         while running or time.time() < end:
             while len(running) < workers and time.time() < end:
                 nodes = 4 + seed % 7
-                running.add(pool.submit(run, program, seed, nodes, PROFILES[seed % len(PROFILES)], views))
+                running.add(pool.submit(run, program, scope, seed, nodes, profiles[seed % len(profiles)], views))
                 seed += 1
             done = {one for one in running if one.done()}
             if not done:

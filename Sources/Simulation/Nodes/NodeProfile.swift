@@ -48,9 +48,9 @@ public struct NodeProfile: Sendable {
     /// When the trouble ends at the latest; it ends before where the views were reached.
     public var healsAt = Interval.seconds(150)
     /// How long the network is watched after that.
-    public var aftermath = Interval.seconds(20)
+    public var aftermath = Interval.seconds(14)
     /// Within this of the healing every honest node sees a new final block.
-    public var bound = Interval.seconds(15)
+    public var bound = Interval.seconds(13)
 
     public init(nodes: Int = 4) { self.nodes = nodes }
 

@@ -83,10 +83,11 @@ extension NodeSimulation {
             relay(word, from: sender, by: node, isRelayed: message.isRelayed) { message.canonicalBytes }
             hear(.consensus(message, from: from), at: node)
         case .block(let bytes):
-            relay(word, from: sender, by: node, isRelayed: true) { bytes }
+            let isWhole = node.place == nil && Replica.block(bytes, network: genesis.digest) != nil
+            relay(word, from: sender, by: node, isRelayed: isWhole) { bytes }
             hear(.block(bytes, from: from), at: node)
         case .transactions(let batch):
-            let fresh = batch.filter { node.seen.insert($0.id, at: now) }
+            let fresh = batch.filter { node.heard.insert(Digest.of(Domain("sim.heard"), encoding: $0), at: now) }
             let good = fresh.filter { signatures.isSigned($0) }
             if good.count < fresh.count { misbehaved(sender, "sent a transaction with a wrong signature", at: node) }
             if !good.isEmpty { hear(.transactions(good, local: false), at: node) }

@@ -30,9 +30,10 @@ extension NodeSimulation {
                 withWork: .milliseconds(Int64(clamping: parameters.blockPaceMilliseconds)), heartbeat: heartbeat),
             amnesiac: node.isAmnesiac)
         do throws(ReplicaFault) {
-            node.replica = try Replica(
-                configuration: configuration, state: node.disk.state, archive: node.disk, tip: node.disk.tip,
-                journal: node.disk.journalRecords)
+            node.process = Process(
+                try Replica(
+                    configuration: configuration, state: node.disk.state, archive: node.disk, tip: node.disk.tip,
+                    journal: node.disk.journalRecords))
         } catch {
             // A disk that cannot be read for now keeps a node from starting, and says so; nothing else may.
             if !node.disk.isUnreadable { chain.blame("node \(index) cannot start on its own disk: \(error)") }
@@ -48,7 +49,7 @@ extension NodeSimulation {
 
     /// Hands what has come in to the machine, unless the node waits for its disk or stands still.
     mutating func step(_ node: SimulatedNode) {
-        guard node.isUp, now >= node.busyUntil, node.pending == nil else { return }
+        guard let process = node.process, now >= node.busyUntil, node.pending == nil else { return }
         let time = node.clock.read(at: now)
         var batch = node.inbox
         node.inbox.removeAll(keepingCapacity: true)
@@ -58,7 +59,7 @@ extension NodeSimulation {
         }
         if batch.isEmpty { return setAlarm(node) }
         var outputs: [ReplicaOutput] = []
-        for input in batch { outputs += node.replica?.handle(input, at: time) ?? [] }
+        for input in batch { outputs += process.replica.handle(input, at: time) }
         observe(outputs, node)
         guard write(outputs, node) else { return }
         let writes = outputs.contains {
@@ -88,10 +89,10 @@ extension NodeSimulation {
 
     /// What the oracles are told of a step, whether or not the node lives to tell it.
     private mutating func observe(_ outputs: [ReplicaOutput], _ node: SimulatedNode) {
-        guard let replica = node.replica else { return }
-        node.finalizedView = max(node.finalizedView, replica.lastFinalizedView)
-        if node.isAmnesiac, !replica.isAbstaining { node.isAmnesiac = false }
-        for transaction in node.submitted where replica.mempool.contains(transaction.id) {
+        guard let process = node.process else { return }
+        node.finalizedView = max(node.finalizedView, process.replica.lastFinalizedView)
+        if node.isAmnesiac, !process.replica.isAbstaining { node.isAmnesiac = false }
+        for transaction in node.submitted where process.replica.mempool.contains(transaction.id) {
             chain.accepted(transaction, by: node.index)
         }
         node.submitted.removeAll()
@@ -170,7 +171,9 @@ extension NodeSimulation {
         case .broadcastBlock(let bytes): speak(.block(bytes), by: node, to: nil)
         case .sendBlock(let bytes, let peer): speak(.block(bytes), by: node, to: peer)
         case .broadcastTransactions(let transactions):
-            for transaction in transactions { _ = node.seen.insert(transaction.id, at: now) }
+            for transaction in transactions {
+                _ = node.heard.insert(Digest.of(Domain("sim.heard"), encoding: transaction), at: now)
+            }
             speak(.transactions(transactions), by: node, to: nil)
         case .requestBlock(let digest, let peer): ask(.byDigest(digest), of: peer, by: node)
         case .requestBlocks(let height, let count, let peer):
@@ -244,9 +247,8 @@ extension NodeSimulation {
             chain.blame("node \(node.index) has two final blocks at height \(height) on its disk")
         }
         fullDisks += 1
-        // The database has free pages of its own, so that it may well take what the files did not.
-        if random.next() % 2 == 0 { node.disk.state.flush() }
         end(node)
+        // The state in memory is ahead of the blocks that the disk took: it goes with the process.
         node.disk.state.crash()
         schedule(node.index, after: draw(500...4_000), .restart)
     }

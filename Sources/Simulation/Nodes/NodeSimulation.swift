@@ -110,7 +110,7 @@ public struct NodeSimulation {
         for account in accounts { rest = try rest.subtracting(account.balance) }
         var parameters = ChainParameters.devnet
         parameters.deltaMilliseconds = UInt64(profile.delta.milliseconds)
-        parameters.heartbeatMilliseconds = 500
+        parameters.heartbeatMilliseconds = 1_000
         // One epoch: the books of `FinalityOracle` are by view.
         parameters.epochLength = 1 << 32
         genesis = Genesis(
@@ -162,7 +162,7 @@ public struct NodeSimulation {
         chain.judgeLife(
             nodes.filter { !dishonest.contains($0.index) }.map { node in
                 ChainOracle.Ending(
-                    node: node.index, height: node.replica?.executed.height ?? 0, resumed: resumed[node.index])
+                    node: node.index, height: node.process?.replica.executed.height ?? 0, resumed: resumed[node.index])
             }, within: profile.bound)
         return NodeSimulationReport(
             seed: seed, digest: trace, finalized: nodes.map(\.finalizedView),
@@ -224,7 +224,7 @@ public struct NodeSimulation {
         guard let submission = load.next(at: node, network: genesis.digest, random: &random) else { return }
         // What the node's RPC does before it lets a transaction in.
         guard signatures.isSigned(submission.transaction) else { return }
-        guard (try? node.replica?.check(submission.transaction)) != nil else { return }
+        guard (try? node.process?.replica.check(submission.transaction)) != nil else { return }
         if let flaw = submission.flaw { return chain.accepted(flawed: flaw, by: node.index) }
         node.submitted.append(submission.transaction)
         node.inbox.append(.transactions([submission.transaction], local: true))

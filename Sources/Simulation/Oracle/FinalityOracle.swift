@@ -1,11 +1,11 @@
 /// Watches a simulated network and says what no correct one does. It keeps its own books and calls nothing of the engine but plain values.
-import Consensus
-import Primitives
+package import Consensus
+package import Primitives
 
-struct FinalityOracle: Sendable {
-    private(set) var violations: [String] = []
+package struct FinalityOracle: Sendable {
+    package private(set) var violations: [String] = []
     /// How often a dishonest validator was rightly accused.
-    private(set) var accusations = 0
+    package private(set) var accusations = 0
     private let weights: [UInt64]
     /// Nodes whose own word may be anything.
     private let dishonest: Set<Int>
@@ -21,7 +21,7 @@ struct FinalityOracle: Sendable {
     private var highest: [Int: View] = [:]
     private var parents: [Digest: Digest] = [:]
 
-    init(weights: [UInt64], dishonest: Set<Int> = []) {
+    package init(weights: [UInt64], dishonest: Set<Int> = []) {
         self.weights = weights
         self.dishonest = dishonest
     }
@@ -40,7 +40,7 @@ struct FinalityOracle: Sendable {
     }
 
     /// Something has left a node.
-    mutating func sent(_ message: ConsensusMessage, by node: Int, journal: [JournalRecord]) {
+    package mutating func sent(_ message: ConsensusMessage, by node: Int, journal: [JournalRecord]) {
         switch message {
         case .vote(let vote):
             if case .notarize(let proposal) = vote.subject { parents[proposal.payloadDigest] = proposal.parentDigest }
@@ -75,12 +75,12 @@ struct FinalityOracle: Sendable {
     }
 
     /// A node says that another machine has its key: only a twin may.
-    mutating func foundItsTwin(_ node: Int) {
+    package mutating func foundItsTwin(_ node: Int) {
         if !dishonest.contains(node) { blame("node \(node) believes that another has its key") }
     }
 
     /// Evidence names who is dishonest, and nobody else.
-    mutating func accused(_ evidence: Evidence, by node: Int) {
+    package mutating func accused(_ evidence: Evidence, by node: Int) {
         if !dishonest.contains(Int(evidence.first.signer)) {
             blame("node \(node) accuses honest node \(evidence.first.signer)")
         }
@@ -90,7 +90,7 @@ struct FinalityOracle: Sendable {
         }
     }
 
-    mutating func certificate(_ certificate: Certificate) {
+    package mutating func certificate(_ certificate: Certificate) {
         let view = certificate.subject.view
         if !isQuorum(certificate.signers) { blame("a certificate of view \(view) has no quorum") }
         switch certificate.subject {
@@ -110,7 +110,7 @@ struct FinalityOracle: Sendable {
     }
 
     /// A node learnt that a proposal is final.
-    mutating func finalized(_ proposal: Proposal, _ certificate: Certificate, by node: Int, at now: Instant) {
+    package mutating func finalized(_ proposal: Proposal, _ certificate: Certificate, by node: Int, at now: Instant) {
         let view = proposal.view
         if !isQuorum(certificate.signers) { blame("a finalization of view \(view) has no quorum") }
         if highest[node].map({ $0 < view }) ?? true {
@@ -141,7 +141,7 @@ struct FinalityOracle: Sendable {
     }
 
     /// After the faults end, every honest node finalizes soon, and at the end none is far behind.
-    mutating func judgeLiveness(healedAt: Instant, within bound: Interval, finalized: [View]) {
+    package mutating func judgeLiveness(healedAt: Instant, within bound: Interval, finalized: [View]) {
         for node in finalized.indices where !dishonest.contains(node) {
             guard let first = finalizationTimes[node]?.first(where: { $0 > healedAt }) else {
                 blame("node \(node) finalized nothing after the network healed")

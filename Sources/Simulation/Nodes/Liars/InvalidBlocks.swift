@@ -54,7 +54,7 @@ struct InvalidBlocks: NodeLiar {
     /// One thing is wrong.
     private static func spoil(_ block: Block, _ context: inout NodeLiarContext) -> Block {
         var spoilt = block
-        switch context.random.next() % 9 {
+        switch context.random.next() % 12 {
         case 0: spoilt.header.stateRoot = Digest.of(Domain("sim.spoilt"), block.header.stateRoot.bytes)
         case 1: spoilt.header.vrfProof = VRF.prove(context.key, alpha: block.header.parent.bytes)
         case 2: spoilt.header.beacon = Digest.of(Domain("sim.spoilt"), block.header.beacon.bytes)
@@ -69,8 +69,14 @@ struct InvalidBlocks: NodeLiar {
             small.payload = .transfer(to: context.key.publicKey.address, amount: .zero, memo: [])
             let unsigned = SignedTransaction(transaction: small, signature: first.signature)
             return carrying(block.transactions + [unsigned], block, context)
-        case 6: spoilt.header.baseFee += 1
-        case 7: spoilt.header.weight += 1
+        case 6...8:
+            // Everyone has it waiting, with a signature that holds.
+            guard let last = block.transactions.last else { fallthrough }
+            let signature = context.key.sign(last.transaction.signedMessage)
+            let forged = SignedTransaction(transaction: last.transaction, signature: signature)
+            return carrying(block.transactions.dropLast() + [forged], block, context)
+        case 9: spoilt.header.baseFee += 1
+        case 10: spoilt.header.weight += 1
         default: spoilt.header.time = block.header.time.adding(milliseconds: 60_000)
         }
         return spoilt

@@ -4,6 +4,13 @@ import Ledger
 import Primitives
 import Replica
 
+/// A machine that runs. In a box of its own, since a copy of a machine is a copy of much.
+final class Process {
+    var replica: Replica
+
+    init(_ replica: Replica) { self.replica = replica }
+}
+
 /// One node: its disk, its clocks, its process while it runs, and what the process has not come to yet.
 final class SimulatedNode: ClientView {
     let index: Int
@@ -14,7 +21,7 @@ final class SimulatedNode: ClientView {
     var clock: NodeClock
 
     // The process.
-    var replica: Replica?
+    var process: Process?
     /// Grows with each start: what was under way in an earlier life is lost.
     var life = 0
     var inbox: [ReplicaInput] = []
@@ -33,8 +40,9 @@ final class SimulatedNode: ClientView {
     var sessions: [Int?]
     /// What it tells of its head when it connects.
     var head: Height = 0
-    /// What was relayed or asked to be, as a node remembers it.
+    /// What was relayed, and the transactions heard in the last seconds, as the real bridge remembers them.
     var seen = SeenCache(capacity: 65_536)
+    var heard = SeenCache(capacity: 65_536, lifetime: .seconds(2))
     var openRequests: Set<UInt64> = []
     /// Submitted here and not yet looked at by the machine.
     var submitted: [SignedTransaction] = []
@@ -59,11 +67,11 @@ final class SimulatedNode: ClientView {
         penalties = [Int](repeating: 0, count: nodes)
     }
 
-    var isUp: Bool { replica != nil }
+    var isUp: Bool { process != nil }
 
     /// A process that is gone takes all that is not on the disk with it.
     func end() {
-        replica = nil
+        process = nil
         life += 1
         inbox.removeAll()
         timer = nil
@@ -74,6 +82,7 @@ final class SimulatedNode: ClientView {
         sessions = [Int?](repeating: nil, count: sessions.count)
         penalties = [Int](repeating: 0, count: penalties.count)
         seen = SeenCache(capacity: 65_536)
+        heard = SeenCache(capacity: 65_536, lifetime: .seconds(2))
         openRequests.removeAll()
         submitted.removeAll()
     }
@@ -82,7 +91,7 @@ final class SimulatedNode: ClientView {
 
     func account(_ address: Address) -> Account { (try? Query.account(address, in: disk.state)) ?? Account() }
 
-    func waiting(of sender: PublicKey) -> [SignedTransaction] { replica?.mempool.pending(of: sender) ?? [] }
+    func waiting(of sender: PublicKey) -> [SignedTransaction] { process?.replica.mempool.pending(of: sender) ?? [] }
 
     // MARK: What peers ask
 

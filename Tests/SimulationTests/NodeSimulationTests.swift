@@ -1,0 +1,146 @@
+import Primitives
+import Simulation
+import Testing
+
+/// Whole nodes under trouble, seed after seed.
+@Suite struct NodeSimulationTests {
+    static func run(_ seed: UInt64, _ profile: NodeProfile) throws -> NodeSimulationReport {
+        var simulation = try NodeSimulation(seed: seed, profile: profile)
+        return simulation.run()
+    }
+
+    static func survives(_ name: String, nodes: Int, seed: UInt64, views: UInt64 = 20) throws -> NodeSimulationReport {
+        var profile = try #require(NodeProfile.named(name, nodes: nodes, seed: seed))
+        profile.views = views
+        profile.healsAt = .seconds(Int64(views) * 6)
+        let report = try run(seed, profile)
+        let replay: Comment =
+            "plasma simulate --scope node --seed \(seed) --nodes \(nodes) --profile \(name) --views \(views) --limit \(views * 6)"
+        #expect(report.violations == [], replay)
+        #expect(report.reached, replay)
+        return report
+    }
+
+    /// One seed in eight with seven validators.
+    static func batch(_ name: String, _ number: Int, of seeds: Int) throws -> [NodeSimulationReport] {
+        try (0..<seeds).map { place in
+            let seed = number * seeds + place
+            return try survives(name, nodes: seed % 8 == 7 ? 7 : 4, seed: UInt64(seed))
+        }
+    }
+
+    @Test func aQuietNetworkTakesWhatIsSoundAndLosesNothing() throws {
+        var profile = try #require(NodeProfile.named("quiet", nodes: 4, seed: 1))
+        profile.views = 60
+        let report = try Self.run(1, profile)
+        #expect(report.violations == [])
+        #expect(report.reached && report.transactions > 20 && report.blocks >= 60)
+        #expect(report.crashes == 0 && report.accusations == 0)
+    }
+
+    @Test func aSeedReplaysToTheSameDigest() throws {
+        let profile = try #require(NodeProfile.named("chaos", nodes: 4, seed: 7))
+        let first = try Self.run(7, profile)
+        #expect(try Self.run(7, profile).digest == first.digest)
+        #expect(try Self.run(8, profile).digest != first.digest)
+    }
+
+    /// Six of ten messages are lost.
+    @Test(arguments: 0..<8) func lossLosesNoTransaction(_ number: Int) throws {
+        _ = try Self.batch("lossy", number, of: 5)
+    }
+
+    @Test(arguments: 0..<8) func aNetworkThatFallsApartBreaksNothing(_ number: Int) throws {
+        _ = try Self.batch("partition", number, of: 5)
+    }
+
+    @Test(arguments: 0..<12) func crashesAndDisksThatFailBreakNothing(_ number: Int) throws {
+        let reports = try Self.batch("crash", number, of: 6)
+        #expect(reports.contains { $0.crashes > 0 })
+    }
+
+    @Test(arguments: 0..<8) func liarsBreakNothing(_ number: Int) throws {
+        _ = try Self.batch("byzantine", number, of: 5)
+    }
+
+    @Test(arguments: 0..<12) func everythingAtOnceBreaksNothing(_ number: Int) throws {
+        _ = try Self.batch("chaos", number, of: 6)
+    }
+
+    @Test(arguments: 0..<4) func tenRegionsAndWrongClocksBreakNothing(_ number: Int) throws {
+        _ = try Self.batch("wan", number, of: 4)
+    }
+
+    @Test(arguments: NodeActor.allCases) func aLiarOfEachKindBreaksNothing(_ actor: NodeActor) throws {
+        var accusations = 0
+        for seed in 0..<5 as Range<UInt64> {
+            var profile = NodeProfile(nodes: 4)
+            profile.followers = 1
+            profile.loss = seed % 2 == 0 ? 0 : 50
+            profile.actors = [actor]
+            profile.views = 20
+            let report = try Self.run(seed, profile)
+            accusations += report.accusations
+            #expect(report.violations == [], "\(actor), seed \(seed)")
+            #expect(report.reached, "\(actor), seed \(seed)")
+        }
+        // Who signs two blocks of one view is found out; the others sign nothing twice.
+        #expect((accusations > 0) == (actor == .twoBlocks), "\(actor): \(accusations)")
+    }
+
+    /// Writes, syncs and sends of the first blocks, the nodes starting anew each time from what was synced. Every boundary that a stride
+    /// meets: all of them together take longer than a test may.
+    @Test(arguments: 0..<4) func aCrashAtABoundaryBreaksNothing(_ part: Int) throws {
+        var profile = NodeProfile(nodes: 4)
+        profile.views = 4
+        profile.healsAt = .seconds(30)
+        let boundaries = try Self.run(5, profile).boundaries
+        #expect(boundaries > 300)
+        for boundary in stride(from: 1 + part * 11, to: min(boundaries, 400), by: 44) {
+            profile.crashAtBoundary = boundary
+            let report = try Self.run(5, profile)
+            #expect(report.violations == [] && report.reached && report.crashes == 1, "crash at boundary \(boundary)")
+        }
+    }
+
+    // MARK: Faults that it found
+
+    /// A full disk stopped a node, which then flushed a state ahead of its blocks and could not start again.
+    @Test func aFullDiskLeavesNoStateAheadOfTheBlocks() throws {
+        var stopped = 0
+        for seed in 0..<6 as Range<UInt64> {
+            var profile = NodeProfile(nodes: 4)
+            profile.fullDisk = 300
+            profile.views = 20
+            let report = try Self.run(seed, profile)
+            stopped += report.fullDisks
+            #expect(report.violations == [] && report.reached, "seed \(seed)")
+        }
+        #expect(stopped > 0)
+    }
+
+    /// A validator whose journal was gone took old certificates, fetched with old blocks, for news, and voted in views in which it had voted.
+    @Test func aValidatorWithoutItsJournalSignsNothingTwice() throws {
+        var wiped = 0
+        for seed in 0..<5 as Range<UInt64> {
+            var profile = NodeProfile(nodes: 7)
+            profile.wipe = 60
+            profile.loss = 100
+            profile.views = 25
+            let report = try Self.run(seed, profile)
+            wiped += report.wipes
+            #expect(report.violations == [] && report.reached, "seed \(seed)")
+        }
+        #expect(wiped > 0)
+    }
+
+    /// A follower passed on blocks with another's body, and honest validators put it out for that.
+    @Test(arguments: [502, 507] as [UInt64]) func aFollowerPassesOnNoSpoiltBlock(_ seed: UInt64) throws {
+        _ = try Self.survives("byzantine", nodes: 7, seed: seed)
+    }
+
+    /// A waiting transaction excused any signature under the same transaction in a block.
+    @Test(arguments: [1005, 1025] as [UInt64]) func noBlockWithAWrongSignatureIsVotedFor(_ seed: UInt64) throws {
+        _ = try Self.survives("byzantine", nodes: 4, seed: seed, views: 60)
+    }
+}
