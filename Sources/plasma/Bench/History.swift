@@ -59,7 +59,7 @@ final class History {
             try genesis.initialize(state)
             let replica = try Replica(
                 configuration: ReplicaConfiguration(
-                    genesis: genesis, ownIndex: index,
+                    genesis: genesis, consensusKey: genesis.validators[index].consensusKey,
                     signer: Ed25519Scheme(try keys.open("consensus", password: "")),
                     vrfKey: try keys.open("vrf", password: ""),
                     consensus: ConsensusParameters(
@@ -157,7 +157,9 @@ final class History {
                     queue.append((index, .blockUnavailable(digest, from: peer)))
                 }
             case .requestBlocks(_, _, let peer): queue.append((index, .finalizedBlocks([], from: peer)))
-            case .broadcastTransactions, .executed, .certified, .misbehaviour, .keyInUseElsewhere, .evidence: break
+            case .broadcastTransactions, .executed, .certified, .misbehaviour, .keyInUseElsewhere, .evidence,
+                .epochEnded:
+                break
             }
         }
     }
