@@ -118,6 +118,12 @@ public enum Query {
         try read(StakedValidator.self, StateKey.tombstone(key), store)
     }
 
+    /// Everyone convicted so far, by consensus key.
+    public static func tombstones(in store: any StateStore, limit: Int = 4_096) throws(LedgerFault) -> [StakedValidator]
+    {
+        try list(StakedValidator.self, StateKey.tombstones, limit: limit, store)
+    }
+
     /// A validator's stake on its way out, earliest first.
     public static func unbondings(of key: PublicKey, in store: any StateStore) throws(LedgerFault) -> [Unbonding] {
         try list(Unbonding.self, StateKey.unbondings(of: key), limit: 64, store)

@@ -17,8 +17,7 @@ extension RPCMethods {
                 entries.append(try RPCMethods.describe(validator, epoch, next, state))
             }
             // Who is out for good has its stake to claim still.
-            for member in epoch.record.members {
-                guard let convicted = try Query.tombstone(member.consensusKey, in: state) else { continue }
+            for convicted in try Query.tombstones(in: state) {
                 entries.append(try RPCMethods.describe(convicted, epoch, next, state))
             }
             // In the order of their places; who waits comes behind.

@@ -90,7 +90,7 @@ extension NodeSimulation {
     /// What the oracles are told of a step, whether or not the node lives to tell it.
     private mutating func observe(_ outputs: [ReplicaOutput], _ node: SimulatedNode) {
         guard let process = node.process else { return }
-        node.finalizedView = max(node.finalizedView, process.replica.lastFinalizedView)
+        node.noteProgress(process.replica)
         if node.isAmnesiac, !process.replica.isAbstaining { node.isAmnesiac = false }
         for transaction in node.submitted where process.replica.mempool.contains(transaction.id) {
             chain.accepted(transaction, by: node.index)
@@ -114,6 +114,11 @@ extension NodeSimulation {
                     finality.finalized(proposal, certificate, by: node.index, at: now)
                 }
             case .evidence(let evidence): finality.accused(evidence, by: node.index)
+            case .epochEnded(let epoch, _):
+                if let record = try? Query.epochRecord(epoch.next(), in: node.disk.state) {
+                    finality.began(
+                        record.epoch, record.members.compactMap { indexOfKey[$0.consensusKey] }, by: node.index)
+                }
             case .keyInUseElsewhere: finality.foundItsTwin(node.index)
             case .misbehaviour(let peer, let reason):
                 if let index = indexOfKey[peer] { misbehaved(index, reason, at: node) }
@@ -270,8 +275,9 @@ extension StateBooks {
     /// As a node's store says.
     init?(of state: SimulatedState) {
         guard let height = state.height, let totals = try? Query.totals(in: state),
-            let validators = try? Query.validators(in: state)
+            let seated = try? Query.validators(in: state), let convicted = try? Query.tombstones(in: state)
         else { return nil }
+        let validators = seated + convicted
         // An account's key is the letter a and its address.
         let accounts = state.all(prefix: [0x61]).compactMap { entry -> (address: Address, account: Account)? in
             guard let address = try? Address(bytes: entry.key.dropFirst()),

@@ -111,8 +111,13 @@ public struct NodeSimulation {
         var parameters = ChainParameters.devnet
         parameters.deltaMilliseconds = UInt64(profile.delta.milliseconds)
         parameters.heartbeatMilliseconds = 1_000
-        // One epoch: the books of `FinalityOracle` are by view.
-        parameters.epochLength = 1 << 32
+        parameters.epochLength = profile.epochLength
+        parameters.epochMargin = 4
+        // The oracle's books are of transfers alone; who is convicted loses its seat all the same.
+        parameters.equivocationSlashPerMille = 0
+        parameters.downtimeSlashPerMillion = 0
+        parameters.inflationPerMille = 0
+        parameters.inflationFloorPerMille = 0
         genesis = Genesis(
             chainName: "simulation", timestamp: Timestamp(milliseconds: 1_000_000), parameters: parameters,
             validators: keys.prefix(profile.nodes).map {

@@ -7,44 +7,81 @@ package struct FinalityOracle: Sendable {
     /// How often a dishonest validator was rightly accused.
     package private(set) var accusations = 0
     private let weights: [UInt64]
+    /// Who votes in an epoch, as nodes, in the order of its places.
+    private var sets: [Epoch: [Int]]
     /// Nodes whose own word may be anything.
     private let dishonest: Set<Int>
-    private var finalizedPayload: [View: Digest] = [:]
+    private var finalizedPayload: [Place: Digest] = [:]
     /// Ascending.
-    private var finalizedViews: [View] = []
-    private var notarized: [View: Set<Digest>] = [:]
-    private var nullified: Set<View> = []
+    private var finalizedViews: [Place] = []
+    private var notarized: [Place: Set<Digest>] = [:]
+    private var nullified: Set<Place> = []
     /// What each node has put its name to, by view and kind.
-    private var signed: [Int: [View: [UInt8: Subject]]] = [:]
+    private var signed: [Int: [Place: [UInt8: Subject]]] = [:]
     /// By node, when it first and last learnt of a view that was new to it.
     private var finalizationTimes: [Int: [Instant]] = [:]
-    private var highest: [Int: View] = [:]
+    private var highest: [Int: Place] = [:]
     private var parents: [Digest: Digest] = [:]
+
+    /// A view of an epoch.
+    private struct Place: Hashable, Comparable, CustomStringConvertible {
+        let epoch: Epoch
+        let view: View
+
+        init(_ subject: Subject) {
+            epoch = subject.epoch
+            view = subject.view
+        }
+
+        static func < (x: Place, y: Place) -> Bool { x.epoch != y.epoch ? x.epoch < y.epoch : x.view < y.view }
+
+        var description: String { epoch == 0 ? "\(view)" : "\(epoch)/\(view)" }
+    }
 
     package init(weights: [UInt64], dishonest: Set<Int> = []) {
         self.weights = weights
         self.dishonest = dishonest
+        sets = [0: Array(weights.indices)]
+    }
+
+    /// By a node's word these vote in an epoch.
+    package mutating func began(_ epoch: Epoch, _ members: [Int], by node: Int) {
+        if let before = sets[epoch] {
+            if before != members { blame("node \(node) has another set for epoch \(epoch)") }
+        } else {
+            sets[epoch] = members
+        }
+    }
+
+    /// The node behind a place in an epoch's set.
+    private func member(_ signer: UInt16, _ epoch: Epoch) -> Int? {
+        guard let set = sets[epoch], Int(signer) < set.count else { return nil }
+        return set[Int(signer)]
     }
 
     mutating func blame(_ text: String) {
         if violations.count < 20 { violations.append(text) }
     }
 
-    private func isQuorum(_ signers: [UInt16]) -> Bool {
+    private func isQuorum(_ certificate: Certificate) -> Bool {
+        let epoch = certificate.subject.epoch
         var seen: Set<UInt16> = []
         var weight: UInt64 = 0
-        for signer in signers where seen.insert(signer).inserted && Int(signer) < weights.count {
-            weight += weights[Int(signer)]
+        for signer in certificate.signers where seen.insert(signer).inserted {
+            if let node = member(signer, epoch) { weight += weights[node] }
         }
-        return weight * 3 > weights.reduce(0, +) * 2
+        return weight * 3 > (sets[epoch] ?? []).reduce(0) { $0 + weights[$1] } * 2
     }
 
     /// Something has left a node.
     package mutating func sent(_ message: ConsensusMessage, by node: Int, journal: [JournalRecord]) {
         switch message {
         case .vote(let vote):
-            if case .notarize(let proposal) = vote.subject { parents[proposal.payloadDigest] = proposal.parentDigest }
-            if !dishonest.contains(node), Int(vote.signer) == node { judge(vote, by: node, journal: journal) }
+            // An epoch's last block is put forward again as its own child.
+            if case .notarize(let proposal) = vote.subject, proposal.payloadDigest != proposal.parentDigest {
+                parents[proposal.payloadDigest] = proposal.parentDigest
+            }
+            if !dishonest.contains(node), member(vote.signer, vote.subject.epoch) == node { judge(vote, by: node, journal: journal) }
         case .certificate(let certificate): self.certificate(certificate)
         case .request, .evidence: break
         }
@@ -54,7 +91,7 @@ package struct FinalityOracle: Sendable {
     /// another, and has journaled what it sends.
     private mutating func judge(_ vote: Vote, by node: Int, journal: [JournalRecord]) {
         let kind = vote.subject.kind.rawValue
-        let view = vote.subject.view
+        let view = Place(vote.subject)
         if let before = signed[node]?[view]?[kind], before != vote.subject {
             blame("node \(node) signed two \(vote.subject.kind) votes in view \(view)")
         }
@@ -81,7 +118,7 @@ package struct FinalityOracle: Sendable {
 
     /// Evidence names who is dishonest, and nobody else.
     package mutating func accused(_ evidence: Evidence, by node: Int) {
-        if !dishonest.contains(Int(evidence.first.signer)) {
+        if !(member(evidence.first.signer, evidence.epoch).map { dishonest.contains($0) } ?? false) {
             blame("node \(node) accuses honest node \(evidence.first.signer)")
         }
         accusations += 1
@@ -91,8 +128,8 @@ package struct FinalityOracle: Sendable {
     }
 
     package mutating func certificate(_ certificate: Certificate) {
-        let view = certificate.subject.view
-        if !isQuorum(certificate.signers) { blame("a certificate of view \(view) has no quorum") }
+        let view = Place(certificate.subject)
+        if !isQuorum(certificate) { blame("a certificate of view \(view) has no quorum") }
         switch certificate.subject {
         case .notarize(let proposal): notarized[view, default: []].insert(proposal.payloadDigest)
         case .nullify: nullified.insert(view)
@@ -101,7 +138,7 @@ package struct FinalityOracle: Sendable {
         judge(view)
     }
 
-    private mutating func judge(_ view: View) {
+    private mutating func judge(_ view: Place) {
         guard let final = finalizedPayload[view] else { return }
         if nullified.contains(view) { blame("view \(view) is both finalized and nullified") }
         if let others = notarized[view], others.contains(where: { $0 != final }) {
@@ -111,8 +148,8 @@ package struct FinalityOracle: Sendable {
 
     /// A node learnt that a proposal is final.
     package mutating func finalized(_ proposal: Proposal, _ certificate: Certificate, by node: Int, at now: Instant) {
-        let view = proposal.view
-        if !isQuorum(certificate.signers) { blame("a finalization of view \(view) has no quorum") }
+        let view = Place(.finalize(proposal))
+        if !isQuorum(certificate) { blame("a finalization of view \(view) has no quorum") }
         if highest[node].map({ $0 < view }) ?? true {
             highest[node] = view
             finalizationTimes[node, default: []].append(now)
@@ -130,13 +167,11 @@ package struct FinalityOracle: Sendable {
     }
 
     /// Every finalized proposal of a lower view is an ancestor; of neighbours, hence of all.
-    private mutating func judgeDescent(of upper: View, from lower: View) {
+    private mutating func judgeDescent(of upper: Place, from lower: Place) {
         guard var digest = finalizedPayload[upper], let expected = finalizedPayload[lower] else { return }
-        for _ in 0...upper.value - lower.value {
-            if digest == expected { return }
-            guard let parent = parents[digest] else { break }
-            digest = parent
-        }
+        // A chain of digests has no circle, so this ends.
+        while digest != expected, let parent = parents[digest] { digest = parent }
+        if digest == expected { return }
         blame("finalized view \(upper) does not descend from finalized view \(lower)")
     }
 

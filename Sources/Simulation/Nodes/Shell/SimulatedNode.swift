@@ -52,7 +52,11 @@ final class SimulatedNode: ClientView {
     // Over its lives.
     /// Its journal is gone and nothing has yet told it how far the network is.
     var isAmnesiac = false
-    var finalizedView: View = 0
+    /// The last finalized view, those of earlier epochs counted in.
+    private(set) var finalizedView: View = 0
+    private var epoch: Epoch = 0
+    /// The views of the epochs before.
+    private var earlierViews: UInt64 = 0
     var slowUntil = Instant(nanoseconds: 0)
     var unreadableUntil = Instant(nanoseconds: 0)
     var jumpUntil = Instant(nanoseconds: 0)
@@ -112,6 +116,17 @@ final class SimulatedNode: ClientView {
                 height = height.next()
             }
             return BlockAnswer(blocks: blocks)
+        }
+    }
+
+    /// Counts the views that have become final. Each epoch begins at view 1; what was final once stays counted when a disk is wiped.
+    func noteProgress(_ replica: Replica) {
+        if replica.epoch.epoch > epoch {
+            epoch = replica.epoch.epoch
+            earlierViews = finalizedView.value
+        }
+        if replica.epoch.epoch == epoch {
+            finalizedView = max(finalizedView, View(earlierViews + replica.lastFinalizedView.value))
         }
     }
 }
