@@ -178,7 +178,10 @@ struct NodeStates: Sendable {
                 }
             case .certify(let proposal, _): state.answers.append(.certified(proposal))
             case .evidence(let evidence):
-                if Int(evidence.first.signer) >= words.byzantine { faults.append("accuses an honest validator") }
+                // Of states that decide alike one stands for all; what another of them had heard is evidence of nothing here.
+                if !onlyDecisions, Int(evidence.first.signer) >= words.byzantine {
+                    faults.append("accuses an honest validator")
+                }
             case .keyInUseElsewhere: faults.append("believes that another has its key")
             case .broadcast, .send, .entered, .notarized, .finalized, .timeout: break
             }
