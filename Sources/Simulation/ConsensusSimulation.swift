@@ -2,7 +2,8 @@ public import Consensus
 internal import Primitives
 
 /// A network of real engines. Messages are lost, doubled and delayed (hence reordered), links fail one way, applications are slow; nodes crash at
-/// any step, lose what the journal had not synced, and start again from it; some lie, and one may run twice.
+/// any step, lose what the journal had not synced, and start again from it; they pause, are slow, and have clocks of their own; some lie, and one may
+/// run twice.
 public struct ConsensusSimulation {
     private enum Event {
         case deliver(ConsensusMessage, from: Int)
@@ -28,6 +29,11 @@ public struct ConsensusSimulation {
         var timer: Instant?
         /// How much of the journal a crash can no longer take: what was there when something was sent.
         var synced = 0
+        var clock = NodeClock.exact
+        /// Until then it handles nothing.
+        var pausedUntil = Instant(nanoseconds: 0)
+        /// Its journal was lost, and it has not voted since.
+        var isWiped = false
     }
 
     private let seed: UInt64
@@ -47,6 +53,9 @@ public struct ConsensusSimulation {
     private var oracle: FinalityOracle
     private var trace: Digest = .zero
     private var crashes = 0
+    private var pauses = 0
+    private var wipes = 0
+    private var slowNode: Int?
     private var liars: [Int: (liar: any Liar, context: LiarContext)] = [:]
     private var healsAt: Instant
     private var endsAt: Instant
@@ -99,6 +108,14 @@ public struct ConsensusSimulation {
         endsAt = Instant(
             nanoseconds: (profile.views == nil ? profile.ends : profile.healsAt + profile.aftermath).nanoseconds)
         oracle = FinalityOracle(weights: [UInt64](repeating: 1, count: profile.nodes), dishonest: dishonest)
+        if profile.clocks {
+            for index in nodes.indices {
+                let offset = Interval.milliseconds(Int64(random.next() % 1_000_000_000))
+                nodes[index].clock = NodeClock(offset: offset, drift: Int64(random.next() % 101) - 50)
+            }
+        }
+        let honest = nodes.indices.filter { !dishonest.contains($0) }
+        if profile.slow, !honest.isEmpty { slowNode = honest[Int(random.next() % UInt64(honest.count))] }
     }
 
     /// Runs to the end of the profile.
@@ -108,6 +125,11 @@ public struct ConsensusSimulation {
         while let (at, next) = queue.popFirst(), at <= endsAt {
             now = at
             drawLinks()
+            if nodes[next.node].pausedUntil > now {
+                // It waits, in the order in which it came.
+                queue.insert(next, at: nodes[next.node].pausedUntil)
+                continue
+            }
             if case .restart = next.event {
                 if nodes[next.node].engine == nil { boot(next.node) }
                 continue
@@ -125,7 +147,8 @@ public struct ConsensusSimulation {
             crashes: crashes, accusations: oracle.accusations, elapsed: now.interval(since: Instant(nanoseconds: 0)),
             reached: reached || profile.views == nil,
             finality: ConsensusSimulation.median(finalityTimes).map { Interval(nanoseconds: $0) },
-            quorumDelay: .milliseconds(ConsensusSimulation.median(quorumDelays) ?? 0), boundaries: boundaries)
+            quorumDelay: .milliseconds(ConsensusSimulation.median(quorumDelays) ?? 0), boundaries: boundaries,
+            pauses: pauses, wipes: wipes)
     }
 
     private static func median(_ values: [Int64]) -> Int64? { values.isEmpty ? nil : values.sorted()[values.count / 2] }
@@ -154,7 +177,25 @@ public struct ConsensusSimulation {
             down = (0..<nodes.count * nodes.count).map { _ in isFaulty && random.next() % 1000 < profile.partition }
         }
         if profile.twin { sides = nodes.indices.map { _ in random.next() % 2 == 0 } }
+        if isFaulty { drawPausesAndLeaps() }
     }
+
+    private mutating func drawPausesAndLeaps() {
+        for index in nodes.indices {
+            if profile.pause > 0, nodes[index].pausedUntil <= now, random.next() % 1000 < profile.pause {
+                pauses += 1
+                nodes[index].pausedUntil = now.adding(draw(200...2_000))
+            }
+            if profile.clocks, random.next() % 1000 < ConsensusSimulation.leaps {
+                nodes[index].clock.leap(draw(10...3_000), at: now)
+                // A deadline that the clock leapt over is due.
+                if nodes[index].timer != nil { schedule(index, after: Interval(nanoseconds: 1), .timer) }
+            }
+        }
+    }
+
+    /// Chance that a clock leaps in a second, in thousandths.
+    private static let leaps: UInt64 = 10
 
     /// Whether a message from one node can reach another now.
     private func connected(_ sender: Int, _ target: Int) -> Bool {
@@ -174,9 +215,9 @@ public struct ConsensusSimulation {
         var engine = Simplex(
             network: Self.network, epoch: 0, validators: validators, seed: Self.genesis, parameters: parameters,
             ownIndex: index % profile.nodes, signer: SymbolicScheme(keys[index]), floor: .genesis(Self.genesis),
-            amnesiac: false)
+            amnesiac: nodes[index].isWiped)
         engine.restore(nodes[index].journal)
-        let outputs = engine.start(at: now)
+        let outputs = engine.start(at: nodes[index].clock.reading(at: now))
         nodes[index].engine = engine
         carryOut(outputs, index)
         feed(index, .work(true))
@@ -189,14 +230,35 @@ public struct ConsensusSimulation {
         nodes[index].timer = nil
         let unsynced = UInt64(nodes[index].journal.count - nodes[index].synced)
         nodes[index].journal.removeLast(losesAll ? Int(unsynced) : Int(random.next() % (unsynced + 1)))
-        let wait = losesAll ? .milliseconds(200) : Interval.milliseconds(Int64(random.next() % 3_000) + 1)
+        let isLost = profile.wipe > 0 && mayBeWiped(index) && random.next() % 1000 < profile.wipe
+        if isLost {
+            wipes += 1
+            nodes[index].journal = []
+            nodes[index].synced = 0
+            nodes[index].isWiped = true
+        }
+        var wait = losesAll ? .milliseconds(200) : Interval.milliseconds(Int64(random.next() % 3_000) + 1)
+        // Another machine takes its place: not before what was under way has arrived or is lost.
+        if isLost { wait = draw(ConsensusSimulation.replacement) }
         schedule(index, after: wait, .restart)
+    }
+
+    /// Milliseconds until a node whose journal is lost is back.
+    private static let replacement: ClosedRange<Int64> = 10_000...20_000
+
+    /// Who has forgotten its votes is as good as absent until it votes again: with those that lie, no more than the network bears.
+    private mutating func mayBeWiped(_ index: Int) -> Bool {
+        if dishonest.contains(index) { return false }
+        let forgetful = nodes.indices.filter { $0 != index && nodes[$0].isWiped }.count
+        let liars = dishonest.filter { $0 < profile.nodes }.count
+        return liars + forgetful + 1 <= (profile.nodes - 1) / 3
     }
 
     private mutating func feed(_ index: Int, _ input: Input) {
         guard var engine = nodes[index].engine else { return }
         nodes[index].engine = nil
-        let outputs = engine.handle(input, at: now)
+        let outputs = engine.handle(input, at: nodes[index].clock.reading(at: now))
+        if nodes[index].isWiped, !engine.status.abstains { nodes[index].isWiped = false }
         nodes[index].engine = engine
         carryOut(outputs, index)
     }
@@ -251,10 +313,10 @@ public struct ConsensusSimulation {
             case .send(let message, let peer):
                 say(message, by: index, to: nodes.indices.filter { keys[$0] == peer && $0 != index })
             case .setTimer(let instant):
-                if nodes[index].timer.map({ instant < $0 || $0 <= now }) ?? true {
+                let clock = nodes[index].clock
+                if nodes[index].timer.map({ instant < $0 || $0 <= clock.reading(at: now) }) ?? true {
                     nodes[index].timer = instant
-                    schedule(
-                        index, after: Interval(nanoseconds: max(1, instant.interval(since: now).nanoseconds)), .timer)
+                    schedule(index, after: clock.wait(until: instant, at: now), .timer)
                 }
             case .verifySignatures(let id, let items):
                 let results = items.map { SymbolicScheme(keys[0]).verify($0.key, $0.signature, $0.message) }
@@ -320,7 +382,14 @@ public struct ConsensusSimulation {
 
     private mutating func answerTime() -> Interval { draw(profile.answer) }
 
-    private mutating func schedule(_ node: Int, after delay: Interval, _ event: Event) {
+    private mutating func schedule(_ node: Int, after wait: Interval, _ event: Event) {
+        var delay = wait
+        if node == slowNode, isFaulty {
+            switch event {
+            case .timer, .restart: break
+            default: delay = delay + draw(SimulationProfile.slowness)
+            }
+        }
         queue.insert(Scheduled(node: node, life: nodes[node].life, event: event), at: now.adding(delay))
     }
 }

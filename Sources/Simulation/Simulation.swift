@@ -1,6 +1,9 @@
 /// Networks of the real machines in one thread and virtual time, all chance from one seed, to find what breaks them.
 ///
-/// - `ConsensusSimulation`: engines under loss, duplication, delay, one-way partitions, crashes between any two outputs, slow applications.
+/// - `ConsensusSimulation`: engines under loss, duplication, delay, one-way partitions, crashes between any two outputs, slow applications,
+///   pauses, lost journals, clocks of their own.
+/// - `Twins/`: scenarios of who leads and who hears whom, all of them for four validators, with one or more that run twice.
+/// - `Search/`: every order of events of four validators over two views, each state met looked at once.
 /// - `Actors/`: validators that lie, each in its own named way; a *twin* is two correct engines with one key.
 /// - `FinalityOracle`: watches all that is sent and finalized. It shares no code with the engine and calls nothing of it but plain values.
 /// - `SimulationProfile`: the named kinds of trouble.
@@ -30,4 +33,7 @@ public struct SimulationReport: Sendable {
     public let quorumDelay: Interval
     /// Outputs that nodes carried out: the places where a crash can come.
     public let boundaries: Int
+    /// How often a node paused, and how often one lost its journal.
+    public let pauses: Int
+    public let wipes: Int
 }

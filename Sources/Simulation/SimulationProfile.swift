@@ -23,6 +23,16 @@ public struct SimulationProfile: Sendable {
     public var twin: Bool
     /// Validators that lie, from the first on.
     public var actors: [ByzantineActor] = []
+    /// Whether each node has a clock of its own: anywhere to begin with, up to a twentieth fast or slow, leaping ahead now and then.
+    public var clocks = false
+    /// Chance that a node handles nothing for up to two seconds, drawn anew every second; in thousandths. What comes meanwhile waits.
+    public var pause: UInt64 = 0
+    /// Whether one honest node is slow: what comes to it, and what its application answers, is up to `slowness` late.
+    public var slow = false
+    static let slowness: ClosedRange<Int64> = 20...120
+    /// Chance that a crash takes the whole journal, in thousandths: the node is back 10 to 20 s later, as amnesiac, and counts as a fault until it votes again. No more
+    /// are wiped at a time than the network bears beside those that lie.
+    public var wipe: UInt64 = 0
     /// One crash, at exactly this of all outputs that nodes carry out, taking everything that is not synced.
     public var crashAtBoundary: Int?
     /// When loss, duplication and crashes end, so that liveness can be judged.
@@ -55,10 +65,14 @@ public struct SimulationProfile: Sendable {
         ("quiet", "nothing goes wrong"), ("lossy", "six of ten messages are lost, two of ten doubled"),
         ("partition", "a third of the links is down, each way by itself, drawn anew every second; slow applications"),
         ("crash", "nodes crash at any output and lose what was not synced"),
+        ("wipe", "crashes, three of ten of which take the whole journal; the node is back after 10 to 20 s"),
         ("twin", "the first validator runs twice, each half before a part of the network"),
         ("byzantine", "as many validators lie as the network bears, each in its own way"),
         ("wan", "ten regions, light in cables"),
-        ("chaos", "loss, duplicates, reorder, one-way partitions, crashes and a liar"),
+        (
+            "chaos",
+            "loss, duplicates, reorder, one-way partitions, crashes and a liar; clocks that differ, drift and leap, pauses, a slow node, lost journals"
+        ),
     ]
 
     /// A profile of a name for so many nodes, or nil.
@@ -83,6 +97,10 @@ public struct SimulationProfile: Sendable {
         case "crash":
             profile.crash = 500
             profile.loss = 50
+        case "wipe":
+            profile.crash = 300
+            profile.loss = 50
+            profile.wipe = 300
         case "twin":
             if bearable == 0 { return nil }
             profile.twin = true
@@ -101,6 +119,11 @@ public struct SimulationProfile: Sendable {
             profile.crash = 100
             profile.delay = 1...60
             profile.actors = actors(min(1, bearable))
+            profile.clocks = true
+            profile.pause = 20
+            profile.slow = true
+            // Beside the liar only seven or more bear one that has forgotten its votes.
+            profile.wipe = 200
         default: return nil
         }
         return profile

@@ -81,6 +81,53 @@ import Testing
         #expect(compared > 100)
     }
 
+    /// The same of what decides: from equal digests equal inputs lead to equal votes, views and finalizations.
+    @Test(arguments: 0..<6) func equalDecisionsDecideAlike(_ part: Int) throws {
+        var random = SplitMix64(seed: UInt64(part) &+ 1_099)
+        var met: [Digest: Driver] = [:]
+        var compared = 0
+        var different = 0
+        var blank = try Driver()
+        blank.start()
+        let pool = words(blank).filter { if case .work = $0 { false } else { true } }
+        for _ in 0..<2_500 {
+            var driver = blank
+            for _ in 0..<Int(random.next() % 16) + 1 {
+                // Time enough, or none: what is due at which moment is not told apart.
+                let choice = Int(random.next() % 60)
+                if choice < pool.count { driver.give(pool[choice]) } else { driver.pass(600_000) }
+            }
+            let digest = driver.engine.decisionFingerprint()
+            guard var other = met[digest] else {
+                met[digest] = driver
+                continue
+            }
+            compared += 1
+            if fingerprint(driver) != fingerprint(other) { different += 1 }
+            for _ in 0..<12 {
+                let choice = Int(random.next() % 60)
+                let outputs = choice < pool.count ? driver.give(pool[choice]) : driver.pass(600_000)
+                let others = choice < pool.count ? other.give(pool[choice]) : other.pass(600_000)
+                #expect(decided(outputs) == decided(others))
+                #expect(driver.engine.decisionFingerprint() == other.engine.decisionFingerprint())
+            }
+        }
+        // It says more than equality of everything would.
+        #expect(compared > 100 && different > 50)
+    }
+
+    /// New words and steps, in order; what is said again is not.
+    func decided(_ outputs: [Output]) -> [Output] {
+        outputs.compactMap { output in
+            switch output {
+            case .persist(.vote), .persist(.certification), .propose, .entered: output
+            case .verifyProposal(let proposal, _): .verifyProposal(proposal, from: nil)
+            case .certify(let proposal, _): .certify(proposal, from: nil)
+            default: nil
+            }
+        }
+    }
+
     /// Votes of the others, two proposals a view, and certificates.
     func words(_ driver: Driver) -> [Input] {
         var inputs: [Input] = []
@@ -93,6 +140,7 @@ import Testing
                     inputs.append(
                         .message(.vote(driver.vote(.finalize(proposal), by: signer)), from: driver.keys[signer]))
                 }
+                inputs.append(.proposalVerdict(proposal, true))
                 inputs.append(.certified(proposal, true))
             }
             for signer in 1...3 {

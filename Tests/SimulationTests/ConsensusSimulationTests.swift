@@ -61,6 +61,63 @@ import Testing
         _ = try batch("chaos", number, of: 10)
     }
 
+    /// Each by itself, so that what breaks is known by its name; `chaos` has them all.
+    func survivesAlone(_ seeds: Range<UInt64>, _ change: (inout SimulationProfile) -> Void) throws -> [SimulationReport]
+    {
+        try seeds.map { seed in
+            var profile = SimulationProfile(nodes: seed % 4 == 3 ? 7 : 4, loss: 50, delay: 1...40)
+            profile.views = 25
+            profile.healsAt = .seconds(150)
+            profile.aftermath = .seconds(4)
+            change(&profile)
+            let report = try run(seed, profile)
+            #expect(report.violations == [] && report.reached, "seed \(seed): \(report.violations)")
+            return report
+        }
+    }
+
+    @Test func clocksThatDifferDriftAndLeapBreakNothing() throws {
+        _ = try survivesAlone(0..<40) { $0.clocks = true }
+        // They are in play: the same seed without them runs differently.
+        let exact = try survivesAlone(5..<6) { _ in }
+        let skewed = try survivesAlone(5..<6) { $0.clocks = true }
+        #expect(exact[0].digest != skewed[0].digest)
+    }
+
+    @Test func pausesBreakNothing() throws {
+        let reports = try survivesAlone(0..<40) { $0.pause = 100 }
+        #expect(reports.contains { $0.pauses > 0 })
+    }
+
+    /// Who comes back without its journal follows, abstains, and votes again once the others have moved on.
+    @Test(arguments: 0..<4) func aLostJournalBreaksNothing(_ number: Int) throws {
+        let reports = try batch("wipe", number, of: 10)
+        #expect(reports.contains { $0.wipes > 0 })
+    }
+
+    @Test func aSlowNodeBreaksNothing() throws {
+        _ = try survivesAlone(0..<40) { $0.slow = true }
+        let quick = try survivesAlone(5..<6) { _ in }
+        let slow = try survivesAlone(5..<6) { $0.slow = true }
+        #expect(quick[0].digest != slow[0].digest)
+    }
+
+    /// What a clock is told to wait for is due when it has waited, and not long before.
+    @Test func aClockThatDriftsIsDueOnTime() {
+        var random = SplitMix64(seed: 4)
+        for _ in 0..<2_000 {
+            let drift = Int64(random.next() % 101) - 50
+            var clock = NodeClock(offset: .milliseconds(Int64(random.next() % 1_000_000)), drift: drift)
+            let now = Instant(nanoseconds: Int64(random.next() % 1_000_000_000_000))
+            if random.next() % 2 == 0 { clock.leap(.milliseconds(Int64(random.next() % 5_000)), at: now) }
+            let due = clock.reading(at: now).adding(Interval(nanoseconds: Int64(random.next() % 1_000_000_000)))
+            let then = now.adding(clock.wait(until: due, at: now))
+            #expect(clock.reading(at: then) >= due)
+            #expect(clock.reading(at: then).interval(since: due) < Interval(nanoseconds: 10))
+            #expect(clock.reading(at: then) > clock.reading(at: now))
+        }
+    }
+
     /// One validator with two minds: it proposes, notarizes, nullifies and finalizes differently towards different halves.
     @Test(arguments: 0..<8) func aTwinBreaksNothingAndIsFoundOut(_ number: Int) throws {
         let reports = try batch("twin", number, of: 35)

@@ -35,12 +35,62 @@ extension Simplex {
         return Digest.of(.fingerprint, writer.bytes)
     }
 
-    private func write(_ instant: Instant?, at now: Instant, into writer: inout ByteWriter) {
-        writer.write(optional: instant?.interval(since: now))
+    /// What decides about votes, views and certificates to come, where all signatures are good and checked at once, nobody is silent for long, and
+    /// what is asked for and said again is of no interest.
+    ///
+    /// Left out besides what `fingerprint` leaves out: rounds that are final; who signed a certificate, and the votes of its kind and view, which
+    /// can make no other; who was accused, but for a leader whose view is open; who brought a word; when a deadline is, though not whether the view was given up. All that reads evidence,
+    /// re-sends, asks and answers, or passes over leaders not heard for many views.
+    package func decisionFingerprint() -> Digest {
+        var writer = ByteWriter(capacity: 1_024)
+        writer.write(view)
+        writer.write(lastFinalized)
+        writer.write(lastFinalizedDigest)
+        writer.write(bool: work)
+        writer.write(optional: abstainThrough)
+        writer.write(bool: amnesiac)
+        writer.write(bool: isKeyInUseElsewhere)
+        writer.write(bool: started)
+        writer.write(bool: giveUpReason != nil)
+        for view in rounds.keys.sorted() where view > lastFinalized {
+            guard let round = rounds[view] else { continue }
+            writer.write(view)
+            writeDecisions(of: round, isCurrent: view == self.view, into: &writer)
+        }
+        return Digest.of(.fingerprint, writer.bytes)
     }
 
-    private func write(_ round: Round, isCurrent: Bool, at now: Instant, into writer: inout ByteWriter) {
-        switch round.slot {
+    private func writeDecisions(of round: Round, isCurrent: Bool, into writer: inout ByteWriter) {
+        // Until then a leader that is found out loses our word: what is held of it, and whether it was accused, decides about that.
+        let isOpen = round.notarization == nil && round.sentNotarize == nil
+        let leader = UInt16(round.leader)
+        write(round.slot, into: &writer)
+        writer.write(bool: round.verificationAsked)
+        writer.write(bool: round.refused)
+        for kind in Subject.Kind.allCases {
+            let certificate = round.certificate(kind)
+            writer.write(optional: certificate?.subject)
+            let held = round.votes[kind] ?? [:]
+            let votes = certificate == nil ? held : held.filter { isOpen && $0.key == leader }
+            writer.write(UInt32(votes.count))
+            for signer in votes.keys.sorted() {
+                guard let held = votes[signer] else { continue }
+                writer.write(signer)
+                writer.write(held.vote.subject)
+                write(held.check, into: &writer)
+            }
+        }
+        writer.write(bool: isOpen && round.accused.contains(leader))
+        write(round.certification, into: &writer)
+        write(round.askedParent, into: &writer)
+        writer.write(optional: round.sentNotarize?.subject)
+        writer.write(optional: round.sentNullify?.subject)
+        writer.write(optional: round.sentFinalize?.subject)
+        if isCurrent { writer.write(bool: round.timeoutReason != nil) }
+    }
+
+    private func write(_ slot: Round.Slot, into writer: inout ByteWriter) {
+        switch slot {
         case .none: writer.write(UInt8(0))
         case .unverified(let proposal):
             writer.write(UInt8(1))
@@ -50,6 +100,39 @@ extension Simplex {
             writer.write(proposal)
         case .equivocated: writer.write(UInt8(3))
         }
+    }
+
+    private func write(_ check: Round.HeldVote.Check, into writer: inout ByteWriter) {
+        switch check {
+        case .unchecked: writer.write(UInt8(0))
+        case .underWay: writer.write(UInt8(1))
+        case .good: writer.write(UInt8(2))
+        }
+    }
+
+    private func write(_ certification: Round.Certification, into writer: inout ByteWriter) {
+        switch certification {
+        case .none: writer.write(UInt8(0))
+        case .outstanding: writer.write(UInt8(1))
+        case .yes: writer.write(UInt8(2))
+        case .no: writer.write(UInt8(3))
+        }
+    }
+
+    private func write(_ parent: ParentReference?, into writer: inout ByteWriter) {
+        writer.write(bool: parent != nil)
+        if let parent {
+            writer.write(parent.view)
+            writer.write(parent.digest)
+        }
+    }
+
+    private func write(_ instant: Instant?, at now: Instant, into writer: inout ByteWriter) {
+        writer.write(optional: instant?.interval(since: now))
+    }
+
+    private func write(_ round: Round, isCurrent: Bool, at now: Instant, into writer: inout ByteWriter) {
+        write(round.slot, into: &writer)
         writer.write(optional: round.proposalSource)
         writer.write(bool: round.verificationAsked)
         writer.write(bool: round.refused)
@@ -59,11 +142,7 @@ extension Simplex {
             for signer in votes.keys.sorted() {
                 guard let held = votes[signer] else { continue }
                 writer.write(held.vote)
-                switch held.check {
-                case .unchecked: writer.write(UInt8(0))
-                case .underWay: writer.write(UInt8(1))
-                case .good: writer.write(UInt8(2))
-                }
+                write(held.check, into: &writer)
                 writer.write(optional: held.source)
             }
         }
@@ -72,17 +151,8 @@ extension Simplex {
         writer.write(optional: round.notarization)
         writer.write(optional: round.nullification)
         writer.write(optional: round.finalization)
-        switch round.certification {
-        case .none: writer.write(UInt8(0))
-        case .outstanding: writer.write(UInt8(1))
-        case .yes: writer.write(UInt8(2))
-        case .no: writer.write(UInt8(3))
-        }
-        writer.write(bool: round.askedParent != nil)
-        if let parent = round.askedParent {
-            writer.write(parent.view)
-            writer.write(parent.digest)
-        }
+        write(round.certification, into: &writer)
+        write(round.askedParent, into: &writer)
         writer.write(optional: round.sentNotarize)
         writer.write(optional: round.sentNullify)
         writer.write(optional: round.sentFinalize)

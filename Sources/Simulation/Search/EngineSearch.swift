@@ -19,6 +19,7 @@ public struct EngineSearch: Sendable {
         case breadth
     }
 
+    /// Who leads views 1, 2, ….
     public let leaders: [Int]
     public let byzantine: Int
     public let maximumDistinct: Int
@@ -35,8 +36,11 @@ public struct EngineSearch: Sendable {
     public private(set) var violations: [String] = []
     private var judgedFaults: [Int]
 
-    /// Leaders of views 1, 2, … by validator; validators `0..<byzantine` lie. Nil where the numbers are out of bounds.
-    public init?(leaders: [Int], byzantine: Int = 1, maximumDistinct: Int, order: Order = .depth) {
+    /// Leaders of views 1, 2, … by validator; validators `0..<byzantine` lie. With `onlyDecisions`, states of a node that decide alike are one
+    /// (`Simplex.decisionFingerprint`). Nil where the numbers are out of bounds.
+    public init?(
+        leaders: [Int], byzantine: Int = 1, maximumDistinct: Int, order: Order = .depth, onlyDecisions: Bool = true
+    ) {
         guard (1...3).contains(leaders.count), (1...2).contains(byzantine), maximumDistinct >= 1,
             leaders.allSatisfy({ (0..<SearchWords.validators).contains($0) })
         else { return nil }
@@ -48,7 +52,9 @@ public struct EngineSearch: Sendable {
         self.words = words
         var draw = TwinLeaders(words.validators)
         let seed = draw.seed(for: leaders)
-        nodes = (byzantine..<SearchWords.validators).map { NodeStates(own: $0, words, seed: seed) }
+        nodes = (byzantine..<SearchWords.validators).map {
+            NodeStates(own: $0, words, seed: seed, onlyDecisions: onlyDecisions)
+        }
         judgedFaults = nodes.map { _ in 0 }
         met = 1
         _ = states.insert(0, parent: nil, depth: 0)

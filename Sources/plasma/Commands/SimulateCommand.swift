@@ -93,6 +93,7 @@ struct SimulateSeedsCommand: ParsableCommand {
                 "digest": .string(report.digest.hex), "finalized": .array(report.finalized.map { JSONValue($0.value) }),
                 "reached": .bool(report.reached), "violations": .array(report.violations.map { .string($0) }),
                 "events": JSONValue(report.events), "crashes": JSONValue(report.crashes),
+                "pauses": JSONValue(report.pauses), "wipes": JSONValue(report.wipes),
                 "accusations": JSONValue(report.accusations), "simulatedSeconds": .number(virtual),
                 "seconds": .number((seconds * 1000).rounded() / 1000),
                 "viewsPerSecond": .number((Double(lowest) / seconds).rounded()),

@@ -31,6 +31,9 @@ struct SimulateSearchCommand: ParsableCommand {
     @Option(help: "How many lie: with 2 the search must find what is wrong.")
     var byzantine = 1
 
+    @Flag(help: "Keep apart states that differ only in evidence, in what is said again, and in times.")
+    var full = false
+
     @Option(name: .shortAndLong, help: "text or json")
     var output: OutputFormat = .text
 
@@ -60,7 +63,9 @@ struct SimulateSearchCommand: ParsableCommand {
             let share = max(1, (states - total.distinct) / kindsLeft)
             let start = Date()
             let until = start.addingTimeInterval(deadline.timeIntervalSince(start) / Double(kindsLeft))
-            guard var search = EngineSearch(leaders: kind, byzantine: byzantine, maximumDistinct: share, order: order)
+            guard
+                var search = EngineSearch(
+                    leaders: kind, byzantine: byzantine, maximumDistinct: share, order: order, onlyDecisions: !full)
             else { throw ValidationError("one to three views with leaders 0 to 3, and one or two liars") }
             repeat { search.run(2_000) } while !search.isOver && Date() < until
             total.states += search.met
@@ -84,7 +89,7 @@ struct SimulateSearchCommand: ParsableCommand {
             "states": JSONValue(total.states), "distinct": JSONValue(total.distinct), "depth": JSONValue(total.depth),
             "frontier": JSONValue(total.frontier), "nodeStates": JSONValue(total.nodeStates),
             "engineSteps": JSONValue(total.steps), "violations": .array(violations.map { .string($0) }),
-            "complete": .bool(complete), "seconds": .number((spent * 1000).rounded() / 1000),
+            "complete": .bool(complete), "full": .bool(full), "seconds": .number((spent * 1000).rounded() / 1000),
             "distinctPerSecond": .number((Double(total.distinct) / spent).rounded()),
             "kinds": .array(rows.map { .object($0) }),
         ]
