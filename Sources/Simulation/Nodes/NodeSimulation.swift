@@ -30,6 +30,8 @@ public struct NodeSimulationReport: Sendable {
     public let reached: Bool
     /// Places where a crash could have come.
     public let boundaries: Int
+    /// What each node waited for at the end.
+    public let waiting: [String]
     /// Ed25519 checks, each counted once for the network.
     public let signatureChecks: Int
 }
@@ -175,7 +177,21 @@ public struct NodeSimulation {
             fullDisks: fullDisks, tornRecords: tornRecords, accusations: finality.accusations,
             transactions: chain.transactions, blocks: chain.height.value,
             elapsed: now.interval(since: Instant(nanoseconds: 0)), reached: reached, boundaries: boundaries,
+            waiting: nodes.map { NodeSimulation.wait($0, at: now) },
             signatureChecks: signatures.checks)
+    }
+
+    private static func wait(_ node: SimulatedNode, at now: Instant) -> String {
+        guard let replica = node.process?.replica else { return "node \(node.index) is down" }
+        let status = replica.engineStatus
+        let wall = Int64(clamping: node.clock.read(at: now).wall.milliseconds)
+        let age = wall - Int64(clamping: replica.tree.finalizedHeader.time.milliseconds)
+        return "node \(node.index) at height \(replica.executed.height), final \(replica.tree.finalizedHeader.height): "
+            + "\(status); lacks certificates of \(status.missing), blocks of \(status.outstanding); final block of view "
+            + "\(replica.tree.finalizedHeader.view), \(age) ms old; final view \(status.lastFinalized), \(replica.tree.count) blocks above, "
+            + "\(replica.peerCount) peers; last given up: "
+            + replica.givenUp.suffix(4).map { "\($0.view) of \($0.leader), \($0.reason.rawValue)" }.joined(
+                separator: "; ")
     }
 
     var isFaulty: Bool { !healed }

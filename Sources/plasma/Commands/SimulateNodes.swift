@@ -75,5 +75,6 @@ struct NodeScope {
                 String(report.digest.hex.prefix(16))))
         if !report.reached { print("  NOT REACHED: finalized \(report.finalized.map(\.value)), asked for \(views)") }
         for violation in report.violations { print("  VIOLATION: \(violation)") }
+        if !report.reached || !report.violations.isEmpty { for line in report.waiting { print("  \(line)") } }
     }
 }
