@@ -56,7 +56,8 @@ def main():
         return
     model = next(
         (line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    print(f"\n{model}, {runs[0]['cores']} cores; the median of {len(runs)} runs where a part was repeated\n")
+    repeated = sum("transfers" in run for run in runs)
+    print(f"\n{model}, {runs[0]['cores']} cores; history and execution once, the rest the median of {repeated} runs\n")
     print("| what | measured | goal | ratio (above 1 is better) |")
     print("| --- | ---: | ---: | ---: |")
     for row in result:
