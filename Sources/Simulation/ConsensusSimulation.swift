@@ -29,7 +29,7 @@ public struct ConsensusSimulation {
         var timer: Instant?
         /// How much of the journal a crash can no longer take: what was there when something was sent.
         var synced = 0
-        var clock = NodeClock.exact
+        var clock = MonotonicClock.exact
         /// Until then it handles nothing.
         var pausedUntil = Instant(nanoseconds: 0)
         /// Its journal was lost, and it has not voted since.
@@ -111,7 +111,7 @@ public struct ConsensusSimulation {
         if profile.clocks {
             for index in nodes.indices {
                 let offset = Interval.milliseconds(Int64(random.next() % 1_000_000_000))
-                nodes[index].clock = NodeClock(offset: offset, drift: Int64(random.next() % 101) - 50)
+                nodes[index].clock = MonotonicClock(offset: offset, drift: Int64(random.next() % 101) - 50)
             }
         }
         let honest = nodes.indices.filter { !dishonest.contains($0) }

@@ -107,7 +107,7 @@ import Testing
         var random = SplitMix64(seed: 4)
         for _ in 0..<2_000 {
             let drift = Int64(random.next() % 101) - 50
-            var clock = NodeClock(offset: .milliseconds(Int64(random.next() % 1_000_000)), drift: drift)
+            var clock = MonotonicClock(offset: .milliseconds(Int64(random.next() % 1_000_000)), drift: drift)
             let now = Instant(nanoseconds: Int64(random.next() % 1_000_000_000_000))
             if random.next() % 2 == 0 { clock.leap(.milliseconds(Int64(random.next() % 5_000)), at: now) }
             let due = clock.reading(at: now).adding(Interval(nanoseconds: Int64(random.next() % 1_000_000_000)))

@@ -2,13 +2,13 @@ package import Primitives
 
 /// A node's monotonic clock: it began anywhere, runs up to a twentieth fast or slow, and leaps ahead now and then, as after a suspension. It never goes
 /// back.
-package struct NodeClock: Sendable {
+package struct MonotonicClock: Sendable {
     private var reading: Instant
     private var readAt: Instant
     /// Thousandths by which it runs fast.
     private let drift: Int64
 
-    package static let exact = NodeClock(offset: .zero, drift: 0)
+    package static let exact = MonotonicClock(offset: .zero, drift: 0)
 
     package init(offset: Interval, drift: Int64) {
         precondition((-500...500).contains(drift), "a clock is no more than half as fast again, or half as fast")
