@@ -125,6 +125,11 @@ import Testing
         #expect(wiped > 0)
     }
 
+    /// A certified block lay on disks alone after its holders had restarted: every leader was to build on it, and none fetched it.
+    @Test func aCertifiedBlockThatLiesOnDisksAloneIsFetchedByWhoBuildsOnIt() throws {
+        _ = try Self.survives("chaos", nodes: 4, seed: 9074)
+    }
+
     /// A transaction that only a follower held was told once and never again.
     @Test(arguments: [1, 13] as [UInt64]) func whatOnlyAFollowerHoldsIsToldAgain(_ seed: UInt64) throws {
         _ = try Self.survives("lossy", nodes: 4, seed: seed)

@@ -37,6 +37,8 @@ extension Replica {
         for view in awaitingCertification.keys.sorted() {
             if let (proposal, peer) = awaitingCertification[view] { want(proposal.payloadDigest, peer) }
         }
+        // After restarts a block that the journal calls certified may lie on disks alone: who is to build on it must fetch it.
+        if let waiting = proposing { want(waiting.parent, nil) }
         var behind = synchronization.anyAhead(of: tree.finalizedHeader.height.advanced(by: 2))
         if synchronization.peerInNewerEpoch != nil { behind = true }
         if let (proposal, _) = awaitingFinalization {
