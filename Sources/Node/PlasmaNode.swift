@@ -35,16 +35,17 @@ public final class PlasmaNode: @unchecked Sendable {
         let data = home + "/data"
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
         try PlasmaNode.checkNetwork(genesis, data: data)
-        let journalPath = data + "/journal"
-        let hadJournal = Journal.exists(journalPath)
-        let journal = try hadJournal ? Journal.open(journalPath) : Journal.create(journalPath)
+        let memory = try SigningMemory(data: data, hasKey: consensusKey != nil)
+        if memory.isAmnesiac {
+            logger.warning(
+                "this home has a consensus key and not all of its journal: it votes again once the network has moved past what the key may have signed"
+            )
+        }
         let blocks = try BlockStore(directory: data + "/blocks")
         // The driver flushes after the blocks are durable, never the store by itself.
         let state = try LMDBStore(directory: data + "/state", blocksPerFlush: .max / 2)
         if state.height == nil { try genesis.initialize(state) }
-        let records = try journal.replay().map { try JournalRecord(canonicalBytes: $0) }
-        // A key whose journal is gone may have voted: unless the whole home is new.
-        let amnesiac = consensusKey != nil && !hadJournal && blocks.finalizedTip != nil
+        let records = try memory.journal.replay().map { try JournalRecord(canonicalBytes: $0) }
         let parameters = genesis.parameters
         let delta = Interval.milliseconds(Int64(clamping: parameters.deltaMilliseconds))
         let replica = try Replica(
@@ -57,7 +58,7 @@ public final class PlasmaNode: @unchecked Sendable {
                 pace: BlockPace(
                     withWork: .milliseconds(Int64(clamping: parameters.blockPaceMilliseconds)),
                     heartbeat: .milliseconds(Int64(clamping: parameters.heartbeatMilliseconds))),
-                amnesiac: amnesiac),
+                amnesiac: memory.isAmnesiac),
             state: state, archive: StoredBlocks(blocks), tip: blocks.finalizedTip ?? 0, journal: records)
         if configuration.validator && replica.ownIndex == nil {
             logger.notice(
@@ -65,7 +66,8 @@ public final class PlasmaNode: @unchecked Sendable {
             )
         }
         let epochs = try EpochArchive(path: data + "/epochs", state: state, blocks: blocks)
-        let driver = ReplicaDriver(replica: replica, journal: journal, blocks: blocks, state: state, logger: logger)
+        let driver = ReplicaDriver(
+            replica: replica, memory: memory, blocks: blocks, state: state, logger: logger)
         bridge = NetworkBridge(
             driver: driver, blocks: blocks, relays: replica.ownIndex == nil, chain: genesis.digest, logger: logger)
         var roles: NodeRoles = configuration.validator ? .validator : .follower

@@ -30,6 +30,7 @@ protocol ReplicaObserver: AnyObject, Sendable {
 /// Inputs queue up and are taken together. All durable writes of one round come first, with one sync of the blocks and one of the journal; then
 /// the sends. Delaying a send behind a later write is always safe; the reverse never is.
 final class ReplicaDriver: @unchecked Sendable {
+    private let memory: SigningMemory
     private let journal: Journal
     private let blocks: BlockStore
     private let state: LMDBStore
@@ -44,6 +45,7 @@ final class ReplicaDriver: @unchecked Sendable {
     private var replica: Replica
     private var wakeUp: Instant?
     private var unflushed = 0
+    private var isAmnesiac: Bool
     /// The journal's length at which it is shortened next.
     private var journalLimit = ReplicaDriver.journalBytes
     private let started = DispatchTime.now().uptimeNanoseconds
@@ -60,9 +62,11 @@ final class ReplicaDriver: @unchecked Sendable {
     /// A journal that has grown to this loses what no restart can need: else a start would read the votes of years.
     static let journalBytes: UInt64 = 8 << 20
 
-    init(replica: Replica, journal: Journal, blocks: BlockStore, state: LMDBStore, logger: Logger) {
+    init(replica: Replica, memory: SigningMemory, blocks: BlockStore, state: LMDBStore, logger: Logger) {
         self.replica = replica
-        self.journal = journal
+        self.memory = memory
+        journal = memory.journal
+        isAmnesiac = memory.isAmnesiac
         self.blocks = blocks
         self.state = state
         self.logger = logger
@@ -188,6 +192,12 @@ final class ReplicaDriver: @unchecked Sendable {
         if !records.isEmpty {
             try journal.append(records)
             if journal.byteCount >= journalLimit { try shortenJournal() }
+        }
+        if isAmnesiac, !replica.isAmnesiac {
+            // From here on the journal knows of every vote that could matter.
+            try memory.forgive()
+            isAmnesiac = false
+            logger.notice("the network has moved past what this validator's key may have signed: it votes again")
         }
         // The state last: it must never be ahead of the blocks that led to it.
         if unflushed >= ReplicaDriver.flushInterval {

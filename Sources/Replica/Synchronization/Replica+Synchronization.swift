@@ -38,7 +38,7 @@ extension Replica {
             if let (proposal, peer) = awaitingCertification[view] { want(proposal.payloadDigest, peer) }
         }
         // After restarts a block that the journal calls certified may lie on disks alone: who is to build on it must fetch it.
-        if let waiting = proposing { want(waiting.parent, nil) }
+        if let waiting = proposing { want(waiting.parent.digest, nil) }
         var behind = synchronization.anyAhead(of: tree.finalizedHeader.height.advanced(by: 2))
         if synchronization.peerInNewerEpoch != nil { behind = true }
         if let (proposal, _) = awaitingFinalization {

@@ -116,6 +116,7 @@ extension NodeSimulation {
             case .evidence(let evidence): finality.accused(evidence, by: node.index)
             case .epochEnded(let epoch, _):
                 if let record = try? Query.epochRecord(epoch.next(), in: node.disk.state) {
+                    chain.began(record.epoch, operators: record.members.map(\.operatorAddress))
                     finality.began(
                         record.epoch, record.members.compactMap { indexOfKey[$0.consensusKey] }, by: node.index)
                 }

@@ -42,7 +42,7 @@ package struct ChainOracle {
     private let network: Digest
     private let supply: UInt128
     /// Who gets the tips of each validator's blocks.
-    private let operators: [Address]
+    private var operators: [Epoch: [Address]]
     /// By height, from genesis on. Grows as the first node executes each.
     private var chain: [Link]
     /// What is final at a height by anybody's word, executed or not.
@@ -57,7 +57,7 @@ package struct ChainOracle {
 
     package init(genesis: Genesis) {
         network = genesis.digest
-        operators = genesis.validators.map(\.operatorAddress)
+        operators = [0: genesis.validators.map(\.operatorAddress)]
         var sum = genesis.treasury.baseUnits
         var owners: [Address: Owner] = [:]
         for account in genesis.accounts {
@@ -70,6 +70,9 @@ package struct ChainOracle {
         chain = [Link(digest: genesis.header.digest)]
         final = [0: genesis.header.digest]
     }
+
+    /// These vote in an epoch; each gets the tips of its blocks.
+    package mutating func began(_ epoch: Epoch, operators: [Address]) { self.operators[epoch] = operators }
 
     package mutating func blame(_ text: String) {
         if violations.count < 20 { violations.append(text) }
@@ -154,12 +157,13 @@ package struct ChainOracle {
             }
             owner.nonce = transaction.nonce.value &+ 1
             owners[sender] = owner
-            enter(transaction, receipt, proposer: Int(block.header.proposer), at: height)
+            enter(transaction, receipt, proposer: Int(block.header.proposer), in: block.header.epoch, at: height)
         }
     }
 
     private mutating func enter(
-        _ transaction: Transaction, _ receipt: TransactionReceipt, proposer: Int, at height: Height
+        _ transaction: Transaction, _ receipt: TransactionReceipt, proposer: Int, in epoch: Epoch,
+        at height: Height
     ) {
         guard case .transfer(let target, let amount, _) = transaction.payload else {
             isExact = false
@@ -177,7 +181,7 @@ package struct ChainOracle {
         owners[sender, default: Owner()].balance -= sum
         if receipt.succeeded { owners[target, default: Owner()].balance += amount.baseUnits }
         let tip = min(transaction.tip.baseUnits, fee)
-        if operators.indices.contains(proposer), tip > 0 {
+        if let operators = operators[epoch], operators.indices.contains(proposer), tip > 0 {
             owners[operators[proposer], default: Owner()].balance += tip
         }
         burned += fee - tip

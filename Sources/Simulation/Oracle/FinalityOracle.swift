@@ -81,7 +81,9 @@ package struct FinalityOracle: Sendable {
             if case .notarize(let proposal) = vote.subject, proposal.payloadDigest != proposal.parentDigest {
                 parents[proposal.payloadDigest] = proposal.parentDigest
             }
-            if !dishonest.contains(node), member(vote.signer, vote.subject.epoch) == node { judge(vote, by: node, journal: journal) }
+            if !dishonest.contains(node), member(vote.signer, vote.subject.epoch) == node {
+                judge(vote, by: node, journal: journal)
+            }
         case .certificate(let certificate): self.certificate(certificate)
         case .request, .evidence: break
         }

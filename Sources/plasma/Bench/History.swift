@@ -70,7 +70,7 @@ final class History {
             nodes.append(
                 Node(
                     replica: replica, identity: try keys.open("node", password: "").publicKey,
-                    journal: try Journal.create(data + "/journal"), blocks: blocks, state: state))
+                    journal: try Journal.open(data + "/journal"), blocks: blocks, state: state))
         }
     }
 

@@ -107,6 +107,7 @@ struct InitCommand: ParsableCommand {
                 try keys.create(role, password: password, strength: password.isEmpty ? .development : .interactive)
                 .publicKey
         }
+        if validator { try SigningMemory.create(home: home) }
         if let text { try text.write(toFile: configuration.genesisPath, atomically: true, encoding: .utf8) }
         // The configuration last: it is what makes the folder a home.
         try configuration.text.write(toFile: configuration.path, atomically: true, encoding: .utf8)

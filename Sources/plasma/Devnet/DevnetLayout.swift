@@ -46,6 +46,7 @@ struct DevnetLayout {
                     Ledger.Validator(
                         consensusKey: try key("consensus").publicKey, vrfKey: try key("vrf").publicKey, stake: stake,
                         operatorAddress: operatorKey.publicKey.address))
+                try SigningMemory.create(home: home(name))
             }
         }
         try files.createDirectory(atPath: home("client"), withIntermediateDirectories: true)
