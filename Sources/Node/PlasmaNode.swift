@@ -66,6 +66,7 @@ public final class PlasmaNode: @unchecked Sendable {
             )
         }
         let epochs = try EpochArchive(path: data + "/epochs", state: state, blocks: blocks)
+        let pruning = PruningService(history: configuration.history, blocks: blocks, logger: logger)
         let driver = ReplicaDriver(
             replica: replica, memory: memory, blocks: blocks, state: state, logger: logger)
         bridge = NetworkBridge(
@@ -87,6 +88,7 @@ public final class PlasmaNode: @unchecked Sendable {
         let blobs = BlobService(store: try BlobStore(directory: data + "/blobs"), logger: logger)
         blobs.attach(network)
         bridge.network = network
+        bridge.pruning = pruning
         bridge.blobs = blobs
         services = NodeServices(
             configuration: configuration, genesis: genesis, identity: identity.publicKey,
@@ -216,6 +218,7 @@ private final class Observer: ReplicaObserver {
 
     func executed(_ block: Block, _ result: ExecutionResult) {
         bridge.setHead(block.header.height)
+        bridge.pruning?.executed(block.header)
         let outcomes = result.receipts.map { (id: $0.id, failure: $0.succeeded ? nil : $0.reason) }
         let services = services
         let height = block.header.height

@@ -237,14 +237,9 @@ public struct ConsensusSimulation {
             nodes[index].synced = 0
             nodes[index].isWiped = true
         }
-        var wait = losesAll ? .milliseconds(200) : Interval.milliseconds(Int64(random.next() % 3_000) + 1)
-        // Another machine takes its place: not before what was under way has arrived or is lost.
-        if isLost { wait = draw(ConsensusSimulation.replacement) }
+        let wait = losesAll ? .milliseconds(200) : Interval.milliseconds(Int64(random.next() % 3_000) + 1)
         schedule(index, after: wait, .restart)
     }
-
-    /// Milliseconds until a node whose journal is lost is back.
-    private static let replacement: ClosedRange<Int64> = 10_000...20_000
 
     /// Who has forgotten its votes is as good as absent until it votes again: with those that lie, no more than the network bears.
     private mutating func mayBeWiped(_ index: Int) -> Bool {

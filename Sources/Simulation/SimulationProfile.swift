@@ -30,7 +30,7 @@ public struct SimulationProfile: Sendable {
     /// Whether one honest node is slow: what comes to it, and what its application answers, is up to `slowness` late.
     public var slow = false
     static let slowness: ClosedRange<Int64> = 20...120
-    /// Chance that a crash takes the whole journal, in thousandths: the node is back 10 to 20 s later, as amnesiac, and counts as a fault until it votes again. No more
+    /// Chance that a crash takes the whole journal, in thousandths: the node comes back as amnesiac, and counts as a fault until it votes again. No more
     /// are wiped at a time than the network bears beside those that lie.
     public var wipe: UInt64 = 0
     /// One crash, at exactly this of all outputs that nodes carry out, taking everything that is not synced.
@@ -65,7 +65,7 @@ public struct SimulationProfile: Sendable {
         ("quiet", "nothing goes wrong"), ("lossy", "six of ten messages are lost, two of ten doubled"),
         ("partition", "a third of the links is down, each way by itself, drawn anew every second; slow applications"),
         ("crash", "nodes crash at any output and lose what was not synced"),
-        ("wipe", "crashes, three of ten of which take the whole journal; the node is back after 10 to 20 s"),
+        ("wipe", "crashes, three of ten of which take the whole journal"),
         ("twin", "the first validator runs twice, each half before a part of the network"),
         ("byzantine", "as many validators lie as the network bears, each in its own way"),
         ("wan", "ten regions, light in cables"),

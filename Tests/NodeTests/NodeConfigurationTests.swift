@@ -23,11 +23,13 @@ struct NodeConfigurationTests {
         made.bootstrap = ["203.0.113.8:27600", "[2001:db8::1]:27600"]
         made.rpcPort = 2
         made.validator = true
+        made.history = .days(30)
         made.provider = ProviderConfiguration(
             bond: .xpl(5), price: .xpl(7), memory: 64 << 20, threads: 3, rate: 9_000_000_000, fault: "flip-bit")
         let read = try load(made.text)
         #expect(read.text == made.text)
         #expect(read.externalHost == "203.0.113.7" && read.provider?.threads == 3 && read.bootstrap == made.bootstrap)
+        #expect(read.history == .days(30))
     }
 
     @Test func anEmptyFileGivesTheDefaults() throws {
@@ -49,6 +51,8 @@ struct NodeConfigurationTests {
             ("bootstrap = [\n}]", ["line 2", "element of a list"]), ("bootstrap = [\"a\", # x\n } ]", ["line 2"]),
             ("bootstrap = []\n[bootstrap.a]", ["line 2", "empty list"]),
             ("name = \u{1}", ["line 1", "control character"]),
+            ("history = \"all\"", ["line 1", "\"history\"", "archive"]), ("history = \"1023 blocks\"", ["from 1024"]),
+            ("history = \"0 days\"", ["\"history\""]), ("history = \"1024  blocks\"", ["\"history\""]),
             ("[provider]\nspeed = 1", ["line 2", "provider.speed"]), ("provider = 1", ["must be a section"]),
         ] as [(String, [String])]
     ) func aWrongOneIsToldWithLineAndKey(_ text: String, _ says: [String]) {

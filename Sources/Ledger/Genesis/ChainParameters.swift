@@ -79,6 +79,8 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     /// Seconds where a network of strangers would take minutes.
     public static var devnet: ChainParameters {
         var parameters = ChainParameters()
+        // All nodes are one loopback away: a leader that is gone costs 400 ms.
+        parameters.deltaMilliseconds = 200
         parameters.heartbeatMilliseconds = 1000
         parameters.epochLength = 600
         parameters.epochMargin = 16

@@ -46,6 +46,7 @@ public struct NodeConfiguration: Sendable {
     public var validator = false
     public var provider: ProviderConfiguration?
     public var logLevel = "info"
+    public var history = BlockHistory.archive
 
     public init(home: String) { self.home = home }
 
@@ -70,6 +71,14 @@ public struct NodeConfiguration: Sendable {
         configuration.rpcPort = try reader.integer("rpc_port", 0...65_535) ?? configuration.rpcPort
         configuration.validator = try reader.bool("validator") ?? false
         configuration.logLevel = try reader.string("log_level") ?? configuration.logLevel
+        if let text = try reader.string("history") {
+            guard let history = BlockHistory(text) else {
+                throw reader.fault(
+                    "history",
+                    "must be \"archive\", \"N blocks\" with N from \(BlockHistory.leastBlocks), or \"N days\"")
+            }
+            configuration.history = history
+        }
         if let section = try reader.section("provider") {
             configuration.provider = ProviderConfiguration(
                 bond: try section.amount("bond") ?? .xpl(1_000), price: try section.amount("price") ?? .xpl(1),
@@ -92,6 +101,7 @@ public struct NodeConfiguration: Sendable {
             "port = \(port)",
             "bootstrap = [\(bootstrap.map { "\"\($0)\"" }.joined(separator: ", "))]", "rpc_host = \"\(rpcHost)\"",
             "rpc_port = \(rpcPort)", "validator = \(validator)", "log_level = \"\(logLevel)\"",
+            "# Blocks that are kept: archive (all), 100000 blocks, or 30 days", "history = \"\(history)\"",
         ]
         if let provider {
             lines += [

@@ -30,6 +30,8 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     private var verified = SeenCache(capacity: 65_536)
     private var head: UInt64 = 0
     weak var network: NetworkService?
+    /// Told of what peers are given.
+    var pruning: PruningService?
     /// Answers requests for blobs.
     var blobs: BlobService?
 
@@ -118,7 +120,13 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
         switch channel {
         case .blocks:
             guard let request = try? BlockRequest(canonicalBytes: bytes) else { return reply(nil) }
-            checking.async { [blocks] in reply(BlockServer.answer(request, from: blocks)) }
+            checking.async { [blocks, pruning] in
+                let answer = BlockServer.answer(request, from: blocks)
+                if case .range(let from, _) = request, let answer, !answer.blocks.isEmpty {
+                    pruning?.served(peer, upTo: from.advanced(by: UInt64(answer.blocks.count)))
+                }
+                reply(answer?.canonicalBytes)
+            }
         case .blobs:
             guard let request = try? BlobRequest(canonicalBytes: bytes), let blobs else { return reply(nil) }
             checking.async { reply(blobs.answer(request)) }

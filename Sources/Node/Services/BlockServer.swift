@@ -5,11 +5,11 @@ internal import Storage
 
 /// Answers peers' requests for blocks from the store, bounded in count and bytes.
 enum BlockServer {
-    static func answer(_ request: BlockRequest, from store: BlockStore) -> [UInt8]? {
+    static func answer(_ request: BlockRequest, from store: BlockStore) -> BlockAnswer? {
         switch request {
         case .byDigest(let digest):
             guard let bytes = try? store.get(digest) else { return nil }
-            return BlockAnswer(blocks: [FinalizedBlock(block: bytes, certificate: nil)]).canonicalBytes
+            return BlockAnswer(blocks: [FinalizedBlock(block: bytes, certificate: nil)])
         case .range(let from, let count):
             var blocks: [FinalizedBlock] = []
             var size = 0
@@ -21,7 +21,7 @@ enum BlockServer {
                 blocks.append(found)
                 height = height.next()
             }
-            return BlockAnswer(blocks: blocks).canonicalBytes
+            return BlockAnswer(blocks: blocks)
         }
     }
 }

@@ -24,6 +24,8 @@ public struct NodeSimulationReport: Sendable {
     /// Transactions in final blocks, and the height of the highest.
     public let transactions: Int
     public let blocks: UInt64
+    /// The newest epoch that a node has begun.
+    public let epochs: UInt64
     /// Virtual time.
     public let elapsed: Interval
     /// Whether the views that were asked for were finalized by every honest node.
@@ -176,6 +178,7 @@ public struct NodeSimulation {
             violations: finality.violations + chain.violations, events: events, crashes: crashes, wipes: wipes,
             fullDisks: fullDisks, tornRecords: tornRecords, accusations: finality.accusations,
             transactions: chain.transactions, blocks: chain.height.value,
+            epochs: nodes.compactMap { $0.process?.replica.epoch.epoch.value }.max() ?? 0,
             elapsed: now.interval(since: Instant(nanoseconds: 0)), reached: reached, boundaries: boundaries,
             waiting: nodes.map { NodeSimulation.wait($0, at: now) },
             signatureChecks: signatures.checks)
