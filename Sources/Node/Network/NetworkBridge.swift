@@ -32,6 +32,8 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     weak var network: NetworkService?
     /// Answers requests for blobs.
     var blobs: BlobService?
+    /// Answers what new nodes ask.
+    var snapshots: SnapshotService?
 
     init(driver: ReplicaDriver, blocks: BlockStore, relays: Bool, chain: Digest, logger: Logger) {
         self.driver = driver
@@ -117,8 +119,13 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     ) {
         switch channel {
         case .blocks:
-            guard let request = try? BlockRequest(canonicalBytes: bytes) else { return reply(nil) }
-            checking.async { [blocks] in reply(BlockServer.answer(request, from: blocks)) }
+            if let request = try? BlockRequest(canonicalBytes: bytes) {
+                checking.async { [blocks] in reply(BlockServer.answer(request, from: blocks)) }
+            } else if let request = try? SnapshotRequest(canonicalBytes: bytes), let snapshots {
+                checking.async { reply(snapshots.answer(request)) }
+            } else {
+                reply(nil)
+            }
         case .blobs:
             guard let request = try? BlobRequest(canonicalBytes: bytes), let blobs else { return reply(nil) }
             checking.async { reply(blobs.answer(request)) }
