@@ -36,18 +36,26 @@ public final class PlasmaNode: @unchecked Sendable {
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
         try PlasmaNode.checkNetwork(genesis, data: data)
         try SnapshotInstall.finish(data)
+        let blocks = try BlockStore(directory: data + "/blocks")
         let journalPath = data + "/journal"
         let hadJournal = Journal.exists(journalPath)
+        // A key whose journal is gone may have voted: unless the whole home is new. It is amnesiac until it has been set free, over restarts
+        // too, which find the journal that is made here.
+        let lostMark = data + "/journal-lost"
+        let amnesiac =
+            consensusKey != nil && (Folder.exists(lostMark) || !hadJournal && blocks.finalizedTip != nil)
+        if amnesiac {
+            try Folder.mark(lostMark)
+            logger.warning(
+                "this key's journal is missing: it votes again when the network has passed what it may have signed")
+        }
         let journal = try hadJournal ? Journal.open(journalPath) : Journal.create(journalPath)
-        let blocks = try BlockStore(directory: data + "/blocks")
         // The driver flushes after the blocks are durable, never the store by itself.
         let state = try LMDBStore(
             directory: data + "/state", blocksPerFlush: .max / 2,
             keeps: { $0.fixesEpoch })
         if state.height == nil { try genesis.initialize(state) }
         let records = try journal.replay().map { try JournalRecord(canonicalBytes: $0) }
-        // A key whose journal is gone may have voted: unless the whole home is new.
-        let amnesiac = consensusKey != nil && !hadJournal && blocks.finalizedTip != nil
         let parameters = genesis.parameters
         let delta = Interval.milliseconds(Int64(clamping: parameters.deltaMilliseconds))
         let replica = try Replica(
@@ -70,6 +78,7 @@ public final class PlasmaNode: @unchecked Sendable {
         let epochs = try EpochArchive(path: data + "/epochs", state: state, blocks: blocks)
         let snapshots = try SnapshotService(path: data + "/snapshots", blocks: blocks, epochs: epochs, logger: logger)
         let driver = ReplicaDriver(replica: replica, journal: journal, blocks: blocks, state: state, logger: logger)
+        driver.lostMark = amnesiac ? lostMark : nil
         bridge = NetworkBridge(
             driver: driver, blocks: blocks, relays: replica.ownIndex == nil, chain: genesis.digest, logger: logger)
         var roles: NodeRoles = configuration.validator ? .validator : .follower

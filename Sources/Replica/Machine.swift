@@ -262,6 +262,9 @@ public struct Replica {
     /// Whether this node votes, or may vote, in the current view.
     public var isAbstaining: Bool { engine.status.abstains }
 
+    /// Whether this node's key is without its journal, and not yet set free.
+    public var isAmnesiac: Bool { engine.isAmnesiac }
+
     /// The highest block that a peer has told of.
     public var highestPeerHead: Height { synchronization.peers.map(\.head).max() ?? 0 }
 

@@ -36,7 +36,8 @@ import Testing
         let port = net.basePort + 7
         let made = try await Plasma.run(
             [
-                "init", "--home", home, "--genesis", net.genesis, "--port", "\(port)", "--rpc-port", "\(port + 100)",
+                "init", "--home", home, "--validator", "--genesis", net.genesis, "--port", "\(port)", "--rpc-port",
+                "\(port + 100)",
                 "--bootstrap", "127.0.0.1:\(net.basePort)", "--bootstrap", "127.0.0.1:\(net.basePort + 1)",
             ], environment: ["PLASMA_PASSWORD": ""])
         #expect(made.code == 0, "\(made.errors)")
@@ -96,6 +97,10 @@ import Testing
         let own = try await client.call("chain.header", ["height": JSONValue(first)])
         let others = try await net.call(0, "chain.header", ["height": JSONValue(first)])
         #expect(own["header"]?.string != nil && own["header"] == others["header"])
+
+        // Its key has no stake: it cannot have voted, and need not be silent when it has.
+        #expect(!logs.contains("this key's journal is missing"))
+        #expect(!FileManager.default.fileExists(atPath: home + "/data/journal-lost"))
 
         // A path in its own tree to the root that the validators signed: its state is theirs.
         let address = try #require(try await net.providers()["provider-0"])

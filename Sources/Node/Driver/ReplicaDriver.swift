@@ -53,6 +53,8 @@ final class ReplicaDriver: @unchecked Sendable {
 
     weak var transport: (any ReplicaTransport)?
     weak var observer: (any ReplicaObserver)?
+    /// The file that says that the journal was lost: deleted once the key may vote again.
+    var lostMark: String?
     /// Called once, on the driver's thread, when storage failed and the node must stop.
     var onFailure: (@Sendable (any Error) -> Void)?
 
@@ -167,6 +169,11 @@ final class ReplicaDriver: @unchecked Sendable {
             return
         }
         for output in outputs { carryOut(output) }
+        // What it votes from here on is in the journal, and durable there before it is heard.
+        if let mark = lostMark, !replica.isAmnesiac {
+            lostMark = nil
+            do { try Folder.remove(mark) } catch { logger.warning("\(mark) could not be deleted: \(error)") }
+        }
     }
 
     private func writeDurably(_ outputs: [ReplicaOutput]) throws {

@@ -7,6 +7,9 @@ public enum Folder {
     /// Makes a folder and those above it.
     public static func make(_ path: String) throws(StorageFault) { try File.makeDirectory(path) }
 
+    /// Makes an empty file that says something by being there, durably.
+    public static func mark(_ path: String) throws(StorageFault) { try File.replace(path, with: []) }
+
     /// The names in a folder, sorted; none where it is not there.
     public static func names(in path: String) throws(StorageFault) -> [String] {
         File.exists(path) ? try File.names(in: path) : []
