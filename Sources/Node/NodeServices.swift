@@ -16,6 +16,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     /// What this node votes with, where it is a validator.
     let consensusKey: PublicKey?
     let epochs: EpochArchive
+    let snapshots: SnapshotService
     let driver: ReplicaDriver
     let blocks: BlockStore
     let network: NetworkService
@@ -32,7 +33,8 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
 
     init(
         configuration: NodeConfiguration, genesis: Genesis, identity: PublicKey, consensusKey: PublicKey?,
-        epochs: EpochArchive, driver: ReplicaDriver, blocks: BlockStore, network: NetworkService, blobs: BlobService,
+        epochs: EpochArchive, snapshots: SnapshotService, driver: ReplicaDriver, blocks: BlockStore,
+        network: NetworkService, blobs: BlobService,
         logger: Logger
     ) {
         self.configuration = configuration
@@ -40,6 +42,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
         self.identity = identity
         self.consensusKey = consensusKey
         self.epochs = epochs
+        self.snapshots = snapshots
         self.driver = driver
         self.blocks = blocks
         self.network = network

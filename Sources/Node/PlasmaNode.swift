@@ -35,15 +35,18 @@ public final class PlasmaNode: @unchecked Sendable {
         let data = home + "/data"
         try FileManager.default.createDirectory(atPath: data, withIntermediateDirectories: true)
         try PlasmaNode.checkNetwork(genesis, data: data)
+        try SnapshotInstall.finish(data)
         let memory = try SigningMemory(data: data, hasKey: consensusKey != nil)
         if memory.isAmnesiac {
             logger.warning(
-                "this home has a consensus key and not all of its journal: it votes again once the network has moved past what the key may have signed"
+                "this key's journal is missing: it votes again when the network has passed what it may have signed"
             )
         }
         let blocks = try BlockStore(directory: data + "/blocks")
         // The driver flushes after the blocks are durable, never the store by itself.
-        let state = try LMDBStore(directory: data + "/state", blocksPerFlush: .max / 2)
+        let state = try LMDBStore(
+            directory: data + "/state", blocksPerFlush: .max / 2,
+            keeps: { $0.fixesEpoch })
         if state.height == nil { try genesis.initialize(state) }
         let records = try memory.journal.replay().map { try JournalRecord(canonicalBytes: $0) }
         let parameters = genesis.parameters
@@ -67,33 +70,31 @@ public final class PlasmaNode: @unchecked Sendable {
         }
         let epochs = try EpochArchive(path: data + "/epochs", state: state, blocks: blocks)
         let pruning = PruningService(history: configuration.history, blocks: blocks, logger: logger)
+        let snapshots = try SnapshotService(path: data + "/snapshots", blocks: blocks, epochs: epochs, logger: logger)
         let driver = ReplicaDriver(
             replica: replica, memory: memory, blocks: blocks, state: state, logger: logger)
         bridge = NetworkBridge(
             driver: driver, blocks: blocks, relays: replica.ownIndex == nil, chain: genesis.digest, logger: logger)
         var roles: NodeRoles = configuration.validator ? .validator : .follower
         if configuration.provider != nil { roles.insert(.provider) }
-        let recordsPath = data + "/peers"
-        var saved: [NodeRecord] = []
-        if let bytes = FileManager.default.contents(atPath: recordsPath) {
-            var reader = ByteReader(Array(bytes))
-            saved = (try? reader.readList(NodeRecord.self, max: 1_024)) ?? []
-        }
         network = try NetworkService(
             configuration: NetworkConfiguration(
                 identity: identity, network: genesis.digest, roles: roles, listenHost: configuration.listenHost,
                 externalHost: configuration.externalHost, port: configuration.port, bootstrap: configuration.bootstrap,
-                savedRecords: saved),
+                savedRecords: PlasmaNode.savedPeers(data)),
             delegate: bridge, logger: logger)
         let blobs = BlobService(store: try BlobStore(directory: data + "/blobs"), logger: logger)
         blobs.attach(network)
         bridge.network = network
         bridge.pruning = pruning
         bridge.blobs = blobs
+        bridge.snapshots = snapshots
+        bridge.setHead(replica.executed.height)
         services = NodeServices(
             configuration: configuration, genesis: genesis, identity: identity.publicKey,
             consensusKey: consensusKey?.publicKey,
-            epochs: epochs, driver: driver, blocks: blocks, network: network, blobs: blobs, logger: logger)
+            epochs: epochs, snapshots: snapshots, driver: driver, blocks: blocks, network: network, blobs: blobs,
+            logger: logger)
         if let provider = configuration.provider {
             let key = try keys.open("operator", password: password)
             services.startWorker(
@@ -147,6 +148,7 @@ public final class PlasmaNode: @unchecked Sendable {
         watch.cancel()
         logger.notice("stopping")
         services.stopWorker()
+        services.snapshots.stop()
         savePeers()
         await keepTransactions()
         // Else those who wait for a transaction would hold the server open for as long as they are willing to.
@@ -159,7 +161,7 @@ public final class PlasmaNode: @unchecked Sendable {
     }
 
     /// A home keeps to the network that its data is of.
-    private static func checkNetwork(_ genesis: Genesis, data: String) throws {
+    static func checkNetwork(_ genesis: Genesis, data: String) throws {
         let path = data + "/network"
         guard let known = try? String(contentsOfFile: path, encoding: .utf8) else {
             return try (genesis.digest.hex + "\n").write(toFile: path, atomically: true, encoding: .utf8)
@@ -194,6 +196,13 @@ public final class PlasmaNode: @unchecked Sendable {
         let kept = (try? reader.readList(SignedTransaction.self, max: Mempool.maximumTransactions)) ?? []
         let accepted = await services.submit(kept)
         logger.info("took up \(accepted) transactions that waited at the last stop")
+    }
+
+    /// The peers that were known at the last stop.
+    static func savedPeers(_ data: String) -> [NodeRecord] {
+        guard let bytes = FileManager.default.contents(atPath: data + "/peers") else { return [] }
+        var reader = ByteReader(Array(bytes))
+        return (try? reader.readList(NodeRecord.self, max: 1_024)) ?? []
     }
 
     private func savePeers() {
@@ -233,6 +242,8 @@ private final class Observer: ReplicaObserver {
         // Off the driver's thread: it reads the state between two steps.
         Task { await services.takeUpEpochs() }
     }
+
+    func kept(_ view: StateView, root: Digest) { services.snapshots.export(view, root: root) }
 
     func certified(_ header: Header, _ certificate: Certificate) {
         let receipts = services.receipts

@@ -184,46 +184,4 @@ import Testing
         }
         #expect(digests.count == 1)
     }
-
-    /// Found by reading: the first start of a key without its journal made a journal, and the second took it for all there was.
-    @Test func aKeyWithoutItsJournalStaysSilentOverRestartsAndThenVotesAgain() async throws {
-        let net = try TestDevnet()
-        do {
-            try await net.up()
-            try await net.kill("validator-2")
-            let data = net.home("validator-2") + "/data"
-            try FileManager.default.removeItem(atPath: data)
-            // Kept down by the loss of two: what it needs to be sure of cannot happen yet.
-            try await net.kill("validator-3")
-            for _ in 0..<2 {
-                let process = try Plasma.start(
-                    ["start", "--home", net.home("validator-2")], environment: ["PLASMA_PASSWORD": ""],
-                    output: net.folder.path + "/silent.out", errors: net.folder.path + "/silent.err")
-                try await eventually("it says why it is silent") {
-                    let status = try await net.call(2, "node.status")
-                    return status["ready"]?.bool == false
-                        && FileManager.default.fileExists(atPath: data + "/amnesiac")
-                        && FileManager.default.fileExists(atPath: data + "/journal")
-                }
-                let why = try await net.call(2, "node.why")
-                #expect(why["abstains"]?.bool == true)
-                kill(process.processIdentifier, SIGKILL)
-                process.waitUntilExit()
-            }
-            try await net.up()
-            try await eventually("it votes again", within: 120) {
-                !FileManager.default.fileExists(atPath: data + "/amnesiac")
-            }
-            // With another one gone there is no quorum without it.
-            try await net.kill("validator-1")
-            let height = try await net.call(0, "node.status")["height"]?.uint64 ?? 0
-            try await eventually("its vote counts", within: 120) {
-                try await net.call(0, "node.status")["height"]?.uint64 ?? 0 > height + 2
-            }
-        } catch {
-            await net.end()
-            throw error
-        }
-        await net.end()
-    }
 }

@@ -9,6 +9,9 @@ import Testing
 struct MessageFormTests {
     @Test func requestsAndAnswersHaveOneEncoding() throws {
         try WireForm([BlockRequest.byDigest(.zero), .range(from: 7, count: 64)]).holds(inputs: 5_000)
+        try WireForm([
+            SnapshotRequest.epochs(from: 3), .offers, .chunk(height: 9, index: 65_535), .block(.zero),
+        ]).holds(inputs: 5_000)
         let net = try ReplicaNetwork()
         try net.run(milliseconds: 3_000)
         let archive = net.nodes[0].archive

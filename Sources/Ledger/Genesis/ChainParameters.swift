@@ -215,3 +215,12 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         return nil
     }
 }
+
+extension ChainParameters {
+    /// Milliseconds in which stake can be taken out, at the pace of heartbeats; a busy chain is faster.
+    public var unbondingMilliseconds: UInt64 {
+        let epoch = epochLength.multipliedReportingOverflow(by: heartbeatMilliseconds)
+        let all = epoch.partialValue.multipliedReportingOverflow(by: unbondingEpochs)
+        return epoch.overflow || all.overflow ? .max : all.partialValue
+    }
+}

@@ -23,6 +23,8 @@ protocol ReplicaObserver: AnyObject, Sendable {
     func executed(_ block: Block, _ result: ExecutionResult)
     func certified(_ header: Header, _ certificate: Certificate)
     func epochEnded()
+    /// The state after the height at which the next set is fixed, for a snapshot.
+    func kept(_ view: StateView, root: Digest)
 }
 
 /// Feeds the replica from one thread and carries out its outputs.
@@ -200,9 +202,12 @@ final class ReplicaDriver: @unchecked Sendable {
             logger.notice("the network has moved past what this validator's key may have signed: it votes again")
         }
         // The state last: it must never be ahead of the blocks that led to it.
-        if unflushed >= ReplicaDriver.flushInterval {
+        if unflushed >= ReplicaDriver.flushInterval || state.keepsView {
             try state.flush()
             unflushed = 0
+            if let view = state.takeView(), let root = try Query.stateRoot(at: view.height, in: state) {
+                observer?.kept(view, root: root)
+            }
         }
     }
 

@@ -20,7 +20,7 @@ public struct SigningMemory: Sendable {
     /// Opens the memory in a node's data folder. `hasKey` is whether the node has a consensus key at all.
     init(data: String, hasKey: Bool) throws {
         let path = data + "/journal"
-        mark = data + "/amnesiac"
+        mark = data + "/journal-lost"
         let found = Journal.exists(path)
         // In this order: a crash between the two leaves the mark.
         if hasKey, !found, !Journal.exists(mark) { _ = try Journal.create(mark) }

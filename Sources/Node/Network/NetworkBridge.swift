@@ -34,6 +34,8 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     var pruning: PruningService?
     /// Answers requests for blobs.
     var blobs: BlobService?
+    /// Answers what new nodes ask.
+    var snapshots: SnapshotService?
 
     init(driver: ReplicaDriver, blocks: BlockStore, relays: Bool, chain: Digest, logger: Logger) {
         self.driver = driver
@@ -119,13 +121,18 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     ) {
         switch channel {
         case .blocks:
-            guard let request = try? BlockRequest(canonicalBytes: bytes) else { return reply(nil) }
-            checking.async { [blocks, pruning] in
-                let answer = BlockServer.answer(request, from: blocks)
-                if case .range(let from, _) = request, let answer, !answer.blocks.isEmpty {
-                    pruning?.served(peer, upTo: from.advanced(by: UInt64(answer.blocks.count)))
+            if let request = try? BlockRequest(canonicalBytes: bytes) {
+                checking.async { [blocks, pruning] in
+                    let answer = BlockServer.answer(request, from: blocks)
+                    if case .range(let from, _) = request, let answer, !answer.blocks.isEmpty {
+                        pruning?.served(peer, upTo: from.advanced(by: UInt64(answer.blocks.count)))
+                    }
+                    reply(answer?.canonicalBytes)
                 }
-                reply(answer?.canonicalBytes)
+            } else if let request = try? SnapshotRequest(canonicalBytes: bytes), let snapshots {
+                checking.async { reply(snapshots.answer(request)) }
+            } else {
+                reply(nil)
             }
         case .blobs:
             guard let request = try? BlobRequest(canonicalBytes: bytes), let blobs else { return reply(nil) }

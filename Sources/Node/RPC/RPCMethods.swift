@@ -113,6 +113,8 @@ struct RPCMethods: Sendable {
         all["nodeId"] = .string(node.identity.hex)
         all["name"] = .string(node.configuration.name)
         all["peers"] = JSONValue(peers.count)
+        // The heights of the states that new nodes may fetch here.
+        all["snapshots"] = .array(node.snapshots.offers.map { JSONValue($0.height.value) })
         all["uptimeSeconds"] = JSONValue(Int(Date().timeIntervalSince(node.startedAt)))
         return Readiness(isReady: ready, details: .object(all))
     }

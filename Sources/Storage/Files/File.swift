@@ -139,6 +139,14 @@ final class File: Sendable {
         return found.sorted()
     }
 
+    /// Deletes a file, or a directory with all in it. What is not there is no fault.
+    static func removeTree(_ path: String) throws(StorageFault) {
+        if unlink(path) == 0 || errno == ENOENT { return }
+        if errno != EISDIR && errno != EPERM { throw fault("delete", path) }
+        for name in try names(in: path) { try removeTree(path + "/" + name) }
+        if rmdir(path) != 0 && errno != ENOENT { throw fault("delete", path) }
+    }
+
     static func parent(_ path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])

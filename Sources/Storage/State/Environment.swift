@@ -1,5 +1,6 @@
 internal import CLMDB
 internal import Glibc
+internal import Primitives
 
 /// The named tables of a node's LMDB environment.
 enum Table: Int, CaseIterable {
@@ -23,6 +24,10 @@ final class Environment {
     /// A read transaction kept between reads; reset before every write, so that it holds no old pages.
     private var reader: OpaquePointer?
     private var readerIsLive = false
+    /// Readers of another thread's, which end before the map grows: nothing may read while it moves.
+    private var views: [WeakView] = []
+
+    private struct WeakView { weak var view: StateView? }
 
     init(_ path: String, mapBytes: Int) throws(StorageFault) {
         self.path = path
@@ -60,7 +65,7 @@ final class Environment {
     func get(_ table: Table, _ key: [UInt8]) throws(StorageFault) -> [UInt8]? {
         try renewReader()
         var found: [UInt8]?
-        let status = withValue(key) { key in
+        let status = Environment.withValue(key) { key in
             var value = MDB_val()
             let status = mdb_get(reader, tables[table.rawValue], &key, &value)
             if status == 0 { found = Array(UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size)) }
@@ -79,6 +84,14 @@ final class Environment {
         var cursor: OpaquePointer?
         try check(mdb_cursor_open(reader, tables[table.rawValue], &cursor), "read")
         defer { mdb_cursor_close(cursor) }
+        try check(Environment.walk(cursor, from: start, body), "read")
+    }
+
+    /// The same with a cursor; the status is zero where it went well.
+    static func walk(
+        _ cursor: OpaquePointer?, from start: [UInt8],
+        _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
+    ) -> Int32 {
         let status = withValue(start) { bound in
             var key = bound
             var value = MDB_val()
@@ -92,7 +105,7 @@ final class Environment {
             }
             return status
         }
-        if status != MDB_NOTFOUND { try check(status, "read") }
+        return status == MDB_NOTFOUND ? 0 : status
     }
 
     /// Writes everything in one synced transaction, all or nothing, growing the map as often as it is full.
@@ -104,10 +117,23 @@ final class Environment {
         while true {
             let status = attempt(entries)
             if status != MDB_MAP_FULL { return try check(status, "write") }
+            for held in views { held.view?.end() }
+            views.removeAll()
             var information = MDB_envinfo()
             try check(mdb_env_info(environment, &information), "examine")
             try check(mdb_env_set_mapsize(environment, information.me_mapsize * 2), "grow")
         }
+    }
+
+    /// Everything as it is now, for another thread to read while this one goes on writing.
+    func view(at height: Height) throws(StorageFault) -> StateView {
+        var transaction: OpaquePointer?
+        try check(mdb_txn_begin(environment, nil, UInt32(MDB_RDONLY), &transaction), "begin a read")
+        guard let transaction else { throw .database(operation: "begin a read", path: path, reason: "no transaction") }
+        let view = StateView(transaction, tables: tables, of: self, height: height)
+        views.removeAll { $0.view == nil }
+        views.append(WeakView(view: view))
+        return view
     }
 
     private func attempt(_ entries: [(table: Table, key: [UInt8], value: [UInt8]?)]) -> Int32 {
@@ -115,12 +141,12 @@ final class Environment {
         let begun = mdb_txn_begin(environment, nil, 0, &transaction)
         if begun != 0 { return begun }
         for entry in entries {
-            let status = withValue(entry.key) { key in
+            let status = Environment.withValue(entry.key) { key in
                 guard let bytes = entry.value else {
                     let status = mdb_del(transaction, tables[entry.table.rawValue], &key, nil)
                     return status == MDB_NOTFOUND ? 0 : status
                 }
-                return withValue(bytes) { value in
+                return Environment.withValue(bytes) { value in
                     mdb_put(transaction, tables[entry.table.rawValue], &key, &value, 0)
                 }
             }
@@ -138,7 +164,7 @@ final class Environment {
         readerIsLive = true
     }
 
-    private func withValue(_ bytes: [UInt8], _ body: (inout MDB_val) -> Int32) -> Int32 {
+    static func withValue(_ bytes: [UInt8], _ body: (inout MDB_val) -> Int32) -> Int32 {
         bytes.withUnsafeBytes { buffer in
             // LMDB reads keys and values through this pointer and never writes.
             var value = MDB_val(mv_size: buffer.count, mv_data: UnsafeMutableRawPointer(mutating: buffer.baseAddress))
@@ -150,7 +176,7 @@ final class Environment {
         try Environment.check(status, operation, path)
     }
 
-    private static func check(_ status: Int32, _ operation: String, _ path: String) throws(StorageFault) {
+    static func check(_ status: Int32, _ operation: String, _ path: String) throws(StorageFault) {
         if status == 0 { return }
         if status == ENOSPC { throw .diskFull(path: path) }
         let reason = mdb_strerror(status).map { String(cString: $0) } ?? "error \(status)"

@@ -13,6 +13,7 @@ internal import Synchronization
 public final class LMDBStore: StateStore, Sendable {
     public let path: String
     private let blocksPerFlush: Int
+    private let keeps: @Sendable (StateWrites) -> Bool
     private let content: Mutex<Content>
 
     private struct Content: ~Copyable {
@@ -21,6 +22,9 @@ public final class LMDBStore: StateStore, Sendable {
         var height: Height?
         var flushed: Height?
         var pendingBlocks = 0
+        /// The overlays as they were after a height that is kept, until the next flush.
+        var kept: (overlays: [Overlay], height: Height)?
+        var view: StateView?
     }
 
     private static let heightKey = Array("height".utf8)
@@ -28,7 +32,11 @@ public final class LMDBStore: StateStore, Sendable {
     /// Opens the environment in a directory, making it where it is not there yet.
     ///
     /// - Parameter initialMapBytes: the map's size to begin with; it doubles when full.
-    public init(directory: String, blocksPerFlush: Int = 8, initialMapBytes: Int = 256 << 20) throws(StorageFault) {
+    /// - Parameter keeps: whether the state after these writes is kept for `takeView`.
+    public init(
+        directory: String, blocksPerFlush: Int = 8, initialMapBytes: Int = 256 << 20,
+        keeps: @escaping @Sendable (StateWrites) -> Bool = { _ in false }
+    ) throws(StorageFault) {
         try File.makeDirectory(directory)
         let environment = try Environment(directory, mapBytes: initialMapBytes)
         var height: Height?
@@ -39,6 +47,7 @@ public final class LMDBStore: StateStore, Sendable {
         }
         path = directory
         self.blocksPerFlush = max(1, blocksPerFlush)
+        self.keeps = keeps
         content = Mutex(Content(environment: environment, height: height, flushed: height))
     }
 
@@ -77,8 +86,33 @@ public final class LMDBStore: StateStore, Sendable {
             for entry in writes.entries {
                 content.overlays[LMDBStore.table(entry.space).rawValue].set(entry.key, entry.value)
             }
+            let isFirst = content.height == nil
             content.height = height
             content.pendingBlocks += 1
+            // The first commit is the genesis, which everybody has. Of two within one flush the newer counts.
+            if !isFirst && keeps(writes) { content.kept = (content.overlays, height) }
+        }
+    }
+
+    /// Whether the next flush makes a view.
+    public var keepsView: Bool { content.withLock { $0.kept != nil } }
+
+    /// The state after the newest kept height, once it is flushed; nil where there is none, or it was taken.
+    public func takeView() -> StateView? {
+        content.withLock { content in
+            defer { content.view = nil }
+            return content.view
+        }
+    }
+
+    /// Puts entries into a store that is being built and has no height yet: what is there counts once `commit` gives it one.
+    public func build(_ writes: StateWrites) throws(StorageFault) {
+        try content.withLock { content throws(StorageFault) in
+            precondition(content.height == nil, "only a store without a height is built")
+            for entry in writes.entries {
+                content.overlays[LMDBStore.table(entry.space).rawValue].set(entry.key, entry.value)
+            }
+            try LMDBStore.flush(&content)
         }
     }
 
@@ -114,19 +148,32 @@ public final class LMDBStore: StateStore, Sendable {
     // MARK: Inside
 
     private static func flush(_ content: inout Content) throws(StorageFault) {
-        var entries: [(table: Table, key: [UInt8], value: [UInt8]?)] = []
-        for table in [Table.state, .tree, .index] {
-            // In key order, so that LMDB's pages are filled and found one after the other.
-            for key in content.overlays[table.rawValue].keys() {
-                entries.append((table, key, content.overlays[table.rawValue].values[key] ?? nil))
-            }
+        if var kept = content.kept {
+            content.kept = nil
+            // The state after that very height is on the disk for a moment: long enough to begin reading it.
+            try write(&kept.overlays, height: kept.height, to: content.environment)
+            content.flushed = kept.height
+            content.view = try content.environment.view(at: kept.height)
         }
-        if entries.isEmpty && content.height == content.flushed { return }
-        if let height = content.height { entries.append((.meta, heightKey, height.canonicalBytes)) }
-        try content.environment.write(entries)
+        if content.height == content.flushed && content.overlays.allSatisfy(\.isEmpty) { return }
+        try write(&content.overlays, height: content.height, to: content.environment)
         for i in content.overlays.indices { content.overlays[i].removeAll() }
         content.flushed = content.height
         content.pendingBlocks = 0
+    }
+
+    private static func write(
+        _ overlays: inout [Overlay], height: Height?, to environment: Environment
+    ) throws(StorageFault) {
+        var entries: [(table: Table, key: [UInt8], value: [UInt8]?)] = []
+        for table in [Table.state, .tree, .index] {
+            // In key order, so that LMDB's pages are filled and found one after the other.
+            for key in overlays[table.rawValue].keys() {
+                entries.append((table, key, overlays[table.rawValue].values[key] ?? nil))
+            }
+        }
+        if let height { entries.append((.meta, heightKey, height.canonicalBytes)) }
+        try environment.write(entries)
     }
 
     private func read(_ table: Table, _ key: [UInt8]) throws(StorageFault) -> [UInt8]? {

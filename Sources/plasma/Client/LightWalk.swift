@@ -31,20 +31,13 @@ struct LightWalk {
         }
     }
 
-    /// Milliseconds in which stake can be taken out, at the pace of heartbeats; a busy chain is faster.
-    private var unbondingTime: UInt64 {
-        let parameters = genesis.parameters
-        let epoch = parameters.epochLength.multipliedReportingOverflow(by: parameters.heartbeatMilliseconds)
-        let all = epoch.partialValue.multipliedReportingOverflow(by: parameters.unbondingEpochs)
-        return epoch.overflow || all.overflow ? .max : all.partialValue
-    }
-
     /// Walks to an epoch, or to the newest there is. With a checkpoint, one of the records on the way must have that digest.
     mutating func advance(to target: Epoch?, from node: NodeClient, checkpoint: Digest? = nil) async throws {
         var isConfirmed = checkpoint == nil || client.record.digest == checkpoint
         isOld =
             checkpoint == nil
-            && UInt64(max(0, Date().timeIntervalSince1970 * 1000)) > trusted.milliseconds &+ unbondingTime
+            && UInt64(max(0, Date().timeIntervalSince1970 * 1000)) > trusted.milliseconds
+                &+ genesis.parameters.unbondingMilliseconds
         while target.map({ client.epoch < $0 }) ?? true {
             let answer = try await node.call("light.epochs", ["from": JSONValue(client.epoch.value)])
             let row = answer["steps"]?.array ?? []

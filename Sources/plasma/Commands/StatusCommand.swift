@@ -10,11 +10,14 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let status = try await options.withNode { try await $0.call("node.status") }
         options.show(status) { status in
-            ["name", "chain", "network", "nodeId", "height", "view", "peers", "ready", "reason", "waitingFor"]
-                .compactMap { key in
-                    guard let value = status[key], value.string != "" else { return nil }
-                    return "\(key): \(value.string ?? value.text(pretty: false))"
-                }.joined(separator: "\n")
+            [
+                "name", "chain", "network", "nodeId", "height", "view", "peers", "ready", "reason", "waitingFor",
+                "snapshots",
+            ]
+            .compactMap { key in
+                guard let value = status[key], value.string != "", value.array?.isEmpty != true else { return nil }
+                return "\(key): \(value.string ?? value.text(pretty: false))"
+            }.joined(separator: "\n")
         }
     }
 }
