@@ -97,7 +97,7 @@ final class SnapshotService: Sendable {
             return EpochAnswer(steps: epochs.steps(from: from, limit: EpochAnswer.maximumSteps)).canonicalBytes
         case .offers: return SnapshotOffers(manifests: offers).canonicalBytes
         case .chunk(let height, let index): return folder.chunk(height: height, index: Int(index))
-        case .block(let digest): return BlockServer.answer(.byDigest(digest), from: blocks)
+        case .block(let digest): return BlockServer.answer(.byDigest(digest), from: blocks)?.canonicalBytes
         }
     }
 }
