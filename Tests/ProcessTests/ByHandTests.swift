@@ -196,6 +196,8 @@ import Testing
         }
         let peers = try await site.call(0, "node.peers")["peers"]?.array ?? []
         #expect(peers.count == 1)
+        // It has first looked for somebody who offers a snapshot.
+        try await eventually("the stranger answers") { try await site.call(1, "node.status")["height"] != nil }
         let stranger = try await site.call(1, "node.status")
         #expect(stranger["height"]?.uint64 == 0)
         #expect((try await site.call(1, "node.peers")["peers"]?.array ?? []).isEmpty)

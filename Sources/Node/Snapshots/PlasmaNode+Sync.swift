@@ -66,6 +66,7 @@ extension PlasmaNode {
             switch failure {
             case .noPeers, .noOffers:
                 if mode == nil {
+                    try Folder.remove(folder)
                     logger.info("no snapshot is offered: executing the blocks from the first on")
                     return
                 }
