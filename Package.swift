@@ -171,3 +171,22 @@ let package = Package(
     swiftLanguageModes: [.v6],
     cLanguageStandard: .c11
 )
+
+// Coverage-guided fuzzing (docs/fuzzing.md) is a build of its own: only scripts/fuzz.sh sets the variable, so that no other build knows of it.
+if Context.environment["PLASMA_FUZZ"] != nil {
+    let instrumented: [SwiftSetting] = [.unsafeFlags(["-sanitize=fuzzer,address"])]
+    for target in package.targets where target.type == .regular || target.type == .executable {
+        target.swiftSettings = (target.swiftSettings ?? []) + instrumented
+    }
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: [
+                "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Gossip", "Replica", "Storage",
+                "Networking",
+                "API", "Node", nioCore,
+            ],
+            path: "Fuzz",
+            swiftSettings: strict + instrumented,
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address"])]))
+}

@@ -1,6 +1,6 @@
 internal import CLZ4
-internal import NIOCore
-internal import Primitives
+package import NIOCore
+package import Primitives
 
 /// What kind of talk a frame belongs to. Lower goes first.
 public enum NetworkChannel: UInt8, Sendable, CaseIterable {
@@ -23,8 +23,8 @@ public enum NetworkChannel: UInt8, Sendable, CaseIterable {
 
 /// One message on the wire: `u32` length of the rest, a channel byte, a kind byte, then (requests and answers) a `u64` id, then the content,
 /// LZ4-compressed above 1 KiB where that shrinks it, with its true length before it.
-struct Frame: Equatable, Sendable {
-    enum Kind: UInt8 {
+package struct Frame: Equatable, Sendable {
+    package enum Kind: UInt8 {
         case message = 0
         case request = 1
         case answer = 2
@@ -35,19 +35,26 @@ struct Frame: Equatable, Sendable {
         case pong = 6
     }
 
-    let channel: NetworkChannel
-    let kind: Kind
-    let id: UInt64
-    let content: [UInt8]
+    package let channel: NetworkChannel
+    package let kind: Kind
+    package let id: UInt64
+    package let content: [UInt8]
 
     static let compressed: UInt8 = 0x80
     static let compressionThreshold = 1_024
     /// Bytes besides the content: channel, kind, id, true length.
     static let overhead = 14
 
+    package init(channel: NetworkChannel, kind: Kind, id: UInt64, content: [UInt8]) {
+        self.channel = channel
+        self.kind = kind
+        self.id = id
+        self.content = content
+    }
+
     private var hasID: Bool { kind == .request || kind == .answer || kind == .refusal }
 
-    func write(into buffer: inout ByteBuffer) {
+    package func write(into buffer: inout ByteBuffer) {
         var body = content
         var flags: UInt8 = 0
         if content.count > Frame.compressionThreshold, let smaller = Frame.compress(content) {
@@ -65,7 +72,7 @@ struct Frame: Equatable, Sendable {
 
     /// Takes the next whole frame off the front, or nil where it has not all arrived. A length beyond the channel's bound is a fault before any of
     /// it is kept.
-    static func read(from buffer: inout ByteBuffer) throws(DecodingFault) -> Frame? {
+    package static func read(from buffer: inout ByteBuffer) throws(DecodingFault) -> Frame? {
         let start = buffer.readerIndex
         guard let length = buffer.getInteger(at: start, endianness: .little, as: UInt32.self) else { return nil }
         guard buffer.readableBytes >= 6 else {
