@@ -104,7 +104,8 @@ import Testing
         twin = try Plasma.start(
             ["start", "--home", home], environment: ["PLASMA_PASSWORD": ""], output: home + ".out",
             errors: home + ".log")
-        try await net.up()
+        // It may be the one that falls silent, and then it never gets ready.
+        _ = try await net.devnet("up")
         try await eventually("one of the two has fallen silent") {
             for port in [net.basePort + 103, net.basePort + 150] {
                 let client = RPCClient(port: port, timeoutSeconds: 5)
