@@ -289,4 +289,26 @@ import Testing
         }
         #expect(words == [.nullify(0, next)])
     }
+
+    /// Whoever speaks from an epoch that never was is asked for its blocks, but not alone.
+    @Test func aLiarFromANewerEpochKeepsNobodyBehind() throws {
+        let network = try ReplicaNetwork(parameters: Self.parameters)
+        try network.run(milliseconds: 2_000)
+        network.nodes[3].isUp = false
+        try run(network, past: 1, within: 200_000)
+        try network.restart(3)
+        // Connected, silent when asked, and heard again and again.
+        let liar = try SecretKey(seed: [UInt8](repeating: 77, count: 32)).publicKey
+        network.push(3, .input(.peerConnected(liar, head: 0)), after: 0)
+        let subject = Subject.nullify(1_000, 1)
+        let word = Vote(
+            subject: subject, signer: 0,
+            signature: network.keys[0].sign(subject.signingBytes(network: network.genesis.digest)))
+        for moment in 0..<600 {
+            network.push(3, .input(.consensus(.vote(word), from: liar)), after: Int64(moment) * 50)
+        }
+        try network.run(milliseconds: 30_000)
+        #expect(network.nodes[3].replica.epoch.epoch == network.nodes[0].replica.epoch.epoch)
+        #expect(network.nodes[3].replica.executed.height.value + 3 > network.nodes[0].replica.executed.height.value)
+    }
 }

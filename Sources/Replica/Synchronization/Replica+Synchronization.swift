@@ -53,8 +53,7 @@ extension Replica {
             }
         }
         if behind, synchronization.mayAskRange(now: time.monotonic),
-            let target = synchronization.peerInNewerEpoch
-                ?? synchronization.pick(above: tree.finalizedHeader.height)
+            let target = synchronization.pickForRange(above: tree.finalizedHeader.height)
         {
             outputs.append(
                 .requestBlocks(

@@ -15,6 +15,8 @@ struct Synchronization: Sendable {
     private var turn = 0
     /// Who was heard in an epoch above ours since the last row came: it has what ends ours.
     private(set) var peerInNewerEpoch: PublicKey?
+    /// Who was asked for the last row.
+    private var lastRangePeer: PublicKey?
 
     static let retry = Interval.milliseconds(400)
     static let blocksPerRequest = 64
@@ -51,6 +53,14 @@ struct Synchronization: Sendable {
         if ahead.isEmpty { return pick(preferring: nil) }
         turn += 1
         return ahead[turn % ahead.count].id
+    }
+
+    /// Whom to ask for a row: who spoke from a newer epoch, or one that is ahead; never the first of these twice in a row, since its word may
+    /// be a lie.
+    mutating func pickForRange(above height: Height) -> PublicKey? {
+        let speaker = peerInNewerEpoch == lastRangePeer ? nil : peerInNewerEpoch
+        lastRangePeer = speaker ?? pick(above: height)
+        return lastRangePeer
     }
 
     func anyAhead(of height: Height) -> Bool { peers.contains { $0.head > height } }
