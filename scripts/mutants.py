@@ -11,6 +11,7 @@ import time
 ENGINE = "Sources/Consensus/Engine/"
 VIEWS, PROPOSALS, VOTES = ENGINE + "Simplex+Views.swift", ENGINE + "Simplex+Proposals.swift", ENGINE + "Simplex+Votes.swift"
 CERTIFICATES, REPAIR, JOURNAL = ENGINE + "Simplex+Certificates.swift", ENGINE + "Simplex+Repair.swift", ENGINE + "Simplex+Journal.swift"
+AMNESIA = ENGINE + "Simplex+Amnesia.swift"
 SIMPLEX = ENGINE + "Simplex.swift"
 
 # Name, what it breaks, file, what stands there, what is put in its place.
@@ -24,7 +25,7 @@ MUTANTS = [
      "round.sentNotarize == nil, round.sentNullify == nil, round.sentFinalize == nil,",
      "round.sentNotarize == nil, round.sentFinalize == nil,"),
     ("rule-5", "gives a view up after finalizing it", VIEWS,
-     "if round.sentFinalize != nil || !maySign { return }", "if !maySign { return }"),
+     "if round.sentFinalize != nil || !maySign(in: view) { return }", "if !maySign(in: view) { return }"),
     ("rule-6", "a notarization does not overrule the slot", CERTIFICATES,
      "if let held = round.slot.proposal, held != proposal { round.slot = .equivocated }", ""),
     ("rule-7", "takes a refused certification for a granted one", CERTIFICATES,
@@ -46,8 +47,13 @@ MUTANTS = [
      "        outputs.append(.broadcast(.vote(vote)))\n        outputs.append(.persist(.vote(vote)))\n"),
     ("journal-replay", "forgets at a restart what it nullified", JOURNAL,
      "case .nullify: round.sentNullify = vote", "case .nullify: break"),
-    ("amnesia", "votes with a key whose journal is gone", SIMPLEX,
-     "ownIndex != nil && abstainThrough == nil && !amnesiac", "ownIndex != nil"),
+    ("amnesia", "votes with a key whose journal is gone", AMNESIA,
+     "case .asking: false", "case .asking: true"),
+    ("amnesia-bound", "votes in the last view that its forgotten votes may lie in", AMNESIA,
+     "through: highest.next()", "through: highest"),
+    ("amnesia-answer", "answers for others while it does not know itself", AMNESIA,
+     "guard let ownIndex, let signer, maySign(in: view), mayAnswer(peer) else { return }",
+     "guard let ownIndex, let signer, mayAnswer(peer) else { return }"),
 ]
 
 PACKAGE = """// swift-tools-version: 6.2

@@ -23,6 +23,7 @@ public final class PlasmaNode: @unchecked Sendable {
 
     /// Opens a home and everything in it. Nothing listens yet.
     public init(configuration: NodeConfiguration, password: String, logger: Logger) throws {
+        let opened = DispatchTime.now().uptimeNanoseconds
         self.configuration = configuration
         self.logger = logger
         let home = configuration.home
@@ -61,7 +62,7 @@ public final class PlasmaNode: @unchecked Sendable {
                 pace: BlockPace(
                     withWork: .milliseconds(Int64(clamping: parameters.blockPaceMilliseconds)),
                     heartbeat: .milliseconds(Int64(clamping: parameters.heartbeatMilliseconds))),
-                amnesiac: memory.isAmnesiac),
+                challenge: memory.isAmnesiac ? try Digest(bytes: SystemRandom.bytes(32)) : nil),
             state: state, archive: StoredBlocks(blocks), tip: blocks.finalizedTip ?? 0, journal: records)
         if configuration.validator && replica.ownIndex == nil {
             logger.notice(
@@ -72,7 +73,7 @@ public final class PlasmaNode: @unchecked Sendable {
         let pruning = PruningService(history: configuration.history, blocks: blocks, logger: logger)
         let snapshots = try SnapshotService(path: data + "/snapshots", blocks: blocks, epochs: epochs, logger: logger)
         let driver = ReplicaDriver(
-            replica: replica, memory: memory, blocks: blocks, state: state, logger: logger)
+            replica: replica, memory: memory, blocks: blocks, state: state, opened: opened, logger: logger)
         bridge = NetworkBridge(
             driver: driver, blocks: blocks, relays: replica.ownIndex == nil, chain: genesis.digest, logger: logger)
         var roles: NodeRoles = configuration.validator ? .validator : .follower

@@ -35,6 +35,11 @@ public struct Replica {
     /// The last views that were given up here, oldest first.
     public private(set) var givenUp: [GivenUpView] = []
     static let keptGivenUpViews = 32
+    /// Our votes on record in final blocks since the start, those that were missed by reason, and the last of these, oldest first.
+    public internal(set) var votesOnRecord: UInt64 = 0
+    public internal(set) var missedVoteCounts: [MissedVoteReason: UInt64] = [:]
+    public internal(set) var missedVotes: [MissedVote] = []
+    static let keptMissedVotes = 32
     var synchronization = Synchronization()
     var lastWork = false
     /// When waiting transactions were last told again.

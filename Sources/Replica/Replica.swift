@@ -26,12 +26,13 @@ public struct ReplicaConfiguration: Sendable {
     public let vrfKey: SecretKey?
     public let consensus: ConsensusParameters
     public let pace: BlockPace
-    /// True where a consensus key came without its journal: it abstains until others have moved past what it may have signed.
-    public let amnesiac: Bool
+    /// A nonce that was never used, where a consensus key came without its journal: it abstains until others have answered it, and moved past what it
+    /// may have signed.
+    public let challenge: Digest?
 
     public init(
         genesis: Genesis, consensusKey: PublicKey?, signer: (any SignatureScheme)?, vrfKey: SecretKey?,
-        consensus: ConsensusParameters, pace: BlockPace = BlockPace(), amnesiac: Bool = false,
+        consensus: ConsensusParameters, pace: BlockPace = BlockPace(), challenge: Digest? = nil,
         verifier: any SignatureScheme = Ed25519Scheme.verifier
     ) {
         self.genesis = genesis
@@ -41,7 +42,7 @@ public struct ReplicaConfiguration: Sendable {
         self.vrfKey = vrfKey
         self.consensus = consensus
         self.pace = pace
-        self.amnesiac = amnesiac
+        self.challenge = challenge
     }
 }
 
@@ -69,6 +70,13 @@ public struct GivenUpView: Hashable, Sendable {
     public let view: View
     public let leader: Int
     public let reason: TimeoutReason
+}
+
+/// A final block whose record of votes lacks ours, and why.
+public struct MissedVote: Hashable, Sendable {
+    public let height: Height
+    public let view: View
+    public let reason: MissedVoteReason
 }
 
 /// The time as a shell reads it: one clock that only runs, one that a person would read.

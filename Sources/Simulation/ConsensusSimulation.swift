@@ -215,12 +215,19 @@ public struct ConsensusSimulation {
         var engine = Simplex(
             network: Self.network, epoch: 0, validators: validators, seed: Self.genesis, parameters: parameters,
             ownIndex: index % profile.nodes, signer: SymbolicScheme(keys[index]), floor: .genesis(Self.genesis),
-            amnesiac: nodes[index].isWiped)
+            challenge: nodes[index].isWiped ? challenge(of: index) : nil)
         engine.restore(nodes[index].journal)
         let outputs = engine.start(at: nodes[index].clock.reading(at: now))
         nodes[index].engine = engine
         carryOut(outputs, index)
         feed(index, .work(true))
+    }
+
+    /// A nonce for a node's present life.
+    private func challenge(of index: Int) -> Digest {
+        Digest.of(
+            Domain("sim.challenge"),
+            seed.canonicalBytes + UInt64(index).canonicalBytes + UInt64(nodes[index].life).canonicalBytes)
     }
 
     private mutating func crash(_ index: Int, losesAll: Bool = false) {
@@ -253,7 +260,7 @@ public struct ConsensusSimulation {
         guard var engine = nodes[index].engine else { return }
         nodes[index].engine = nil
         let outputs = engine.handle(input, at: nodes[index].clock.reading(at: now))
-        if nodes[index].isWiped, !engine.status.abstains { nodes[index].isWiped = false }
+        if nodes[index].isWiped, !engine.isAmnesiac { nodes[index].isWiped = false }
         nodes[index].engine = engine
         carryOut(outputs, index)
     }

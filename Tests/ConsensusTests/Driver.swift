@@ -24,7 +24,7 @@ struct Driver {
 
     init(
         weights: [UInt64] = [1, 1, 1, 1], own: Int? = 0, journal: [JournalRecord] = [], epoch: Epoch = 0,
-        floor: Floor = .genesis(Driver.genesis), amnesiac: Bool = false,
+        floor: Floor = .genesis(Driver.genesis), challenge: Digest? = nil,
         parameters: ConsensusParameters = Driver.parameters
     ) throws {
         var keys: [PublicKey] = []
@@ -37,7 +37,7 @@ struct Driver {
         validators = try ValidatorSet(zip(keys, weights).map { Validator(publicKey: $0, weight: $1) })
         engine = Simplex(
             network: Driver.network, epoch: epoch, validators: validators, seed: Driver.genesis, parameters: parameters,
-            ownIndex: own, signer: own.map { SymbolicScheme(keys[$0]) }, floor: floor, amnesiac: amnesiac)
+            ownIndex: own, signer: own.map { SymbolicScheme(keys[$0]) }, floor: floor, challenge: challenge)
         engine.restore(journal)
         self.journal = journal
     }
@@ -73,6 +73,20 @@ struct Driver {
     @discardableResult mutating func pass(_ milliseconds: Int64) -> [Output] {
         now = now.adding(.milliseconds(milliseconds))
         return give(.timer)
+    }
+
+    /// A validator's word on where it stands.
+    func position(
+        _ view: View, by signer: Int, nonce: Digest, epoch: Epoch = 0, certificate: Certificate? = nil
+    ) -> Position {
+        let bytes = Position.signingBytes(nonce: nonce, epoch: epoch, view: view, network: Driver.network)
+        return Position(
+            nonce: nonce, epoch: epoch, view: view, signer: UInt16(signer),
+            signature: SymbolicScheme(keys[signer]).sign(bytes), certificate: certificate)
+    }
+
+    @discardableResult mutating func give(_ position: Position, from peer: Int? = nil) -> [Output] {
+        give(.message(.position(position), from: keys[peer ?? Int(position.signer)]))
     }
 
     /// Answers the open checks truthfully, oldest first.
@@ -205,6 +219,20 @@ extension [Output] {
             default: nil
             }
         }
+    }
+
+    /// Nonces with which all, or one, are asked where they stand.
+    var challenges: [Digest] {
+        compactMap { output in
+            switch output {
+            case .broadcast(.positionRequest(let nonce)), .send(.positionRequest(let nonce), _): nonce
+            default: nil
+            }
+        }
+    }
+
+    var positions: [Position] {
+        compactMap { if case .send(.position(let position), _) = $0 { position } else { nil } }
     }
 
     /// Certificates sent to one peer.

@@ -12,7 +12,13 @@ import Testing
         let certificates = subjects.map { driver.certificate($0) }
         try WireForm(
             votes.map { ConsensusMessage.vote($0) } + certificates.map { .certificate($0) }
-                + [.request(from: 4, through: 67)]
+                + [
+                    .request(from: 4, through: 67), .positionRequest(nonce: Driver.genesis),
+                    .position(driver.position(1, by: 2, nonce: Driver.genesis)),
+                    .position(
+                        driver.position(
+                            10, by: 2, nonce: Driver.genesis, certificate: driver.certificate(.nullify(0, 9)))),
+                ]
         ).holds()
         try WireForm(
             votes.map { JournalRecord.vote($0) } + certificates.map { .certificate($0) }

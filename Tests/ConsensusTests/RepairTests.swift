@@ -2,7 +2,7 @@ import Consensus
 import Primitives
 import Testing
 
-/// Asking, answering, re-sending, abstaining (rules 11 and 12, the amnesia guard).
+/// Asking, answering, re-sending (rules 11 and 12).
 @Suite struct RepairTests {
     @Test func standingStillResendsTheFinalizationAllAboveItAndOurVotes() throws {
         var driver = try ViewTests.following()
@@ -151,38 +151,5 @@ import Testing
         let stranger = other.proposal(other.engine.view, "not ours")
         other.give(other.certificate(.notarize(stranger), by: [0, 1, 2]))
         #expect(other.engine.isKeyInUseElsewhere)
-    }
-
-    @Test func anAmnesiacVotesOnlyAfterOthersMovedPastWhatItMayHaveSigned() throws {
-        var driver = try Driver(amnesiac: true)
-        driver.start()
-        driver.give(.work(true))
-        #expect(driver.engine.status.abstains)
-        #expect(driver.pass(60_000).votes() == [])
-        // Others finalize a view before our eyes, vote by vote.
-        func finalize(_ proposal: Proposal) {
-            for signer in 1...3 { driver.give(driver.vote(.finalize(proposal), by: signer)) }
-            #expect(driver.engine.lastFinalized == proposal.view)
-        }
-        // Old certificates, brought while the blocks are caught up with, prove nothing of today.
-        var last = driver.proposal(20)
-        for view in 20...30 as ClosedRange<UInt64> {
-            last = driver.proposal(View(view))
-            driver.give(driver.certificate(.finalize(last)))
-            #expect(driver.engine.status.abstains, "view \(view) was brought")
-        }
-        driver.nullify(upTo: 33)
-        finalize(driver.proposal(driver.engine.view, on: last))
-        #expect(driver.engine.status.abstains, "what shows where the network is does not release yet")
-        driver.give(driver.certificate(.nullify(0, 34)))
-        #expect(driver.engine.status.abstains, "V+1 may still carry its vote")
-        driver.nullify(upTo: driver.view(from: 36, notLedBy: 0))
-        #expect(driver.engine.status.abstains, "certificates may have waited somewhere")
-        let first = driver.proposal(driver.engine.view, on: last)
-        finalize(first)
-        #expect(!driver.engine.status.abstains)
-        driver.nullify(upTo: driver.view(from: driver.engine.view, notLedBy: 0))
-        let proposal = driver.proposal(driver.engine.view, on: first)
-        #expect(driver.accept(proposal).votes() == [.notarize(proposal)])
     }
 }

@@ -12,7 +12,7 @@ extension Simplex {
             view: view, lastFinalized: lastFinalized, leader: leader(of: view), isLeader: ownIndex == leader(of: view),
             hasProposal: round?.slot.proposal != nil, notarizeWeight: weight(.notarize, view),
             nullifyWeight: weight(.nullify, view), quorumWeight: validators.quorumWeight, work: work,
-            reason: round?.timeoutReason, abstains: !maySign && ownIndex != nil,
+            reason: round?.timeoutReason, abstains: !maySign(in: view) && ownIndex != nil,
             isKeyInUseElsewhere: isKeyInUseElsewhere, enteredAt: round?.enteredAt,
             silent: (0..<validators.count).filter { !spoke.contains(UInt16($0)) && $0 != ownIndex },
             missing: missing, outstanding: rounds.filter { $0.value.certification == .outstanding }.keys.sorted())

@@ -63,6 +63,13 @@ struct Round: Sendable {
     var enteredAt: Instant?
     var timeoutReason: TimeoutReason?
 
+    // For operators alone, nothing is decided by these: when another's vote, the leader's proposal, and a notarization came, and when the view
+    // was given up.
+    var heardAt: Instant?
+    var proposalAt: Instant?
+    var notarizedAt: Instant?
+    var gaveUpAt: Instant?
+
     init(leader: Int) { self.leader = leader }
 
     func certificate(_ kind: Subject.Kind) -> Certificate? {

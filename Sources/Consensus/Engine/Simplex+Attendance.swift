@@ -44,7 +44,4 @@ extension Simplex {
     /// The number of the next signature check: an engine that takes another's place goes on counting, so that answers to the old one's
     /// requests mean nothing to it.
     public var nextCheckNumber: UInt64 { nextCheck }
-
-    /// Whether the amnesia guard holds this engine's votes back.
-    public var isAmnesiac: Bool { amnesiac || abstainThrough != nil }
 }

@@ -62,7 +62,6 @@ extension Simplex {
             enter(certified.next(), at: now)
         case .finalize(let proposal): applyFinalization(proposal, certificate, at: now)
         }
-        liftAbstention(certificate, isOurs: peer == nil)
         // What waited for this: our proposal, and the slot of this view.
         proposeIfLeader()
         verifySlot(view)
@@ -70,8 +69,11 @@ extension Simplex {
 
     /// Rule 6.
     private mutating func applyNotarization(_ proposal: Proposal, _ certificate: Certificate, from peer: PublicKey?) {
+        let now = currentInstant
         withRound(proposal.view) { round in
             round.notarization = certificate
+            round.notarizedAt = now
+            if peer != nil, round.heardAt == nil { round.heardAt = now }
             if let held = round.slot.proposal, held != proposal { round.slot = .equivocated }
             round.leaderDeadline = nil
         }
@@ -88,6 +90,7 @@ extension Simplex {
         lastFinalized = proposal.view
         lastFinalizedDigest = proposal.payloadDigest
         lastFinalization = certificate
+        passGuard(proposal)
         strain = 0
         standstillAt = nil
         outputs.append(.finalized(proposal, certificate))
@@ -114,7 +117,8 @@ extension Simplex {
     /// Rule 8. Our own notarize is not required, but one for another proposal forbids it: two quorums must share someone who voted for
     /// one proposal alone.
     private mutating func finalizeIfPossible(_ candidate: View, at now: Instant) {
-        guard maySign, candidate > lastFinalized, let round = rounds[candidate], let proposal = round.notarized,
+        guard maySign(in: candidate), candidate > lastFinalized, let round = rounds[candidate],
+            let proposal = round.notarized,
             round.certification == .yes, round.sentNullify == nil, round.sentFinalize == nil,
             round.slot != .equivocated,
             round.sentNotarize?.subject.proposal.map({ $0 == proposal }) ?? true

@@ -20,8 +20,7 @@ extension Simplex {
         writer.write(strain)
         writer.write(bool: work)
         writer.write(list: lastHeard)
-        writer.write(optional: abstainThrough)
-        writer.write(bool: amnesiac)
+        write(amnesia, into: &writer)
         writer.write(bool: isKeyInUseElsewhere)
         writer.write(bool: started)
         write(standstillAt, at: now, into: &writer)
@@ -47,8 +46,7 @@ extension Simplex {
         writer.write(lastFinalized)
         writer.write(lastFinalizedDigest)
         writer.write(bool: work)
-        writer.write(optional: abstainThrough)
-        writer.write(bool: amnesiac)
+        write(amnesia, into: &writer)
         writer.write(bool: isKeyInUseElsewhere)
         writer.write(bool: started)
         writer.write(bool: giveUpReason != nil)
@@ -87,6 +85,24 @@ extension Simplex {
         writer.write(optional: round.sentNullify?.subject)
         writer.write(optional: round.sentFinalize?.subject)
         if isCurrent { writer.write(bool: round.timeoutReason != nil) }
+    }
+
+    private func write(_ amnesia: AmnesiaGuard, into writer: inout ByteWriter) {
+        switch amnesia {
+        case .none: writer.write(UInt8(0))
+        case .asking(let nonce, let answers):
+            writer.write(UInt8(1))
+            writer.write(nonce)
+            writer.write(UInt32(answers.count))
+            for (signer, view) in answers.sorted(by: { $0.key < $1.key }) {
+                writer.write(signer)
+                writer.write(view)
+            }
+        case .abstaining(let through, let passed):
+            writer.write(UInt8(2))
+            writer.write(through)
+            writer.write(optional: passed)
+        }
     }
 
     private func write(_ slot: Round.Slot, into writer: inout ByteWriter) {
@@ -185,9 +201,14 @@ extension Simplex {
                 writer.write(UInt8(4))
                 writer.write(vote)
                 writer.write(peer)
+            case .position(let position, let peer, _):
+                writer.write(UInt8(5))
+                writer.write(position)
+                writer.write(peer)
             case nil: break
             }
         }
+        write(positionsDue, at: now, into: &writer)
         let waiting = waitingCertificates.map { (subject: $0.key.canonicalBytes, certificates: $0.value) }
         writer.write(UInt32(waiting.count))
         for (subject, certificates) in waiting.sorted(by: { $0.subject.lexicographicallyPrecedes($1.subject) }) {

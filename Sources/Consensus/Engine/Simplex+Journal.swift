@@ -75,6 +75,7 @@ extension Simplex {
             }
         }
         enter(first, at: now)
+        askForPositions()
         finish(at: now)
         return outputs
     }

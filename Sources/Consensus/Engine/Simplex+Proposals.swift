@@ -34,7 +34,7 @@ extension Simplex {
 
     /// Rule 2.
     mutating func proposeIfLeader() {
-        guard maySign, let ownIndex, let round = rounds[view], round.leader == ownIndex, round.slot == .none,
+        guard maySign(in: view), let ownIndex, let round = rounds[view], round.leader == ownIndex, round.slot == .none,
             round.sentNullify == nil, round.sentNotarize == nil, round.notarization == nil
         else { return }
         if let asked = round.askedParent, stands(asked) { return }
@@ -47,7 +47,8 @@ extension Simplex {
     }
 
     mutating func proposed(_ proposedView: View, _ digest: Digest, at now: Instant) {
-        guard proposedView == view, maySign, let round = rounds[view], let parent = round.askedParent, stands(parent),
+        guard proposedView == view, maySign(in: view), let round = rounds[view], let parent = round.askedParent,
+            stands(parent),
             round.sentNullify == nil, round.sentNotarize == nil, round.slot == .none, round.notarization == nil
         else { return }
         let proposal = Proposal(
@@ -61,7 +62,9 @@ extension Simplex {
 
     /// Rule 3: the leader's first notarize vote, its signature checked.
     mutating func fillSlot(_ proposal: Proposal, from peer: PublicKey?) {
+        let now = currentInstant
         withRound(proposal.view) { round in
+            if round.proposalAt == nil { round.proposalAt = now }
             if let notarized = round.notarized, notarized != proposal {
                 // The quorum's proposal overrules what comes later as well (rule 6).
                 round.slot = .equivocated
@@ -118,7 +121,8 @@ extension Simplex {
 
     /// Rule 4.
     mutating func notarizeIfVerified(_ slotView: View, at now: Instant) {
-        guard maySign, slotView == view, let round = rounds[slotView], case .verified(let proposal) = round.slot,
+        guard maySign(in: slotView), slotView == view, let round = rounds[slotView],
+            case .verified(let proposal) = round.slot,
             round.sentNotarize == nil, round.sentNullify == nil, round.sentFinalize == nil,
             round.notarized.map({ $0 == proposal }) ?? true
         else { return }

@@ -1,6 +1,6 @@
 import Primitives
 
-/// Losses and crashes: asking, answering, re-sending, abstaining (rules 11 and 12, the amnesia guard), and the timer.
+/// Losses and crashes: asking, answering, re-sending (rules 11 and 12), and the timer.
 extension Simplex {
     /// Asks for the certificates of views, of the peer that needs them known or of all. The lowest come first; the next are asked for once
     /// these have arrived, or a retry later.
@@ -14,14 +14,20 @@ extension Simplex {
         if let peer { outputs.append(.send(request, to: peer)) } else { outputs.append(.broadcast(request)) }
     }
 
-    mutating func answer(_ first: View, _ last: View, to peer: PublicKey) {
+    /// Counts an answer to a peer, where it may have one more.
+    mutating func mayAnswer(_ peer: PublicKey) -> Bool {
         if currentInstant.interval(since: answersSince) >= parameters.retry {
             answersSince = currentInstant
             answersToPeer.removeAll(keepingCapacity: true)
         }
         let answered = answersToPeer[peer] ?? 0
-        if answered >= Simplex.maximumAnswersPerPeer { return }
+        if answered >= Simplex.maximumAnswersPerPeer { return false }
         answersToPeer[peer] = answered + 1
+        return true
+    }
+
+    mutating func answer(_ first: View, _ last: View, to peer: PublicKey) {
+        guard mayAnswer(peer) else { return }
         if let lastFinalization, first <= lastFinalized {
             outputs.append(.send(.certificate(lastFinalization), to: peer))
         }
@@ -73,19 +79,6 @@ extension Simplex {
         (work ? Interval.zero : parameters.heartbeat) + strainedDelta.scaled(4) + parameters.retry
     }
 
-    /// The amnesia guard. What peers bring may be old, above all while blocks are caught up with; only a finalization made here, of votes that
-    /// others cast one by one, shows where the network is. Our forgotten votes lie at most one view above the highest that is known
-    /// then, and another such finalization above that, ours not in it, sets us free.
-    mutating func liftAbstention(_ certificate: Certificate, isOurs: Bool) {
-        guard amnesiac || abstainThrough != nil, isOurs, certificate.subject.kind == .finalize else { return }
-        if amnesiac {
-            amnesiac = false
-            abstainThrough = (rounds.keys.max() ?? view).next()
-        } else if let bound = abstainThrough, certificate.subject.view > bound {
-            abstainThrough = nil
-        }
-    }
-
     /// Ends a step: stand-still, then the next deadline.
     mutating func finish(at now: Instant) {
         currentInstant = now
@@ -94,6 +87,7 @@ extension Simplex {
             standstillAt = nil
         }
         if standstillAt == nil { standstillAt = now.adding(standstillInterval) }
+        if let due = positionsDue, due <= now { askForPositions() }
         guard let round = rounds[view] else { return }
         var next = standstillAt
         func consider(_ instant: Instant?) {
@@ -105,6 +99,7 @@ extension Simplex {
         } else {
             consider(round.retryAt)
         }
+        consider(positionsDue)
         if let next { outputs.append(.setTimer(next)) }
     }
 }

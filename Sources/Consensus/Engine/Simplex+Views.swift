@@ -97,6 +97,7 @@ extension Simplex {
         guard let round = rounds[view] else { return }
         if round.timeoutReason != nil { return }
         rounds[view]?.timeoutReason = reason
+        rounds[view]?.gaveUpAt = now
         if work { strain = min(strain + 1, 1_000) }
         outputs.append(.timeout(view, reason))
         nullify(at: now)
@@ -107,7 +108,7 @@ extension Simplex {
         let retryAt = now.adding(parameters.retry)
         rounds[view]?.retryAt = retryAt
         // Never after our own finalize.
-        if round.sentFinalize != nil || !maySign { return }
+        if round.sentFinalize != nil || !maySign(in: view) { return }
         if let vote = round.sentNullify {
             outputs.append(.broadcast(.vote(vote)))
             if let entry = entryCertificate { outputs.append(.broadcast(.certificate(entry))) }

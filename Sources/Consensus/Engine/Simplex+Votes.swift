@@ -37,7 +37,8 @@ extension Simplex {
     /// A vote in our name above what is final that this life and its journal know nothing of: our key signs on another machine. Checked
     /// before it is believed, and then nothing more is signed here.
     private mutating func hearOurselves(_ vote: Vote, from peer: PublicKey) {
-        guard maySign, vote.subject.epoch == epoch, vote.subject.view > lastFinalized, !isOurs(vote.subject),
+        guard maySign(in: vote.subject.view), vote.subject.epoch == epoch, vote.subject.view > lastFinalized,
+            !isOurs(vote.subject),
             mayCheck(for: peer)
         else { return }
         checksOfPeer[peer, default: 0] += 1
@@ -50,8 +51,10 @@ extension Simplex {
     }
 
     private mutating func hold(_ vote: Vote, _ check: Round.HeldVote.Check, from peer: PublicKey?) {
+        let now = currentInstant
         withRound(vote.subject.view) {
             $0.votes[vote.subject.kind, default: [:]][vote.signer] = .init(vote: vote, check: check, source: peer)
+            if peer != nil, $0.heardAt == nil { $0.heardAt = now }
         }
     }
 
@@ -163,12 +166,16 @@ extension Simplex {
             if results.count == 2 { settle(vote, results[0], held, results[1], from: peer, at: now) }
         case .own(let vote, let peer):
             releaseCheck(of: peer)
-            if results == [true], maySign, vote.subject.view > lastFinalized, !isOurs(vote.subject) {
+            if results == [true], maySign(in: vote.subject.view), vote.subject.view > lastFinalized,
+                !isOurs(vote.subject)
+            {
                 isKeyInUseElsewhere = true
                 outputs.append(.keyInUseElsewhere(vote))
             }
         case .certificate(let delivered):
             settle(delivered, results, at: now)
+        case .position(let position, let peer, let count):
+            settle(position, results, count: count, from: peer, at: now)
         }
     }
 

@@ -38,9 +38,8 @@ public struct Simplex: Sendable {
     var work = false
     /// The last view in which each validator was heard voting.
     var lastHeard: [View]
-    /// Votes are withheld up to and including this view (amnesia guard).
-    var abstainThrough: View?
-    var amnesiac: Bool
+    var amnesia: AmnesiaGuard
+    var positionsAskedAt: Instant?
     /// Another machine was heard to vote with our key: nothing is signed here any more.
     public internal(set) var isKeyInUseElsewhere = false
     var started = false
@@ -75,6 +74,8 @@ public struct Simplex: Sendable {
         case rival(Vote, held: Vote, from: PublicKey)
         /// A vote in our own name that we did not cast.
         case own(Vote, from: PublicKey)
+        /// Where another stands, with the number of its signatures.
+        case position(Position, from: PublicKey, count: Int)
     }
 
     /// Certificates of one peer under check or waiting at a time; more are dropped and come again. Above the answer to one request.
@@ -87,10 +88,11 @@ public struct Simplex: Sendable {
     static let standstillBudget = 256 * 1024
     static let welcomeBudget = 64 * 1024
 
-    /// An engine at its floor. It votes only with an `ownIndex` and a `signer`.
+    /// An engine at its floor. It votes only with an `ownIndex` and a `signer`. A `challenge`, a nonce that was never used, is given where the key
+    /// may have signed what the journal does not know.
     public init(
         network: Digest, epoch: Epoch, validators: ValidatorSet, seed: Digest, parameters: ConsensusParameters,
-        ownIndex: Int?, signer: (any SignatureScheme)?, floor: Floor, amnesiac: Bool,
+        ownIndex: Int?, signer: (any SignatureScheme)?, floor: Floor, challenge: Digest?,
         isKeyInUseElsewhere: Bool = false, firstCheck: UInt64 = 1
     ) {
         self.network = network
@@ -100,7 +102,7 @@ public struct Simplex: Sendable {
         self.parameters = parameters
         self.ownIndex = signer == nil ? nil : ownIndex
         self.signer = signer
-        self.amnesiac = amnesiac
+        amnesia = challenge.map { .asking(nonce: $0, answers: [:]) } ?? .none
         self.isKeyInUseElsewhere = isKeyInUseElsewhere
         nextCheck = firstCheck
         lastHeard = [View](repeating: 0, count: validators.count)
@@ -129,9 +131,13 @@ public struct Simplex: Sendable {
         case .message(.request(let first, let last), let peer): answer(first, last, to: peer)
         // The application's: it knows the sets of other epochs too.
         case .message(.evidence, _): break
+        case .message(.positionRequest(let nonce), let peer): answerPosition(nonce, to: peer)
+        case .message(.position(let position), let peer): receive(position, from: peer)
         case .signaturesVerified(let id, let results): checked(id, results, at: now)
         case .timer: break
-        case .peerConnected(let peer): welcome(peer)
+        case .peerConnected(let peer):
+            welcome(peer)
+            askForPositions(peer)
         case .payloadProposed(let view, let digest): proposed(view, digest, at: now)
         case .proposalVerdict(let proposal, let verdict): judged(proposal, verdict, at: now)
         case .certified(let proposal, let verdict): certified(proposal, verdict, at: now)
@@ -148,12 +154,9 @@ public struct Simplex: Sendable {
         return body(&rounds[view, default: Round(leader: leader)])
     }
 
-    /// Whether a vote of ours may be cast at all.
-    var maySign: Bool { ownIndex != nil && abstainThrough == nil && !amnesiac && !isKeyInUseElsewhere }
-
     /// Signs, remembers, journals and sends one vote of ours, and counts it. The only place where a vote is made.
     mutating func cast(_ subject: Subject, at now: Instant) {
-        guard maySign, let ownIndex, let signer else { return }
+        guard maySign(in: subject.view), let ownIndex, let signer else { return }
         let vote = Vote(
             subject: subject, signer: UInt16(ownIndex), signature: signer.sign(subject.signingBytes(network: network)))
         withRound(subject.view) { round in

@@ -8,6 +8,9 @@ public enum ConsensusMessage: Hashable, Sendable, CanonicalCodable {
     case request(from: View, through: View)
     /// Somebody signed two things: told to everyone, so that a leader puts it on the chain.
     indirect case evidence(Evidence)
+    /// Asks every validator where it stands: the key of the one who asks has lost its journal.
+    case positionRequest(nonce: Digest)
+    case position(Position)
 
     /// At most this many views are answered to one request.
     public static let maximumRequestedViews: UInt64 = 64
@@ -24,6 +27,8 @@ public enum ConsensusMessage: Hashable, Sendable, CanonicalCodable {
             }
             self = .request(from: first, through: last)
         case 3: self = .evidence(try reader.read(Evidence.self))
+        case 4: self = .positionRequest(nonce: try reader.read(Digest.self))
+        case 5: self = .position(try reader.read(Position.self))
         case let tag: throw .invalid("a consensus message has no kind \(tag)")
         }
     }
@@ -43,6 +48,12 @@ public enum ConsensusMessage: Hashable, Sendable, CanonicalCodable {
         case .evidence(let evidence):
             writer.write(UInt8(3))
             writer.write(evidence)
+        case .positionRequest(let nonce):
+            writer.write(UInt8(4))
+            writer.write(nonce)
+        case .position(let position):
+            writer.write(UInt8(5))
+            writer.write(position)
         }
     }
 
@@ -51,14 +62,18 @@ public enum ConsensusMessage: Hashable, Sendable, CanonicalCodable {
         switch self {
         case .vote(let vote): vote.subject.epoch
         case .certificate(let certificate): certificate.subject.epoch
-        case .request: nil
+        case .request, .positionRequest: nil
         case .evidence(let evidence): evidence.epoch
+        case .position(let position): position.epoch
         }
     }
 
-    /// Whether someone who is no validator passes it on: votes and certificates, never a request.
+    /// Whether someone who is no validator passes it on: votes and certificates, never a request or the answer to one.
     public var isRelayed: Bool {
-        if case .request = self { false } else { true }
+        switch self {
+        case .vote, .certificate, .evidence: true
+        case .request, .positionRequest, .position: false
+        }
     }
 }
 

@@ -42,6 +42,8 @@ package struct Frame: Equatable, Sendable {
 
     static let compressed: UInt8 = 0x80
     static let compressionThreshold = 1_024
+    /// LZ4 makes of a byte at most this many: a greater length is a lie, and no memory is taken for it.
+    static let greatestRatio = 255
     /// Bytes besides the content: channel, kind, id, true length.
     static let overhead = 14
 
@@ -110,6 +112,8 @@ package struct Frame: Equatable, Sendable {
             throw .truncated(needed: 4, left: body.readableBytes)
         }
         if Int(trueLength) > channel.limit { throw .tooLong(found: Int(trueLength), limit: channel.limit) }
+        let limit = body.readableBytes * greatestRatio
+        if Int(trueLength) > limit { throw .tooLong(found: Int(trueLength), limit: limit) }
         let packed = body.readBytes(length: body.readableBytes) ?? []
         return Frame(channel: channel, kind: kind, id: id, content: try decompress(packed, to: Int(trueLength)))
     }

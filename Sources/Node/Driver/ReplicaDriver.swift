@@ -51,6 +51,10 @@ final class ReplicaDriver: @unchecked Sendable {
     /// The journal's length at which it is shortened next.
     private var journalLimit = ReplicaDriver.journalBytes
     private let started = DispatchTime.now().uptimeNanoseconds
+    /// When the process began to open its home.
+    private let opened: UInt64
+    /// From then to the first vote that left.
+    private(set) var votingAfter: Interval?
     private var fault: (any Error)?
 
     weak var transport: (any ReplicaTransport)?
@@ -64,9 +68,12 @@ final class ReplicaDriver: @unchecked Sendable {
     /// A journal that has grown to this loses what no restart can need: else a start would read the votes of years.
     static let journalBytes: UInt64 = 8 << 20
 
-    init(replica: Replica, memory: SigningMemory, blocks: BlockStore, state: LMDBStore, logger: Logger) {
+    init(
+        replica: Replica, memory: SigningMemory, blocks: BlockStore, state: LMDBStore, opened: UInt64, logger: Logger
+    ) {
         self.replica = replica
         self.memory = memory
+        self.opened = opened
         journal = memory.journal
         isAmnesiac = memory.isAmnesiac
         self.blocks = blocks
@@ -222,10 +229,23 @@ final class ReplicaDriver: @unchecked Sendable {
         journalLimit = ReplicaDriver.journalBytes
     }
 
+    private func noteFirstVote(_ message: ConsensusMessage) {
+        guard case .vote(let vote) = message, replica.ownIndex == Int(vote.signer) else { return }
+        let now = DispatchTime.now().uptimeNanoseconds
+        let whole = Interval(nanoseconds: Int64(now - opened))
+        let opening = Interval(nanoseconds: Int64(started - opened))
+        votingAfter = whole
+        logger.notice(
+            "voting \(whole.milliseconds) ms after the start, in view \(vote.subject.view) (\(opening.milliseconds) ms of it to read the disk)"
+        )
+    }
+
     private func carryOut(_ output: ReplicaOutput) {
         switch output {
         case .persist, .storeBlock, .markFinalized: break
-        case .broadcastConsensus(let message): transport?.broadcast(consensus: message.canonicalBytes)
+        case .broadcastConsensus(let message):
+            transport?.broadcast(consensus: message.canonicalBytes)
+            if votingAfter == nil { noteFirstVote(message) }
         case .sendConsensus(let message, let peer): transport?.send(consensus: message.canonicalBytes, to: peer)
         case .broadcastBlock(let bytes): transport?.broadcast(block: bytes)
         case .sendBlock(let bytes, let peer): transport?.send(block: bytes, to: peer)

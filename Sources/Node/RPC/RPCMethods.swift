@@ -74,7 +74,8 @@ struct RPCMethods: Sendable {
         let peers = node.network.peers
         let best = peers.map(\.headHeight).max() ?? 0
         let restored = node.restoredTip
-        let (details, ready) = try await node.driver.access { replica -> ([String: JSONValue], Bool) in
+        let driver = node.driver
+        let (details, ready) = try await driver.access { replica -> ([String: JSONValue], Bool) in
             let tip = replica.tree.finalizedHeader
             let age = Int64(Date().timeIntervalSince1970 * 1000) - Int64(clamping: tip.time.milliseconds)
             let limit = Int64(clamping: 3 * replica.chainParameters.heartbeatMilliseconds + 2_000)
@@ -102,6 +103,7 @@ struct RPCMethods: Sendable {
                     "waitingTransactions": JSONValue(replica.mempool.count),
                     "epoch": JSONValue(replica.epoch.epoch.value),
                     "epochEndsAt": JSONValue(replica.epoch.schedule.endHeight.value),
+                    "votingAfterMs": driver.votingAfter.map { JSONValue(Int($0.milliseconds)) } ?? .null,
                     "validatorIndex": replica.ownIndex.map { JSONValue($0) } ?? .null,
                 ], reason.isEmpty
             )
@@ -147,6 +149,17 @@ struct RPCMethods: Sendable {
                             "reason": .string($0.reason.rawValue),
                         ]
                     }),
+                "votesOnRecord": JSONValue(replica.votesOnRecord),
+                "missedVotes": .array(
+                    replica.missedVotes.map {
+                        [
+                            "height": JSONValue($0.height.value), "view": JSONValue($0.view.value),
+                            "reason": .string($0.reason.rawValue),
+                        ]
+                    }),
+                "missedVoteCounts": .object(
+                    Dictionary(
+                        uniqueKeysWithValues: replica.missedVoteCounts.map { ($0.key.rawValue, JSONValue($0.value)) })),
             ]
         }
     }
@@ -159,6 +172,15 @@ struct RPCMethods: Sendable {
             text.gauge("plasma_ready", "1 when voting or following at the tip.", status["ready"]?.bool == true ? 1 : 0)
             text.gauge(
                 "plasma_mempool_transactions", "Waiting transactions.", status["waitingTransactions"]?.double ?? 0)
+        }
+        let votes = try? await node.driver.access { ($0.votesOnRecord, $0.missedVoteCounts) }
+        if let votes {
+            text.counter("plasma_votes_on_record", "Own votes in final blocks since the start.", votes.0)
+            for reason in MissedVoteReason.allCases {
+                text.counter(
+                    "plasma_votes_missed", "Own votes that final blocks lack, by reason.", votes.1[reason] ?? 0,
+                    labels: [("reason", reason.rawValue)])
+            }
         }
         let signatures = SignatureMeter.shared
         text.counter("plasma_signatures_verified", "Signatures checked.", signatures.verified)

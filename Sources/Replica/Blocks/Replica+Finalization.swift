@@ -34,6 +34,7 @@ extension Replica {
             store(entry, digest)
             let certificate = certificates[digest]
             outputs.append(.markFinalized(entry.header.height, digest, certificate))
+            noteOwnVote(on: entry)
             tree.finalize(entry.header)
             mempool.remove(finalized: entry.block.transactions)
             mempool.expire(at: time.wall)
@@ -44,6 +45,21 @@ extension Replica {
             }
             beginEpochIfDue()
         }
+    }
+
+    /// Whether our vote for a block's parent is in the block, and if not, why not.
+    private mutating func noteOwnVote(on entry: BlockTree.Entry) {
+        guard let certificate = entry.block.votes.certificate, certificate.subject.epoch == epoch.epoch,
+            let ownIndex, let reason = engine.missedVoteReason(in: certificate.subject.view)
+        else { return }
+        if certificate.signers.contains(UInt16(ownIndex)) {
+            votesOnRecord += 1
+            return
+        }
+        missedVoteCounts[reason, default: 0] += 1
+        missedVotes.append(
+            MissedVote(height: tree.finalizedHeader.height, view: certificate.subject.view, reason: reason))
+        if missedVotes.count > Replica.keptMissedVotes { missedVotes.removeFirst() }
     }
 
     private mutating func execute(_ block: Block) {

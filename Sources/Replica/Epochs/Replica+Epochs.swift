@@ -3,6 +3,10 @@ import Ledger
 import Primitives
 
 /// The change from one validator set to the next (docs/consensus.md, Epochs).
+extension Domain {
+    fileprivate static let challenge = Domain("plasma.challenge")
+}
+
 extension Replica {
     /// Messages of the next epoch that are kept until it begins here: a validator may be a round trip ahead.
     static let maximumEarlyMessages = 1_024
@@ -17,8 +21,9 @@ extension Replica {
             parameters: configuration.consensus,
             ownIndex: configuration.consensusKey.flatMap { epoch.validators.index(of: $0) },
             signer: configuration.signer, floor: floor,
-            // What lost its journal may have voted in this epoch too.
-            amnesiac: old?.isAmnesiac ?? configuration.amnesiac,
+            // What lost its journal may have voted in this epoch too. Each epoch has a nonce of its own.
+            challenge: old?.isAmnesiac ?? true
+                ? configuration.challenge.map { Digest.of(.challenge, $0.bytes + epoch.epoch.canonicalBytes) } : nil,
             isKeyInUseElsewhere: old?.isKeyInUseElsewhere ?? false, firstCheck: old?.nextCheckNumber ?? 1)
     }
 

@@ -8,7 +8,7 @@ struct Withholder: Liar {
         case .vote:
             [Transmission(message: message, target: targets[Int(context.random.next() % UInt64(targets.count))])]
         case .certificate: context.chance(1, in: 4) ? honestly(message, [context.someone()]) : []
-        case .request, .evidence: honestly(message, targets)
+        case .request, .evidence, .positionRequest, .position: honestly(message, targets)
         }
     }
 }

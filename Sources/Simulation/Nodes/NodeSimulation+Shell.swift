@@ -28,7 +28,7 @@ extension NodeSimulation {
                 delta: profile.delta, heartbeat: heartbeat, retry: profile.delta.scaled(2)),
             pace: BlockPace(
                 withWork: .milliseconds(Int64(clamping: parameters.blockPaceMilliseconds)), heartbeat: heartbeat),
-            amnesiac: node.isAmnesiac)
+            challenge: node.isAmnesiac ? challenge(of: node) : nil)
         do throws(ReplicaFault) {
             node.process = Process(
                 try Replica(
@@ -43,6 +43,13 @@ extension NodeSimulation {
         node.inbox = [.start]
         connect(node)
         step(node)
+    }
+
+    /// A nonce for a node's present life.
+    private func challenge(of node: SimulatedNode) -> Digest {
+        Digest.of(
+            Domain("sim.challenge"),
+            seed.canonicalBytes + UInt64(node.index).canonicalBytes + UInt64(node.life).canonicalBytes)
     }
 
     // MARK: Steps
@@ -91,7 +98,7 @@ extension NodeSimulation {
     private mutating func observe(_ outputs: [ReplicaOutput], _ node: SimulatedNode) {
         guard let process = node.process else { return }
         node.noteProgress(process.replica)
-        if node.isAmnesiac, !process.replica.isAbstaining { node.isAmnesiac = false }
+        if node.isAmnesiac, !process.replica.isAmnesiac { node.isAmnesiac = false }
         for transaction in node.submitted where process.replica.mempool.contains(transaction.id) {
             chain.accepted(transaction, by: node.index)
         }

@@ -85,7 +85,7 @@ package struct FinalityOracle: Sendable {
                 judge(vote, by: node, journal: journal)
             }
         case .certificate(let certificate): self.certificate(certificate)
-        case .request, .evidence: break
+        case .request, .evidence, .positionRequest, .position: break
         }
     }
 

@@ -60,7 +60,7 @@ struct NodeStates: Sendable {
         let engine = Simplex(
             network: ConsensusSimulation.network, epoch: 0, validators: words.validators, seed: seed,
             parameters: parameters, ownIndex: own, signer: SymbolicScheme(words.keys[own]),
-            floor: .genesis(ConsensusSimulation.genesis), amnesiac: false)
+            floor: .genesis(ConsensusSimulation.genesis), challenge: nil)
         var state = State(engine: engine, clock: Instant(nanoseconds: 0))
         var faults: [String] = []
         let outputs = state.engine.start(at: state.clock)

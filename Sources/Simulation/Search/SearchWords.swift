@@ -206,6 +206,8 @@ struct SearchWords: Sendable {
             "a certificate of \(certificate.signers.map { String($0) }.joined(separator: ", ")): \(describe(certificate.subject))"
         case .request(let first, let last): "a request for \(first) to \(last)"
         case .evidence(let evidence): "evidence against \(evidence.signer)"
+        case .positionRequest: "a question where everyone stands"
+        case .position(let position): "\(position.signer)'s position, view \(position.view)"
         }
     }
 }

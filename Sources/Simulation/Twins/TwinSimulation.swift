@@ -99,7 +99,7 @@ public struct TwinSimulation {
                         network: ConsensusSimulation.network, epoch: 0, validators: setting.validators, seed: seed,
                         parameters: parameters, ownIndex: index % scenario.validators,
                         signer: SymbolicScheme(keys[index]), floor: .genesis(ConsensusSimulation.genesis),
-                        amnesiac: false)))
+                        challenge: nil)))
         }
     }
 

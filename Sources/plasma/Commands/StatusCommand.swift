@@ -12,6 +12,7 @@ struct StatusCommand: AsyncParsableCommand {
         options.show(status) { status in
             [
                 "name", "chain", "network", "nodeId", "height", "view", "peers", "ready", "reason", "waitingFor",
+                "votingAfterMs",
                 "snapshots",
             ]
             .compactMap { key in
@@ -61,6 +62,18 @@ struct WhyCommand: AsyncParsableCommand {
                 "view \($0["view"]?.uint64 ?? 0) of leader \($0["leader"]?.uint64 ?? 0): \($0["reason"]?.string ?? "")"
             }
             if !givenUp.isEmpty { lines.append("given up lately: " + givenUp.joined(separator: "; ")) }
+            let counts = (answer["missedVoteCounts"]?.object ?? [:]).sorted { $0.key < $1.key }.map {
+                "\($0.key) \($0.value.uint64 ?? 0)"
+            }
+            if !counts.isEmpty {
+                lines.append(
+                    "own votes in final blocks since the start: \(answer["votesOnRecord"]?.uint64 ?? 0); missed: "
+                        + counts.joined(separator: ", "))
+                let last = (answer["missedVotes"]?.array ?? []).suffix(5).map {
+                    "block \($0["height"]?.uint64 ?? 0) (view \($0["view"]?.uint64 ?? 0)): \($0["reason"]?.string ?? "")"
+                }
+                lines.append("the last missed: " + last.joined(separator: "; "))
+            }
             return lines.joined(separator: "\n")
         }
     }
