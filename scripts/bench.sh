@@ -26,7 +26,7 @@ if [ "${1:-}" = consensus ]; then
     .build/release/plasma simulate --seed 1 --nodes 50 --profile wan --views 20 -o json >"$work/wan"
     # What a busy moment can spoil is repeated; the long history and the million accounts are made once.
     for _ in $(seq "$repeat"); do
-        .build/release/plasma bench consensus --part transfers finality killed catch-up --directory "$work/net" \
+        .build/release/plasma bench consensus --part transfers ordering finality killed catch-up --directory "$work/net" \
             --base-port 29700 >>"$work/measured"
         printf '\0' >>"$work/measured"
     done

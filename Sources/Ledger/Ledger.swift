@@ -12,6 +12,7 @@ extension Domain {
     static let genesis = Domain("plasma.genesis")
     static let header = Domain("plasma.header")
     static let transaction = Domain("plasma.tx")
+    static let opaque = Domain("plasma.opaque")
     static let transactionSignature = Domain("plasma.tx.sign")
     static let receipt = Domain("plasma.receipt")
     static let statePath = Domain("plasma.st.path")

@@ -76,6 +76,7 @@ public struct Replica {
 
     /// How many waiting transactions are told again to a new peer.
     static let repeatedTransactions = 1_024
+    static let repeatedBytes = 1 << 20
 
     /// Rebuilds the machine from what is on disk. `journal` is every consensus record, oldest first.
     ///
@@ -176,7 +177,7 @@ public struct Replica {
             synchronization.peerConnected(peer, head: head)
             run(engine.handle(.peerConnected(peer), at: now.monotonic))
             // What came in while nobody listened would wait here for ever; who has it already passes it over.
-            let waiting = mempool.first(Replica.repeatedTransactions)
+            let waiting = mempool.first(Replica.repeatedTransactions, bytes: Replica.repeatedBytes)
             if !waiting.isEmpty { outputs.append(.broadcastTransactions(waiting)) }
         case .peerDisconnected(let peer):
             synchronization.peerDisconnected(peer)

@@ -80,6 +80,21 @@ import Testing
         }
     }
 
+    @Test func encodedTransactionsAreHandedOverAsTheyAre() async throws {
+        try await TestNode().serve { port in
+            let client = RPCClient(port: port)
+            let most = [UInt8](repeating: 7, count: APILimits.requestBytes)
+            let answer = try await client.submit(encoded: most, wait: 3)
+            #expect(answer["bytes"]?.uint64 == UInt64(most.count) && answer["wait"]?.double == 3)
+            let plain = try await client.submit(encoded: [1])
+            #expect(plain["wait"]?.isNull == true)
+            await #expect(throws: RPCError.invalidParams("no transactions")) { try await client.submit(encoded: []) }
+            await #expect(throws: ClientFault.self) { try await client.submit(encoded: most + [7]) }
+            await #expect(throws: RPCError.self) { try await client.submit(encoded: [1], wait: 121) }
+            await client.close()
+        }
+    }
+
     @Test func refusedTransfersSayWhy() async throws {
         try await TestNode().serve { port in
             let client = RPCClient(port: port)

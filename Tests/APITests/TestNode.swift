@@ -36,6 +36,10 @@ final class TestNode: Sendable {
                     "announced": length.map { JSONValue($0) } ?? nil,
                 ]
             },
+            transactions: { encoded, wait in
+                if encoded.isEmpty { throw RPCError.invalidParams("no transactions") }
+                return ["bytes": JSONValue(encoded.count), "wait": wait.map { .number($0) } ?? .null]
+            },
             download: { id in
                 guard let bytes = self.blobs.withLock({ $0[id] }) else { return nil }
                 return BlobDownload(length: UInt64(bytes.count)) { offset, count in

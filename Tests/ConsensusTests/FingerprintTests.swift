@@ -87,7 +87,9 @@ import Testing
         var met: [Digest: Driver] = [:]
         var compared = 0
         var different = 0
-        var blank = try Driver()
+        var parameters = Driver.parameters
+        parameters.inactivity = .max
+        var blank = try Driver(parameters: parameters)
         blank.start()
         let pool = words(blank).filter { if case .work = $0 { false } else { true } }
         for _ in 0..<2_500 {

@@ -201,6 +201,30 @@ import Testing
         }
     }
 
+    /// A dead validator costs one time-out, not one for each of its turns; one word of it and it is waited for again.
+    @Test(arguments: [false, true]) func aLeaderThatMissedItsTurnIsWaitedForOnceItIsHeard(_ isHeard: Bool) throws {
+        var driver = try Self.following()
+        let first = driver.view(from: driver.engine.view, ledBy: 3)
+        func nullify(upTo view: View) {
+            while driver.engine.view < view {
+                driver.give(driver.certificate(.nullify(0, driver.engine.view), by: [0, 1, 2]))
+            }
+        }
+        nullify(upTo: first)
+        #expect(driver.pass(60_000).timeouts.contains(.noProposal))
+        let second = driver.view(from: first.next(), ledBy: 3)
+        nullify(upTo: first.next())
+        if isHeard {
+            // Checked with the votes that it makes a certificate with.
+            let view = driver.engine.view
+            for signer in [1, 2, 3] { driver.give(driver.vote(.nullify(0, view), by: signer)) }
+        }
+        nullify(upTo: View(second.value - 1))
+        let outputs = driver.give(driver.certificate(.nullify(0, View(second.value - 1)), by: [0, 1, 2]))
+        #expect(driver.engine.view == second)
+        #expect(outputs.timeouts == (isHeard ? [] : [.leaderInactive]))
+    }
+
     @Test func aJumpOverManyViewsAccusesNobodyOfSilence() throws {
         var driver = try Driver()
         driver.start()

@@ -173,6 +173,29 @@ import Testing
         #expect(network.nodes[4].replica.mempool.isEmpty)
     }
 
+    /// A large batch goes to others in a block alone, where its own node proposes; a follower's is told after a while.
+    @Test(arguments: [0, 4]) func aBulkyTransactionIsNotToldAtOnce(_ node: Int) throws {
+        var parameters = ChainParameters.devnet
+        parameters.opaqueByteLimit = 100_000
+        let network = try ReplicaNetwork(followers: 1, parameters: parameters)
+        try network.run(milliseconds: 2_000)
+        let signed = Transaction(
+            network: network.genesis.digest, sender: network.alice.publicKey, nonce: 0, maximumFee: .xpl(1),
+            payload: .opaque(OpaqueBytes([UInt8](repeating: 7, count: 66_000)))
+        ).signed(by: network.alice)
+        var told = false
+        let now = network.time
+        for output in network.nodes[node].replica.handle(.transactions([signed], local: true), at: now) {
+            if case .broadcastTransactions = output { told = true }
+        }
+        #expect(!told && network.nodes[node].replica.mempool.contains(signed.id))
+        try network.run(milliseconds: 15_000)
+        for other in network.nodes {
+            let account = try Query.account(network.alice.publicKey.address, in: other.replica.stateStore)
+            #expect(account.nonce == 1)
+        }
+    }
+
     /// Whoever passes on a body that is not its header's is blamed for it: a relay asks first.
     @Test func aBlockWithAnothersBodyIsNoBlock() throws {
         let network = try ReplicaNetwork()

@@ -62,6 +62,15 @@ public final class RPCClient: Sendable {
         return (answer.status, answer.body)
     }
 
+    /// Hands encoded transactions over as they are: a list of signed ones, at most `APILimits.requestBytes` together. With `wait`
+    /// the answer comes when they are final, or after so many seconds.
+    public func submit(encoded transactions: [UInt8], wait: Int? = nil) async throws -> JSONValue {
+        let path = "/transactions" + (wait.map { "?wait=\($0)" } ?? "")
+        let answer = try await exchange(.PUT, path, body: transactions)
+        try RPCClient.check(answer)
+        return try RPCClient.json(answer)
+    }
+
     /// Uploads a file from the disk, piece by piece. Answers what the node made of it.
     public func upload(
         file path: String, as kind: UploadKind = .file, progress: Progress? = nil

@@ -57,6 +57,8 @@ public struct APIHandlers: Sendable {
     public var metrics: @Sendable () async -> String
     /// Takes an upload whole and answers with what it became. `length` is what the sender announced, if it did.
     public var upload: @Sendable (_ kind: UploadKind, _ length: UInt64?, _ body: UploadBody) async throws -> JSONValue
+    /// Takes encoded transactions as they are. `wait` is how many seconds the answer may take until they are final.
+    public var transactions: @Sendable (_ encoded: [UInt8], _ wait: Double?) async throws -> JSONValue
     /// A blob by the text of its id; nil where it is not here.
     public var download: @Sendable (_ id: String) async throws -> BlobDownload?
 
@@ -67,12 +69,16 @@ public struct APIHandlers: Sendable {
         upload: @escaping @Sendable (UploadKind, UInt64?, UploadBody) async throws -> JSONValue = { _, _, _ in
             throw RPCError.refused("this node takes no uploads")
         },
+        transactions: @escaping @Sendable ([UInt8], Double?) async throws -> JSONValue = { _, _ in
+            throw RPCError.refused("this node takes no transactions")
+        },
         download: @escaping @Sendable (String) async throws -> BlobDownload? = { _ in nil }
     ) {
         self.methods = methods
         self.readiness = readiness
         self.metrics = metrics
         self.upload = upload
+        self.transactions = transactions
         self.download = download
     }
 }

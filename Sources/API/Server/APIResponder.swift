@@ -34,37 +34,62 @@ struct APIResponder: Sendable {
                     "say the tensor as ?type=f32&shape=2,3, with at most \(APILimits.tensorDimensions) sizes")
             }
             return await upload(kind, request)
+        case (.put, "/transactions"): return await submit(request)
         case (.get, _) where path.hasPrefix("/blobs/"): return await download(String(path.dropFirst(7)))
-        case (_, "/"), (_, "/health"), (_, "/ready"), (_, "/metrics"), (_, "/blobs/file"), (_, "/blobs/tensor"):
+        case (_, "/"), (_, "/health"), (_, "/ready"), (_, "/metrics"), (_, "/blobs/file"), (_, "/blobs/tensor"),
+            (_, "/transactions"):
             return APIResponder.problem(.methodNotAllowed, "\(path) does not take \(request.method.rawValue)")
         default:
             return APIResponder.problem(.notFound, "there is nothing at \(path); JSON-RPC is posted to /")
         }
     }
 
-    private func call(_ request: Request) async -> Response {
-        let announced = request.headers[.contentLength].flatMap { UInt64($0) }
+    /// A request's body, nil where it is longer than may be.
+    private func body(_ request: Request) async throws -> [UInt8]? {
+        let announced = request.headers[.contentLength].flatMap { UInt64($0) } ?? 0
+        if announced > UInt64(APILimits.requestBytes) { return nil }
         var body: [UInt8] = []
-        var isTooLong = (announced ?? 0) > UInt64(APILimits.requestBytes)
-        if !isTooLong {
-            do {
-                for try await piece in request.body {
-                    if body.count + piece.readableBytes > APILimits.requestBytes {
-                        isTooLong = true
-                        break
-                    }
-                    body += piece.readableBytesView
-                }
-            } catch {
-                return APIResponder.problem(.badRequest, "the request ended early")
+        body.reserveCapacity(Int(announced))
+        for try await piece in request.body {
+            if body.count + piece.readableBytes > APILimits.requestBytes { return nil }
+            body += piece.readableBytesView
+        }
+        return body
+    }
+
+    private func call(_ request: Request) async -> Response {
+        do {
+            guard let body = try await body(request) else {
+                let reason = "the request is longer than \(APILimits.requestBytes) bytes"
+                return APIResponder.json(
+                    .contentTooLarge, RPCDispatcher.failure(.invalidRequest(reason), id: .null))
             }
+            guard let answer = await dispatcher.respond(to: body) else { return Response(status: .noContent) }
+            return APIResponder.json(.ok, answer)
+        } catch {
+            return APIResponder.problem(.badRequest, "the request ended early")
         }
-        if isTooLong {
-            let reason = "the request is longer than \(APILimits.requestBytes) bytes"
-            return APIResponder.json(.contentTooLarge, RPCDispatcher.failure(.invalidRequest(reason), id: .null))
+    }
+
+    private func submit(_ request: Request) async -> Response {
+        var wait: Double?
+        if let text = request.uri.queryParameters["wait"] {
+            guard let seconds = Double(text), (0...120).contains(seconds) else {
+                return APIResponder.problem(.badRequest, "say how long to wait as ?wait=30, up to 120 seconds")
+            }
+            wait = seconds
         }
-        guard let answer = await dispatcher.respond(to: body) else { return Response(status: .noContent) }
-        return APIResponder.json(.ok, answer)
+        do {
+            guard let body = try await body(request) else {
+                return APIResponder.problem(
+                    .contentTooLarge, "the transactions have more than \(APILimits.requestBytes) bytes together")
+            }
+            return APIResponder.json(.ok, try await handlers.transactions(body, wait))
+        } catch let error as RPCError {
+            return APIResponder.json(.badRequest, ["error": error.json])
+        } catch {
+            return APIResponder.problem(.badRequest, "the request ended early")
+        }
     }
 
     private func upload(_ kind: UploadKind, _ request: Request) async -> Response {

@@ -20,6 +20,7 @@ extension Simplex {
         writer.write(strain)
         writer.write(bool: work)
         writer.write(list: lastHeard)
+        writer.write(list: missedTurn)
         write(amnesia, into: &writer)
         writer.write(bool: isKeyInUseElsewhere)
         writer.write(bool: started)
@@ -39,7 +40,7 @@ extension Simplex {
     ///
     /// Left out besides what `fingerprint` leaves out: rounds that are final; who signed a certificate, and the votes of its kind and view, which
     /// can make no other; who was accused, but for a leader whose view is open; who brought a word; when a deadline is, though not whether the view was given up. All that reads evidence,
-    /// re-sends, asks and answers, or passes over leaders not heard for many views.
+    /// re-sends, asks and answers, or passes over silent leaders (`ConsensusParameters.inactivity` says whether any is).
     package func decisionFingerprint() -> Digest {
         var writer = ByteWriter(capacity: 1_024)
         writer.write(view)

@@ -59,16 +59,23 @@ extension Simplex {
         return View(lastFinalized.value > retention ? lastFinalized.value - retention : 0)
     }
 
-    /// A leader not heard for many views while a quorum was is not waited for.
+    /// A leader is not waited for that was not heard for many views while a quorum was, or that let its turn pass and was not heard in that view or
+    /// since: who has died costs one time-out, not one for each of its turns.
     private func isInactive(_ leader: Int) -> Bool {
         if leader == ownIndex { return false }
         let bound = UInt64(parameters.inactivity)
-        guard view > lastHeard[leader], view.value - lastHeard[leader].value > bound else { return false }
+        guard view > lastHeard[leader], view.value - lastHeard[leader].value > bound || missedItsTurn(leader) else {
+            return false
+        }
         var active: UInt64 = 0
         for (index, heard) in lastHeard.enumerated() where heard.advanced(by: 4) >= view {
             active += validators[index].weight
         }
         return active >= validators.quorumWeight
+    }
+
+    private func missedItsTurn(_ leader: Int) -> Bool {
+        parameters.inactivity < .max && missedTurn[leader] > lastHeard[leader]
     }
 
     /// Rule 2: the deadlines count from the later of entry and first work; without work they run for a heartbeat more. Work that comes
@@ -99,6 +106,7 @@ extension Simplex {
         rounds[view]?.timeoutReason = reason
         rounds[view]?.gaveUpAt = now
         if work { strain = min(strain + 1, 1_000) }
+        if reason == .noProposal { missedTurn[round.leader] = view }
         outputs.append(.timeout(view, reason))
         nullify(at: now)
     }

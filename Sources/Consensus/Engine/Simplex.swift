@@ -38,6 +38,8 @@ public struct Simplex: Sendable {
     var work = false
     /// The last view in which each validator was heard voting.
     var lastHeard: [View]
+    /// The last view in which each validator led and we waited for its proposal in vain.
+    var missedTurn: [View]
     var amnesia: AmnesiaGuard
     var positionsAskedAt: Instant?
     /// Another machine was heard to vote with our key: nothing is signed here any more.
@@ -106,6 +108,7 @@ public struct Simplex: Sendable {
         self.isKeyInUseElsewhere = isKeyInUseElsewhere
         nextCheck = firstCheck
         lastHeard = [View](repeating: 0, count: validators.count)
+        missedTurn = lastHeard
         switch floor {
         case .genesis(let digest):
             lastFinalized = 0

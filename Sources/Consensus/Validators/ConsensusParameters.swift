@@ -14,7 +14,7 @@ public struct ConsensusParameters: Hashable, Sendable, CanonicalCodable {
     public var cap: UInt32
     /// How many views below the last finalized one are remembered.
     public var retention: UInt32
-    /// After how many views without a vote a leader's turn is passed at once.
+    /// After how many views without a vote a leader's turn is passed at once; never, nor for a missed turn, where it is the greatest number.
     public var inactivity: UInt32
 
     public init(

@@ -10,7 +10,7 @@ public struct Header: Hashable, Sendable, CanonicalCodable {
     public var time: Timestamp
     /// The proposer's place in the epoch's validator set.
     public var proposer: UInt16
-    /// The Merkle root over the transactions' signed bytes.
+    /// The Merkle root over the transactions' signed bytes, opaque ones by their digest.
     public var txRoot: Digest
     /// The digest of the body's `BlockVotes`.
     public var votesDigest: Digest
@@ -136,6 +136,6 @@ public struct Block: Hashable, Sendable, CanonicalCodable {
 
     /// What `header.txRoot` must be.
     public static func txRoot(_ transactions: [SignedTransaction]) -> Digest {
-        MerkleTree.root(transactions.map { MerkleTree.leaf($0.canonicalBytes) })
+        MerkleTree.root(transactions.map(\.leaf))
     }
 }

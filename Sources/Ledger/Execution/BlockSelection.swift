@@ -41,10 +41,10 @@ public struct BlockSelection {
     /// Adds a transaction, or says that it does not fit. Its signature has been checked before it came to wait.
     public mutating func take(_ signed: SignedTransaction) -> Bool {
         guard
-            let (own, unsigned) = try? Validity.size(signed, network: network, baseFee: baseFee, parameters),
+            let (own, unsigned, _) = try? Validity.size(signed, network: network, baseFee: baseFee, parameters),
             weight + own <= parameters.blockWeightLimit, transactions.count < Block.maximumTransactions
         else { return false }
-        let size = unsigned.count + 64
+        let size = unsigned + 64
         if bytes + size > BlockSelection.byteLimit { return false }
         do throws(AdmissionFault) { try pending.take(signed.transaction) } catch { return false }
         nonces[signed.transaction.sender.address] = signed.transaction.nonce.next()

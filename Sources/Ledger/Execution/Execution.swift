@@ -114,9 +114,10 @@ struct Executor {
 
     private mutating func run(_ signed: SignedTransaction, proposer: Address?) throws -> TransactionReceipt {
         let transaction = signed.transaction
-        let bytes = transaction.canonicalBytes
-        let id = Digest.of(.transaction, bytes)
-        let weight = Fees.weight(transaction.payload, bytes: bytes.count, parameters)
+        let summary = transaction.summary
+        let id = Digest.of(.transaction, summary)
+        let weight = Fees.weight(
+            transaction.payload, bytes: summary.count + transaction.payload.summaryExcess, parameters)
         let sender = transaction.sender.address
         var account = try overlay.account(sender)
         // Block validity has seen to nonce and fee; a block that lies about them changes nothing here.

@@ -53,6 +53,8 @@ extension Executor {
         case .unbondStake(let key, let amount): try unbondStake(key, amount, sender)
         case .claimStake(let key): try claimStake(key, sender)
         case .unjail(let key): try unjail(key, sender)
+        // Its place among all is all that was asked for.
+        case .opaque: break
         }
     }
 

@@ -6,7 +6,7 @@ public enum Fees {
     public static func weight(_ payload: Payload, bytes: Int, _ parameters: ChainParameters) -> UInt64 {
         let kind: UInt64
         switch payload {
-        case .transfer: kind = 0
+        case .transfer, .opaque: kind = 0
         case .submitJob: kind = parameters.weightPerJob
         default: kind = parameters.weightPerMarketPayload
         }
@@ -16,7 +16,8 @@ public enum Fees {
 
     /// The weight of a transaction.
     public static func weight(_ transaction: Transaction, _ parameters: ChainParameters) -> UInt64 {
-        weight(transaction.payload, bytes: transaction.canonicalBytes.count, parameters)
+        weight(
+            transaction.payload, bytes: transaction.summary.count + transaction.payload.summaryExcess, parameters)
     }
 
     /// The chain's clock in a block of this time: it advances by at most two heartbeats, so it stands still in a halt.

@@ -21,6 +21,7 @@ public enum AdmissionFault: Error, Equatable, Sendable, CustomStringConvertible 
     case wrongNetwork(expected: Digest, found: Digest)
     case badSignature
     case tooLarge(bytes: Int, limit: Int)
+    case opaque(bytes: Int, limit: UInt64)
     case nonce(expected: Nonce, found: Nonce)
     case notEnough(missing: Amount)
     case feeTooLow(needed: Amount, ceiling: Amount)
@@ -36,6 +37,8 @@ public enum AdmissionFault: Error, Equatable, Sendable, CustomStringConvertible 
             "it is signed for network \(found), this is \(expected): sign it with this network's genesis"
         case .badSignature: "the signature is not the sender's"
         case .tooLarge(let bytes, let limit): "it has \(bytes) bytes, the limit is \(limit)"
+        case .opaque(_, 0): "this network orders no opaque bytes: its genesis has opaque_byte_limit = 0"
+        case .opaque(let bytes, let limit): "it carries \(bytes) opaque bytes, this network allows 1 to \(limit)"
         case .nonce(let expected, let found): "its nonce is \(found), the account's next is \(expected)"
         case .notEnough(let missing): "not enough XPL: \(missing) more needed in the sender's account"
         case .feeTooLow(let needed, let ceiling): "its fee is now \(needed) XPL, above its ceiling of \(ceiling)"
@@ -156,7 +159,7 @@ public enum Validity {
                 weight += try check(signed, network: header.network, baseFee: baseFee, parameters, isVerified)
                 try pending.take(signed.transaction)
             } catch { throw .transaction(index: index, error) }
-            leaves.append(MerkleTree.leaf(signed.canonicalBytes))
+            leaves.append(signed.leaf)
         }
         if weight != header.weight { throw .header("its weight is \(header.weight), the transactions weigh \(weight)") }
         if weight > parameters.blockWeightLimit {
@@ -183,20 +186,27 @@ public enum Validity {
     /// What of a transaction needs no state and no signature.
     static func size(
         _ signed: SignedTransaction, network: Digest, baseFee: UInt64, _ parameters: ChainParameters
-    ) throws(AdmissionFault) -> (weight: UInt64, bytes: [UInt8]) {
+    ) throws(AdmissionFault) -> (weight: UInt64, bytes: Int, summary: [UInt8]) {
         let transaction = signed.transaction
         if transaction.network != network { throw .wrongNetwork(expected: network, found: transaction.network) }
-        let bytes = transaction.canonicalBytes
-        if bytes.count > Transaction.maximumBytes {
-            throw .tooLarge(bytes: bytes.count, limit: Transaction.maximumBytes)
+        var limit = Transaction.maximumBytes
+        if case .opaque(let carried) = transaction.payload {
+            let count = carried.bytes.count
+            if count == 0 || count > Int(parameters.opaqueByteLimit) {
+                throw .opaque(bytes: count, limit: parameters.opaqueByteLimit)
+            }
+            limit += count
         }
-        let weight = Fees.weight(transaction.payload, bytes: bytes.count, parameters)
+        let summary = transaction.summary
+        let bytes = summary.count + transaction.payload.summaryExcess
+        if bytes > limit { throw .tooLarge(bytes: bytes, limit: limit) }
+        let weight = Fees.weight(transaction.payload, bytes: bytes, parameters)
         let fee: Amount
         do throws(AmountFault) {
             fee = try Fees.fee(weight: weight, baseFee: baseFee, tip: transaction.tip)
         } catch { throw .amount(error) }
         if fee > transaction.maximumFee { throw .feeTooLow(needed: fee, ceiling: transaction.maximumFee) }
-        return (weight, bytes)
+        return (weight, bytes, summary)
     }
 
     /// The same, and that its sender signed it. Returns its weight.
@@ -204,8 +214,8 @@ public enum Validity {
         _ signed: SignedTransaction, network: Digest, baseFee: UInt64, _ parameters: ChainParameters,
         _ isVerified: (Digest, Signature) -> Bool
     ) throws(AdmissionFault) -> UInt64 {
-        let (weight, bytes) = try size(signed, network: network, baseFee: baseFee, parameters)
-        if !isVerified(Digest.of(.transaction, bytes), signed.signature), !signed.isSigned { throw .badSignature }
+        let (weight, _, summary) = try size(signed, network: network, baseFee: baseFee, parameters)
+        if !isVerified(Digest.of(.transaction, summary), signed.signature), !signed.isSigned { throw .badSignature }
         return weight
     }
 }

@@ -10,6 +10,8 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     /// The least time from one block to the next.
     public var blockPaceMilliseconds: UInt64 = 100
     public var blockWeightLimit: UInt64 = 4_000_000
+    /// Bytes that one transaction may carry for others to read, ordered and not executed; none where it is 0.
+    public var opaqueByteLimit: UInt64 = 0
     /// Heights that execution may lie behind before only empty blocks are valid.
     public var executionLagLimit: UInt64 = 32
     /// Heights between a commitment and its auditors' draw.
@@ -96,6 +98,7 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("heartbeat_ms", \.heartbeatMilliseconds),
         ("block_pace_ms", \.blockPaceMilliseconds),
         ("block_weight_limit", \.blockWeightLimit),
+        ("opaque_byte_limit", \.opaqueByteLimit),
         ("execution_lag_limit", \.executionLagLimit),
         ("audit_lag", \.auditLag),
         ("minimum_base_fee", \.minimumBaseFee),
@@ -175,6 +178,9 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         }
         if heartbeatMilliseconds < 1 || heartbeatMilliseconds > 3_600_000 { return "the heartbeat is 1 ms to an hour" }
         if blockWeightLimit < 10_000 || blockWeightLimit > 1 << 40 { return "the block weight limit is out of bounds" }
+        if opaqueByteLimit > UInt64(OpaqueBytes.maximumBytes) {
+            return "a transaction carries at most \(OpaqueBytes.maximumBytes) opaque bytes"
+        }
         if minimumBaseFee < 1 || minimumBaseFee > 1 << 40 { return "the least base fee is out of bounds" }
         if max(weightPerTransaction, weightPerByte, weightPerMarketPayload, weightPerJob) > 1 << 32 {
             return "a weight is out of bounds"

@@ -33,6 +33,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     indirect case unbondStake(validator: PublicKey, amount: Amount)
     indirect case claimStake(validator: PublicKey)
     indirect case unjail(validator: PublicKey)
+    /// Bytes for others to read, in their order among all: carried, paid for, and nothing else. `ChainParameters.opaqueByteLimit` allows them.
+    case opaque(OpaqueBytes)
 
     /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance.
     public var isMarketMove: Bool {
@@ -40,6 +42,11 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .declineJob, .startJob, .heartbeatJob, .commitResult, .commitAudit, .openResult, .revealAudit: true
         default: false
         }
+    }
+
+    /// Whether it is so large that it waits for its own node's turn to propose, and is told to others only where that does not come.
+    public var isBulky: Bool {
+        if case .opaque(let carried) = self { carried.bytes.count > OpaqueBytes.maximumToldBytes } else { false }
     }
 
     /// The job this moves; nil where it moves none that exists.
@@ -76,8 +83,19 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .unbondStake: 18
         case .claimStake: 19
         case .unjail: 20
+        case .opaque: 21
         }
     }
+
+    /// What is digested of it: the encoding, but of opaque bytes their digest.
+    func encodeSummary(into writer: inout ByteWriter) {
+        guard case .opaque(let carried) = self else { return encode(into: &writer) }
+        writer.write(tag)
+        carried.encodeSummary(into: &writer)
+    }
+
+    /// By how many bytes the encoding is longer than the summary.
+    var summaryExcess: Int { if case .opaque(let carried) = self { carried.excess } else { 0 } }
 
     public func encode(into writer: inout ByteWriter) {
         writer.write(tag)
@@ -100,6 +118,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(validator)
             writer.write(amount)
         case .claimStake(let validator), .unjail(let validator): writer.write(validator)
+        case .opaque(let carried): writer.write(carried)
         case .addBond(let amount): writer.write(amount)
         case .withdrawProvider: break
         case .setOffer(let terms): writer.write(terms)
@@ -185,6 +204,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case 18: self = .unbondStake(validator: try reader.read(PublicKey.self), amount: try reader.read(Amount.self))
         case 19: self = .claimStake(validator: try reader.read(PublicKey.self))
         case 20: self = .unjail(validator: try reader.read(PublicKey.self))
+        case 21: self = .opaque(try reader.read(OpaqueBytes.self))
         case let other: throw .invalid("no payload has the tag \(other)")
         }
     }

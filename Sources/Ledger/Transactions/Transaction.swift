@@ -2,7 +2,7 @@ public import Primitives
 
 /// One wish of one account. The network digest keeps it off every other network; the nonce lets it happen once.
 public struct Transaction: Hashable, Sendable, CanonicalCodable {
-    /// A transaction's canonical bytes are at most this many.
+    /// A transaction's canonical bytes are at most this many, besides the opaque ones that it carries.
     public static let maximumBytes = 16 * 1024
 
     public var network: Digest
@@ -35,16 +35,32 @@ public struct Transaction: Hashable, Sendable, CanonicalCodable {
     }
 
     public func encode(into writer: inout ByteWriter) {
+        encodeTerms(into: &writer)
+        writer.write(payload)
+    }
+
+    /// What is digested of it: the encoding, but of opaque bytes their digest.
+    func encodeSummary(into writer: inout ByteWriter) {
+        encodeTerms(into: &writer)
+        payload.encodeSummary(into: &writer)
+    }
+
+    private func encodeTerms(into writer: inout ByteWriter) {
         writer.write(network)
         writer.write(sender)
         writer.write(nonce)
         writer.write(tip)
         writer.write(maximumFee)
-        writer.write(payload)
+    }
+
+    var summary: [UInt8] {
+        var writer = ByteWriter(capacity: 256)
+        encodeSummary(into: &writer)
+        return writer.bytes
     }
 
     /// What the sender's key signs.
-    public var signedMessage: [UInt8] { Digest.of(.transactionSignature, encoding: self).bytes }
+    public var signedMessage: [UInt8] { Digest.of(.transactionSignature, summary).bytes }
 
     /// Signs with the sender's key.
     public func signed(by key: SecretKey) -> SignedTransaction {
@@ -73,7 +89,22 @@ public struct SignedTransaction: Hashable, Sendable, CanonicalCodable {
     }
 
     /// The transaction's name, and that of the job it posts. The signature is no part of it.
-    public var id: Digest { Digest.of(.transaction, encoding: transaction) }
+    public var id: Digest { Digest.of(.transaction, transaction.summary) }
+
+    /// What a block's root has of it.
+    func encodeSummary(into writer: inout ByteWriter) {
+        transaction.encodeSummary(into: &writer)
+        writer.write(signature)
+    }
+
+    /// The length of its canonical bytes.
+    public var byteCount: Int { transaction.summary.count + transaction.payload.summaryExcess + 64 }
+
+    var leaf: Digest {
+        var writer = ByteWriter(capacity: 320)
+        encodeSummary(into: &writer)
+        return MerkleTree.leaf(writer.bytes)
+    }
 
     /// Whether the sender signed it.
     public var isSigned: Bool { transaction.sender.verify(signature, of: transaction.signedMessage) }

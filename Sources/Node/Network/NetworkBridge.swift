@@ -169,6 +169,8 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
             // Ours come back from everyone.
             _ = wasHeard(Digest.of(.seen, encoding: transaction))
             batch.append(transaction)
+            // Only an opaque payload is larger than a kilobyte or so.
+            if case .opaque(let carried) = transaction.transaction.payload { size += carried.bytes.count }
             size += 512
             if batch.count == NetworkBridge.maximumBatch || size > 512 << 10 { flush() }
         }

@@ -35,7 +35,8 @@ struct RPCMethods: Sendable {
             readiness: {
                 (try? await status()) ?? Readiness(isReady: false, details: ["reason": "the node is stopping"])
             },
-            metrics: { await metrics() }, upload: { try await upload($0, $1, $2) }, download: { try await download($0) }
+            metrics: { await metrics() }, upload: { try await upload($0, $1, $2) },
+            transactions: { try await take($0, wait: $1) }, download: { try await download($0) }
         )
     }
 
@@ -315,6 +316,36 @@ struct RPCMethods: Sendable {
         else { throw RPCError.invalidParams("the transactions cannot be read") }
         let accepted = await node.submit(batch)
         return ["accepted": JSONValue(accepted), "refused": JSONValue(batch.count - accepted)]
+    }
+
+    /// The same without hexadecimal, and with the outcomes where they are waited for.
+    private func take(_ encoded: [UInt8], wait: Double?) async throws -> JSONValue {
+        var reader = ByteReader(encoded)
+        guard
+            let batch = try? reader.readList(SignedTransaction.self, max: NetworkBridge.maximumBatch),
+            reader.remaining == 0
+        else {
+            throw RPCError.invalidParams(
+                "the transactions cannot be read: they are a list of up to \(NetworkBridge.maximumBatch) signed ones")
+        }
+        let accepted = await node.submit(batch)
+        var answer: [String: JSONValue] = [
+            "accepted": JSONValue(accepted), "refused": JSONValue(batch.count - accepted),
+        ]
+        guard let wait else { return .object(answer) }
+        let finality = node.finality
+        let outcomes = await withTaskGroup(of: FinalityTracker.Outcome?.self) { group in
+            for transaction in batch {
+                group.addTask { await finality.wait(for: transaction.id, timeout: wait) }
+            }
+            return await group.reduce(into: [FinalityTracker.Outcome]()) { all, one in
+                if let one { all.append(one) }
+            }
+        }
+        answer["final"] = JSONValue(outcomes.count)
+        answer["succeeded"] = JSONValue(outcomes.count { $0.failure == nil })
+        answer["height"] = outcomes.map(\.height.value).max().map { JSONValue($0) } ?? .null
+        return .object(answer)
     }
 
     private func describe(_ id: Digest, _ outcome: FinalityTracker.Outcome?, otherwise: String) -> JSONValue {

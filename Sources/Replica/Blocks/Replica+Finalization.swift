@@ -76,11 +76,11 @@ extension Replica {
         outputs.append(.executed(block, result))
     }
 
-    /// Takes transactions whose signatures hold; passes on what was new.
+    /// Takes transactions whose signatures hold; passes on what was new and is not bulky.
     mutating func receive(_ transactions: [SignedTransaction], local: Bool) {
         var fresh: [SignedTransaction] = []
         for transaction in transactions {
-            if (try? admit(transaction)) != nil { fresh.append(transaction) }
+            if (try? admit(transaction)) != nil, !transaction.transaction.payload.isBulky { fresh.append(transaction) }
         }
         if !fresh.isEmpty { outputs.append(.broadcastTransactions(fresh)) }
     }

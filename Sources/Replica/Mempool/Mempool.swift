@@ -88,15 +88,21 @@ public struct Mempool: Sendable {
                 queue.live.lazy.map(\.signed.transaction).filter { $0.nonce < nonce }, parameters)) ?? queue.sums
     }
 
-    /// Some of what waits, senders in order of their keys; only of senders whose next has waited since `bound` or longer, where one is given.
-    public func first(_ count: Int, since bound: Timestamp? = nil) -> [SignedTransaction] {
+    /// Some of what waits, senders in order of their keys; only of senders whose next has waited since `bound` or longer, where one is given. At most
+    /// `count`, and but for the last at most `limit` bytes.
+    public func first(_ count: Int, bytes limit: Int = .max, since bound: Timestamp? = nil) -> [SignedTransaction] {
         var found: [SignedTransaction] = []
+        var bytes = 0
         let senders = queues.filter { _, queue in
             guard let bound else { return true }
             return queue.live.first.map { $0.since <= bound } ?? false
         }
         for sender in senders.keys.sorted() where found.count < count {
-            found += (queues[sender]?.live ?? []).prefix(count - found.count).map(\.signed)
+            for waiting in (queues[sender]?.live ?? []).prefix(count - found.count) {
+                if bytes >= limit { return found }
+                bytes += waiting.bytes
+                found.append(waiting.signed)
+            }
         }
         return found
     }
@@ -113,7 +119,7 @@ public struct Mempool: Sendable {
     }
 
     /// Canonical bytes.
-    private static func size(_ transaction: SignedTransaction) -> Int { transaction.canonicalBytes.count }
+    private static func size(_ transaction: SignedTransaction) -> Int { transaction.byteCount }
 
     private func check(_ transaction: SignedTransaction, id: Digest, size: Int, next: Nonce) throws(Refusal) {
         if known[id] != nil { throw .known }

@@ -12,7 +12,8 @@ extension Replica {
         let span = UInt64(Replica.repetition.milliseconds)
         guard time.wall.milliseconds > span else { return }
         let bound = Timestamp(milliseconds: time.wall.milliseconds - span)
-        let waiting = mempool.first(Replica.repeatedTransactions, since: bound)
+        let waiting = mempool.first(
+            Replica.repeatedTransactions, bytes: Replica.repeatedBytes, since: bound)
         if !waiting.isEmpty { outputs.append(.broadcastTransactions(waiting)) }
     }
 }

@@ -56,7 +56,8 @@ struct NodeStates: Sendable {
         self.onlyDecisions = onlyDecisions
         // Nothing is ever due by itself but a time-out: without work every deadline lies a heartbeat ahead.
         let parameters = ConsensusParameters(
-            delta: .milliseconds(50), heartbeat: .seconds(1), retry: .milliseconds(200), growth: 0)
+            delta: .milliseconds(50), heartbeat: .seconds(1), retry: .milliseconds(200), growth: 0,
+            inactivity: .max)
         let engine = Simplex(
             network: ConsensusSimulation.network, epoch: 0, validators: words.validators, seed: seed,
             parameters: parameters, ownIndex: own, signer: SymbolicScheme(words.keys[own]),

@@ -10,6 +10,7 @@ import Storage
 struct ConsensusBench {
     enum Part: String, CaseIterable, ExpressibleByArgument {
         case transfers
+        case ordering
         case finality
         case killed
         case catchUp = "catch-up"
@@ -17,7 +18,7 @@ struct ConsensusBench {
         case execution
     }
 
-    let layout: DevnetLayout
+    var layout: DevnetLayout
     let transfers: Int
     let seconds: Double
     let history: Int
@@ -51,6 +52,7 @@ struct ConsensusBench {
     private func time(_ part: Part) async throws -> JSONValue {
         switch part {
         case .transfers: try await throughput()
+        case .ordering: try await ordering()
         case .finality: try await finality()
         case .killed: try await oneKilled()
         case .catchUp: try await catchUp()
@@ -81,6 +83,18 @@ struct ConsensusBench {
         let result = try await throughputBench.throughput(transfers, alice, nodes)
         await close(nodes)
         return result
+    }
+
+    /// Commands that are ordered and not executed, in a network whose genesis allows them.
+    private func ordering() async throws -> JSONValue {
+        var opaque = self
+        opaque.layout.parameters.opaqueByteLimit = UInt64(OrderingLoad.commandsPerBatch * OrderingLoad.commandBytes)
+        let (alice, nodes) = try await opaque.network()
+        let load = try await OrderingLoad.prepared(
+            batches: Int(seconds * 400), by: alice, on: nodes)
+        let report = try await load.run()
+        await close(nodes)
+        return report
     }
 
     // MARK: Finality
