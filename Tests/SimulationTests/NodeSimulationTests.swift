@@ -117,6 +117,95 @@ import Testing
         #expect(epochs > 16, "\(epochs) epochs in eight runs")
     }
 
+    // MARK: The market
+
+    /// Runs a market and says how its jobs ended.
+    static func trade(
+        _ seed: UInt64, actors: [MarketActor] = [], providers: Int = 4, views: UInt64 = 40,
+        _ change: (inout NodeProfile) -> Void = { _ in }
+    ) throws -> NodeSimulationReport {
+        var profile = NodeProfile(nodes: 4)
+        profile.providers = providers
+        profile.marketActors = actors
+        profile.jobInterval = 400
+        profile.views = views
+        profile.submissionInterval = 400
+        profile.epochLength = one
+        change(&profile)
+        let report = try run(seed, profile)
+        #expect(report.violations == [], "\(actors), seed \(seed)")
+        #expect(report.reached, "\(actors), seed \(seed): \(report.waiting)")
+        return report
+    }
+
+    @Test func jobsAmongTheHonestArePaid() throws {
+        let report = try Self.trade(1)
+        #expect(report.jobs > 3 && report.settled + report.cancelled == report.jobs)
+        #expect(report.frozen == 0 && report.deceived == 0)
+    }
+
+    @Test func aLyingProviderIsNoticedAndItsJobsFrozen() throws {
+        var frozen = 0
+        for seed in [1, 2] as [UInt64] {
+            let report = try Self.trade(seed, actors: [.lyingProvider], providers: 3, views: 60)
+            frozen += report.frozen
+        }
+        #expect(frozen > 0)
+    }
+
+    /// Garbage freezes a job; a copied mask cannot be opened, and the job is paid without that auditor.
+    @Test func aLazyAuditorIsNoticedOrGoesUnpaid() throws {
+        var frozen = 0
+        for seed in [1, 2] as [UInt64] {
+            let report = try Self.trade(seed, actors: [.lazyAuditor], providers: 3, views: 60)
+            frozen += report.frozen
+        }
+        #expect(frozen > 0)
+    }
+
+    @Test func aProviderThatVanishesLosesTheJobToAnother() throws {
+        let report = try Self.trade(1, actors: [.vanishingProvider])
+        #expect(report.settled > 0 && report.frozen == 0)
+    }
+
+    @Test func aRequesterThatVanishesGetsItsMoneyBackAndNobodyWaitsForIt() throws {
+        let report = try Self.trade(1, actors: [.vanishingRequester])
+        #expect(report.settled > 0 && report.frozen == 0, "\(report.market)")
+        #expect(report.expired > 0, "\(report.market)")
+    }
+
+    /// A provider that does not hear that the state has changed, whose process begins anew, acts on the state: nothing is lost but time.
+    @Test func providersActOnStateAndNotOnEvents() throws {
+        var restarts = 0
+        for seed in [1, 2] as [UInt64] {
+            let report = try Self.trade(seed) { profile in
+                profile.droppedLooks = 1_000
+                profile.providerRestart = 100
+            }
+            restarts += report.providerRestarts
+            #expect(report.settled > 0 && report.settled + report.cancelled == report.jobs, "seed \(seed)")
+        }
+        #expect(restarts > 0)
+    }
+
+    @Test func aMarketReplaysToTheSameDigest() throws {
+        let first = try Self.trade(3, views: 20)
+        #expect(try Self.trade(3, views: 20).digest == first.digest)
+    }
+
+    /// All actors, and nodes that crash, liars among the validators, links that fail.
+    @Test(arguments: 0..<4) func aMarketInChaosPaysWhomItOwes(_ number: Int) throws {
+        let reports = try (0..<2).map { try Self.survives("market-chaos", nodes: 4, seed: UInt64(number * 2 + $0)) }
+        #expect(reports.contains { $0.settled > 0 })
+    }
+
+    /// Two models share a program: who kept packed weights by the program's name ran the second model with the weights of the first, and an honest provider
+    /// stood there as a liar.
+    @Test func modelsThatShareAProgramKeepTheirWeights() throws {
+        let report = try Self.trade(0, providers: 2)
+        #expect(report.settled > 2 && report.frozen == 0)
+    }
+
     // MARK: Faults that it found, by seeds that showed them; there was one epoch then
 
     static let one: UInt64 = 1 << 32

@@ -40,6 +40,17 @@ public struct NodeProfile: Sendable {
     /// Mean milliseconds between two transactions that clients submit; zero for none.
     public var submissionInterval: UInt64 = 60
     public var accounts = 12
+    // The market. Without providers there is none.
+    public var providers = 0
+    public var requesters = 2
+    /// Mean milliseconds between two jobs.
+    public var jobInterval: UInt64 = 1_000
+    /// Who does not keep to its rules: providers from the first on, and requesters.
+    public var marketActors: [MarketActor] = []
+    /// Chance that a provider does not hear that the state has changed, in thousandths.
+    public var droppedLooks: UInt64 = 0
+    /// Chance a second that a provider's process begins anew, in thousandths.
+    public var providerRestart: UInt64 = 0
     /// The engines' Δ.
     public var delta = Interval.milliseconds(100)
 
@@ -67,6 +78,11 @@ public struct NodeProfile: Sendable {
         ("byzantine", "as many validators lie as the network bears, each in its own way"),
         ("wan", "ten regions, light in cables, clocks 400 ms off"),
         ("chaos", "all of it, and a liar"),
+        (
+            "market",
+            "jobs among providers that lie, are lazy or vanish, whose processes begin anew and miss half of what they are told"
+        ),
+        ("market-chaos", "the same in chaos"),
     ]
 
     /// A profile of a name for so many validators, or nil.
@@ -81,6 +97,12 @@ public struct NodeProfile: Sendable {
         }
         switch name {
         case "quiet": break
+        case "market": profile.trade(seed)
+        case "market-chaos":
+            guard let chaos = named("chaos", nodes: nodes, seed: seed) else { return nil }
+            profile = chaos
+            profile.trade(seed)
+            return profile
         case "lossy":
             profile.loss = 600
             profile.duplication = 200
@@ -129,5 +151,18 @@ public struct NodeProfile: Sendable {
         }
         if seed % 3 == 0 { profile.epochLength = 1 << 32 }
         return profile
+    }
+
+    /// Adds a market: five honest providers, one or two actors, other ones for each seed, and none on every fifth seed.
+    private mutating func trade(_ seed: UInt64) {
+        let all = MarketActor.allCases
+        if seed % 5 != 0 {
+            marketActors = [all[Int(seed % UInt64(all.count))]]
+            if seed % 2 == 1 { marketActors.append(all[Int((seed / 4) % UInt64(all.count))]) }
+        }
+        providers = 5 + marketActors.count(where: \.isProvider)
+        droppedLooks = 500
+        providerRestart = 20
+        delay = 1...40
     }
 }

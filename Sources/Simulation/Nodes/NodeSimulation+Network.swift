@@ -67,7 +67,7 @@ extension NodeSimulation {
     }
 
     /// How long something takes from one node to another; nil where it is lost.
-    private mutating func wayTime(_ sender: Int, _ target: Int) -> Interval? {
+    mutating func wayTime(_ sender: Int, _ target: Int) -> Interval? {
         if !isConnected(sender, target) { return nil }
         if isFaulty, chance(profile.loss) { return nil }
         var delay = draw(profile.delay)

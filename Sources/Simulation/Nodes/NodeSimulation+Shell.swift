@@ -42,6 +42,7 @@ extension NodeSimulation {
         }
         node.inbox = [.start]
         connect(node)
+        startProviders(in: node)
         step(node)
     }
 
@@ -96,6 +97,7 @@ extension NodeSimulation {
             chain.accepted(transaction, by: node.index)
         }
         node.submitted.removeAll()
+        for case .executed(_, let result) in outputs { tellProviders(in: node, result.receipts) }
         if dishonest.contains(node.index) { return }
         var hasExecuted = false
         for output in outputs {
@@ -106,6 +108,8 @@ extension NodeSimulation {
                 chain.executed(
                     block, root: result.stateRoot, receipts: result.receipts, receiptsRoot: result.receiptsRoot,
                     by: node.index)
+                market?.executed(block, result.receipts)
+                tellRequesters(result.receipts)
                 if healed, block.header.height > heightAtHealing, resumed[node.index] == nil {
                     resumed[node.index] = now.interval(since: healsAt)
                 }
@@ -127,6 +131,12 @@ extension NodeSimulation {
             }
         }
         if hasExecuted, let books = StateBooks(of: node.disk.state) { chain.holds(books, by: node.index) }
+        if hasExecuted, let height = market?.height, height != marketHeight, node.disk.state.height == height,
+            let books = MarketBooks(of: node.disk.state, balancesOf: followed)
+        {
+            marketHeight = height
+            market?.holds(books)
+        }
     }
 
     /// Rule one of the shell: all durable writes of a step come first. Returns whether the node lives on.
@@ -228,6 +238,7 @@ extension NodeSimulation {
     private mutating func end(_ node: SimulatedNode) {
         let life = node.life
         node.end()
+        endProviders(in: node)
         chain.ended(node.index)
         disconnect(node, life: life)
     }

@@ -12,6 +12,7 @@ extension NodeSimulation {
             if now >= node.jumpUntil { node.clock.jump = 0 }
             drawTrouble(for: node)
         }
+        drawProviderTrouble()
     }
 
     private mutating func drawLinks() {

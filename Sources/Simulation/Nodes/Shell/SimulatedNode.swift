@@ -44,6 +44,7 @@ final class SimulatedNode: ClientView {
     var seen = SeenCache(capacity: 65_536)
     var heard = SeenCache(capacity: 65_536, lifetime: .seconds(2))
     var openRequests: Set<UInt64> = []
+    var blobRequests: [UInt64: BlobQuestion] = [:]
     /// Submitted here and not yet looked at by the machine.
     var submitted: [SignedTransaction] = []
     /// What it holds against each peer.
@@ -88,6 +89,7 @@ final class SimulatedNode: ClientView {
         seen = SeenCache(capacity: 65_536)
         heard = SeenCache(capacity: 65_536, lifetime: .seconds(2))
         openRequests.removeAll()
+        blobRequests.removeAll()
         submitted.removeAll()
     }
 
