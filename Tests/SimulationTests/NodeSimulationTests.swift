@@ -14,6 +14,8 @@ import Testing
     ) throws -> NodeSimulationReport {
         var profile = try #require(NodeProfile.named(name, nodes: nodes, seed: seed))
         if let epochLength { profile.epochLength = epochLength }
+        // As it was when these seeds showed something.
+        if epochLength == one { profile.discovers = false }
         profile.views = views
         profile.healsAt = .seconds(Int64(views) * 6)
         let report = try run(seed, profile)
@@ -117,6 +119,50 @@ import Testing
         #expect(epochs > 16, "\(epochs) epochs in eight runs")
     }
 
+    // MARK: Finding one another
+
+    @Test(arguments: 0..<6) func nodesThatKnowOneAddressFindTheRest(_ number: Int) throws {
+        let report = try Self.survives("gossip", nodes: number == 5 ? 7 : 4, seed: UInt64(number))
+        #expect(report.datagrams > 0 && report.sessions >= 12)
+    }
+
+    /// Who has found nobody speaks to nobody.
+    @Test func nothingIsSaidToThoseWhoWereNotFound() throws {
+        var profile = NodeProfile(nodes: 4)
+        profile.discovers = true
+        profile.loss = 1_000
+        profile.views = 2
+        profile.healsAt = .seconds(5)
+        profile.aftermath = .zero
+        profile.submissionInterval = 0
+        let report = try Self.run(1, profile)
+        #expect(!report.reached && report.sessions == 0 && report.datagrams == 0 && report.blocks == 0)
+        // Each says so of itself, and nothing else is wrong.
+        #expect(report.violations.count == 4)
+        #expect(report.violations.allSatisfy { $0.contains("saw no new final block") })
+        profile.aftermath = .seconds(14)
+        let healed = try Self.run(1, profile)
+        #expect(healed.violations == [] && healed.sessions >= 12 && healed.blocks > 5)
+    }
+
+    /// A cut of more than ten seconds ends the sessions across it; afterwards they stand again.
+    @Test func aCutThatEndsSessionsHealsByFindingOneAnotherAgain() throws {
+        for seed in [1, 2] as [UInt64] {
+            var profile = NodeProfile(nodes: 4)
+            profile.discovers = true
+            profile.split = 1_000
+            profile.longestSplit = 15_000
+            profile.views = 1_000
+            profile.healsAt = .seconds(40)
+            // Whoever was tried in vain is left alone for up to 7.5 s, and a dial into the cut takes 3 s to fail.
+            profile.aftermath = .seconds(31)
+            profile.bound = .seconds(30)
+            let report = try Self.run(seed, profile)
+            #expect(report.violations == [], "seed \(seed): \(report.waiting)")
+            #expect(report.sessions > 12, "seed \(seed): \(report.sessions)")
+        }
+    }
+
     // MARK: The market
 
     /// Runs a market and says how its jobs ended.
@@ -169,9 +215,13 @@ import Testing
     }
 
     @Test func aRequesterThatVanishesGetsItsMoneyBackAndNobodyWaitsForIt() throws {
-        let report = try Self.trade(1, actors: [.vanishingRequester])
-        #expect(report.settled > 0 && report.frozen == 0, "\(report.market)")
-        #expect(report.expired > 0, "\(report.market)")
+        var expired = 0
+        for seed in [1, 2] as [UInt64] {
+            let report = try Self.trade(seed, actors: [.vanishingRequester], views: 60) { $0.requesters = 1 }
+            #expect(report.settled > 0 && report.frozen == 0, "seed \(seed): \(report.market)")
+            expired += report.expired
+        }
+        #expect(expired > 0)
     }
 
     /// A provider that does not hear that the state has changed, whose process begins anew, acts on the state: nothing is lost but time.
@@ -206,7 +256,7 @@ import Testing
         #expect(report.settled > 2 && report.frozen == 0)
     }
 
-    // MARK: Faults that it found, by seeds that showed them; there was one epoch then
+    // MARK: Faults that it found, by seeds that showed them; there was one epoch then, and everyone was connected
 
     static let one: UInt64 = 1 << 32
 

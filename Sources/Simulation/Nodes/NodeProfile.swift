@@ -12,8 +12,11 @@ public struct NodeProfile: Sendable {
     public var duplication: UInt64 = 0
     /// Chance that a link is down, each direction by itself, for one second.
     public var partition: UInt64 = 0
-    /// Chance a second that the network falls into two parts for one to four seconds, other ones each time.
+    /// Chance a second that the network falls into two parts for a second up to so many milliseconds, other ones each time.
     public var split: UInt64 = 0
+    public var longestSplit: Int64 = 4_000
+    /// Nodes know one address each at first and find the rest by themselves; else everyone is connected to everyone.
+    public var discovers = false
     /// Milliseconds.
     public var delay: ClosedRange<Int64> = 1...20
     /// Nodes stand in ten regions and messages take as long as light in a cable; `delay` comes on top.
@@ -95,8 +98,17 @@ public struct NodeProfile: Sendable {
             let all = NodeActor.allCases
             return (0..<count).map { all[Int((seed &+ UInt64($0) &* 2) % UInt64(all.count))] }
         }
+        // Where six of ten datagrams are lost, or signatures on them would take most of the time, all are connected from the start.
+        profile.discovers = !["quiet", "lossy", "wan"].contains(name) && nodes <= 10
         switch name {
         case "quiet": break
+        case "gossip":
+            profile.discovers = true
+            profile.loss = 330
+            profile.split = 60
+            profile.longestSplit = 15_000
+            profile.crash = 100
+            profile.delay = 1...40
         case "market": profile.trade(seed)
         case "market-chaos":
             guard let chaos = named("chaos", nodes: nodes, seed: seed) else { return nil }

@@ -41,7 +41,7 @@ extension NodeSimulation {
             return
         }
         node.inbox = [.start]
-        connect(node)
+        meetPeers(node)
         startProviders(in: node)
         step(node)
     }
@@ -188,7 +188,7 @@ extension NodeSimulation {
         case .sendBlock(let bytes, let peer): speak(.block(bytes), by: node, to: peer)
         case .broadcastTransactions(let transactions):
             for transaction in transactions {
-                _ = node.heard.insert(Digest.of(Domain("sim.heard"), encoding: transaction), at: now)
+                _ = node.relay.hears(transaction: Digest.of(Domain("sim.heard"), encoding: transaction), at: now)
             }
             speak(.transactions(transactions), by: node, to: nil)
         case .requestBlock(let digest, let peer): ask(.byDigest(digest), of: peer, by: node)

@@ -38,6 +38,9 @@ public struct NodeSimulationReport: Sendable {
     /// Ed25519 checks, each counted once for the network.
     public let signatureChecks: Int
     package let market: JobOracle.Counts
+    /// Sessions that began, counted on each side, and discovery's datagrams that were not lost: none where everyone is connected from the start.
+    public let sessions: Int
+    public let datagrams: Int
     /// Providers' processes that ended by themselves and came back.
     public let providerRestarts: Int
 
@@ -58,7 +61,8 @@ public struct NodeSimulationReport: Sendable {
 /// the journal, every eight blocks the state, then words are sent.
 public struct NodeSimulation {
     enum Event {
-        case word(Word, from: Int)
+        case word(Word, from: Int, link: UInt64)
+        case peers(PeerEvent)
         case session(peer: Int, life: Int, isUp: Bool)
         /// A peer asks for blocks.
         case request(BlockRequest, id: UInt64, from: Int, life: Int)
@@ -122,6 +126,10 @@ public struct NodeSimulation {
     var tornRecords = 0
     var boundaries = 0
     var requests: UInt64 = 0
+    /// Connections tried, sessions that stood on one side, datagrams that came across.
+    var links: UInt64 = 0
+    var sessionsBegun = 0
+    var datagrams = 0
     /// Links that are down this second, by sender and receiver.
     var down: [Bool] = []
     /// The part that each node is in while the network is split.
@@ -234,7 +242,7 @@ public struct NodeSimulation {
             elapsed: now.interval(since: Instant(nanoseconds: 0)), reached: reached, boundaries: boundaries,
             waiting: nodes.map { NodeSimulation.wait($0, at: now) },
             signatureChecks: signatures.checks, market: market?.counts ?? JobOracle.Counts(),
-            providerRestarts: providerRestarts)
+            sessions: sessionsBegun, datagrams: datagrams, providerRestarts: providerRestarts)
     }
 
     /// The last jobs may still be paid.
@@ -281,9 +289,12 @@ public struct NodeSimulation {
         writer.write(UInt64(bitPattern: now.nanoseconds))
         writer.write(UInt32(node.index))
         switch scheduled.event {
-        case .word(let word, let sender):
+        case .word(let word, let sender, let link):
             word.encode(into: &writer)
-            arrived(word, from: sender, at: node)
+            arrived(word, from: sender, link: link, at: node)
+        case .peers(let event):
+            event.encode(into: &writer)
+            happened(event, to: node)
         case .session(let peer, let life, let isUp): session(of: node, with: peer, life: life, isUp: isUp)
         case .request(let request, let id, let asker, let life):
             writer.write(request)

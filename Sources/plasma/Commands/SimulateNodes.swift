@@ -63,6 +63,7 @@ struct NodeScope {
                 "frozen": JSONValue(report.frozen),
                 "expired": JSONValue(report.expired), "cancelled": JSONValue(report.cancelled),
                 "failedJobs": JSONValue(report.failed), "deceived": JSONValue(report.deceived),
+                "sessions": JSONValue(report.sessions), "datagrams": JSONValue(report.datagrams),
                 "providerRestarts": JSONValue(report.providerRestarts),
                 "blocks": JSONValue(report.blocks), "simulatedSeconds": .number(virtual),
                 "seconds": .number((seconds * 1000).rounded() / 1000),
