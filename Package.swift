@@ -102,11 +102,11 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Simulation",
-            dependencies: ["Primitives", "Consensus", "Gossip", "Ledger", "Replica"],
+            dependencies: ["Primitives", "Programs", "Consensus", "Gossip", "Ledger", "Replica", "Worker"],
             swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
-            dependencies: ["Simulation", "Primitives", "Consensus", "Ledger"],
+            dependencies: ["Simulation", "Primitives", "Consensus", "Ledger", "Worker"],
             swiftSettings: strict),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),

@@ -75,9 +75,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
     private var sessions: [PeerID: Session] = [:]
     /// Who has connected to us and not greeted yet, oldest first.
     private var arriving: [Session] = []
-    private var dialling: Set<PeerID> = []
-    private var retryAt: [PeerID: (at: UInt64, tries: Int)] = [:]
-    private var banned: [PeerID: UInt64] = [:]
+    private var book: PeerBook
     private var logged: Set<String> = []
     private var disconnects: [String: Int] = [:]
     private var stopping = false
@@ -96,6 +94,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
         self.configuration = configuration
         self.delegate = delegate
         self.logger = logger
+        book = PeerBook(own: configuration.identity.publicKey, maximumPeers: configuration.maximumPeers)
         context = try TLSContext(identity: configuration.identity)
     }
 
@@ -212,27 +211,13 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
         oldest?.end("too many connections wait for a greeting")
     }
 
+    private var now: Instant { Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
+
     // MARK: Dialling
 
     private func dialMissing() {
-        let now = DispatchTime.now().uptimeNanoseconds
-        let known = discovery?.known ?? []
-        var targets: [NodeRecord] = []
-        lock.withLock {
-            if stopping { return }
-            for record in known.sorted(by: { $0.identity < $1.identity }) {
-                let id = record.identity
-                if sessions[id] != nil || dialling.contains(id)
-                    || sessions.count + dialling.count >= configuration.maximumPeers
-                {
-                    continue
-                }
-                if let until = banned[id], until > now { continue }
-                if let retry = retryAt[id], retry.at > now { continue }
-                dialling.insert(id)
-                targets.append(record)
-            }
-        }
+        let proven = discovery?.proven ?? []
+        let targets = lock.withLock { stopping ? [] : book.targets(proven, at: now) }
         for record in targets { dial(record) }
     }
 
@@ -248,12 +233,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
             .connect(host: record.endpoint.host, port: Int(record.tcpPort))
             .whenComplete { [weak self] result in
                 guard let self else { return }
-                self.lock.withLock {
-                    self.dialling.remove(id)
-                    let tries = (self.retryAt[id]?.tries ?? 0) + 1
-                    let pause = min(UInt64(30), 1 << UInt64(min(tries, 5))) * 250_000_000
-                    self.retryAt[id] = (DispatchTime.now().uptimeNanoseconds + pause, tries)
-                }
+                self.lock.withLock { self.book.dialEnded(id, at: self.now) }
                 if case .success(let channel) = result, self.lock.withLock({ self.stopping }) {
                     channel.close(promise: nil)
                 }
@@ -270,35 +250,24 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
 
     func sessionReady(_ session: Session) {
         guard let peer = session.peer, let hello = session.hello else { return }
-        if peer == configuration.identity.publicKey { return session.end("this is ourselves") }
         var refused: String?
         var replaced: Session?
         lock.withLock {
             arriving.removeAll { $0 === session }
             if stopping { refused = "this node is stopping" }
-            if let until = banned[peer], until > DispatchTime.now().uptimeNanoseconds { refused = "banned" }
-            if refused == nil, let other = sessions[peer] {
-                // Of crossed dials the one by the lower identity stays; of two alike the newer, since the older may be half dead.
-                let lowerDials = configuration.identity.publicKey < peer
-                if session.dialled != other.dialled, session.dialled != lowerDials {
-                    refused = "another connection to this peer stands"
-                } else {
-                    replaced = other
-                }
-            }
-            if refused == nil, replaced == nil, sessions.count >= configuration.maximumPeers {
-                refused = "all places are taken"
-            }
             if refused == nil {
-                sessions[peer] = session
-                retryAt[peer] = nil
+                switch book.greeted(hello.record, dialled: session.dialled, at: now) {
+                case .refused(let reason): refused = reason
+                case .accepted, .replaces:
+                    replaced = sessions[peer]
+                    sessions[peer] = session
+                }
             }
         }
         if let refused { return session.end(refused) }
         replaced?.end("replaced by another connection to the same peer")
         if replaced == nil { logger.debug("peer \(peer.hex.prefix(8)) connected") }
         delegate?.peerConnected(peer, hello: hello)
-        discovery?.learn(hello.record)
     }
 
     func sessionEnded(_ session: Session, reason: String) {
@@ -310,6 +279,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
             if disconnects.count > 256 { disconnects = [reason: 1] }
             if let peer = session.peer, sessions[peer] === session {
                 sessions[peer] = nil
+                book.ended(peer)
                 gone = peer
             }
             if logged.count < 1_024 { isNews = logged.insert("\(session.peer?.hex ?? "")\(reason)").inserted }
@@ -360,7 +330,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
     public func penalize(_ peer: PeerID, reason: String, points: Int = 34) {
         guard let session = lock.withLock({ sessions[peer] }) else { return }
         if session.counters.penalize(points) > NetworkService.banScore { return }
-        lock.withLock { banned[peer] = DispatchTime.now().uptimeNanoseconds + 60_000_000_000 }
+        lock.withLock { book.ban(peer, at: now) }
         session.end("banned: \(reason)")
     }
 
@@ -379,8 +349,11 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
 
     public var connectedPeers: [PeerID] { lock.withLock { sessions.keys.sorted() } }
 
-    /// Every record that discovery has proven, to be kept over a restart.
-    public var knownRecords: [NodeRecord] { discovery?.known ?? [] }
+    /// Every record that discovery has proven or a peer has greeted with, to be kept over a restart.
+    public var knownRecords: [NodeRecord] {
+        let proven = discovery?.proven ?? []
+        return lock.withLock { book.known(proven) }
+    }
 
     /// Why sessions ended, counted.
     public var disconnectReasons: [String: Int] { lock.withLock { disconnects } }

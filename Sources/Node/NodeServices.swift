@@ -27,6 +27,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     let startedAt = Date()
     /// The newest block of the runs before this one.
     let restoredTip: Height
+    private let turn = Turn()
     // Written once, before anything runs.
     private(set) var worker: WorkerService?
     private var working: Task<Void, Never>?
@@ -89,69 +90,46 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     }
 
     func submit(_ payload: Payload, as key: SecretKey) async throws {
-        let network = genesis.digest
-        let (nonce, ceiling) = try await driver.access { replica in
-            let account = try Query.account(key.publicKey.address, in: replica.stateStore)
-            let probe = Transaction(
-                network: network, sender: key.publicKey, nonce: 0, maximumFee: .zero, payload: payload)
-            let weight = Fees.weight(probe, replica.chainParameters)
-            let fee = try Fees.fee(weight: weight, baseFee: replica.tree.finalizedHeader.baseFee * 4, tip: .zero)
-            return (replica.mempool.nextNonce(of: key.publicKey, after: account.nonce), fee)
-        }
-        let signed = Transaction(
-            network: network, sender: key.publicKey, nonce: nonce, maximumFee: ceiling, payload: payload
-        ).signed(by: key)
-        try await submit(signed)
+        let signed = try await hand(payload, over: key)
         guard let outcome = await finality.wait(for: signed.id, timeout: 20) else {
             throw NodeFault.cannotStart("the move was not final within 20 s")
         }
         if let failure = outcome.failure { throw NodeFault.cannotStart(failure) }
     }
 
+    /// One at a time: of two drafts made at once both would have the same nonce, and the second would be lost without a word.
+    private func hand(_ payload: Payload, over key: SecretKey) async throws -> SignedTransaction {
+        await turn.take()
+        do {
+            let draft = try await driver.access { replica in try replica.draft(payload, from: key.publicKey) }
+            let signed = draft.signed(by: key)
+            try await submit(signed)
+            await turn.pass()
+            return signed
+        } catch {
+            await turn.pass()
+            throw error
+        }
+    }
+
     // MARK: The provider's view
 
     func work(of provider: Address) async throws -> ProviderView {
-        try await driver.access { replica in
-            let state = replica.stateStore
-            let registered = try Query.provider(provider, in: state) != nil
-            let offer = try Query.offers(in: state).first { $0.provider == provider && $0.terms.device == 0 }
-            var items: [WorkItem] = []
-            var specs: [Digest: JobSpec] = [:]
-            let clock = try Query.chain(in: state).clock
-            for job in try Query.jobs(limit: 256, in: state) where !job.state.isTerminal {
-                if let item = NodeServices.executorItem(job, provider, clock, replica.chainParameters) {
-                    items.append(item)
-                }
-                if let item = NodeServices.auditorItem(job, provider) { items.append(item) }
-                specs[job.id] = job.spec
-            }
-            return ProviderView(registered: registered, offer: offer?.terms, items: items, jobs: specs)
-        }
+        try await driver.access { replica in try ProviderView(of: provider, in: replica.stateStore) }
+    }
+}
+
+/// Taken by one at a time, in the order of asking.
+private actor Turn {
+    private var isTaken = false
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    func take() async {
+        if isTaken { return await withCheckedContinuation { waiting.append($0) } }
+        isTaken = true
     }
 
-    private static func executorItem(
-        _ job: Job, _ provider: Address, _ clock: UInt64, _ parameters: ChainParameters
-    ) -> WorkItem? {
-        guard let assignment = job.assignment, assignment.provider == provider else { return nil }
-        let task = WorkTask(job: job.id, attempt: job.attempt, role: .executor)
-        switch job.state {
-        case .assigned: return WorkItem(task: task, stage: .assigned)
-        case .running:
-            // Two thirds of the silence that is allowed have passed.
-            let due = job.timer.map { $0 < clock + parameters.heartbeatWindow / 3 } ?? false
-            return WorkItem(task: task, stage: .running(heartbeatDue: due))
-        case .committed: return WorkItem(task: task, stage: .committed(mayOpen: job.stage == .opening))
-        default: return WorkItem(task: task, stage: .finished)
-        }
-    }
-
-    private static func auditorItem(_ job: Job, _ auditor: Address) -> WorkItem? {
-        guard let audit = job.audits.first(where: { $0.auditor == auditor }), !audit.isSilent else { return nil }
-        let task = WorkTask(job: job.id, attempt: job.attempt, role: .auditor)
-        if audit.commitment != nil { return WorkItem(task: task, stage: .finished) }
-        if audit.masked == nil {
-            return job.state == .committed && job.stage == .auditors ? WorkItem(task: task, stage: .drawn) : nil
-        }
-        return WorkItem(task: task, stage: .masked(mayReveal: job.state == .auditing))
+    func pass() {
+        if waiting.isEmpty { isTaken = false } else { waiting.removeFirst().resume() }
     }
 }

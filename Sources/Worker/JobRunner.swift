@@ -1,13 +1,11 @@
 internal import Foundation
-internal import Ledger
+package import Ledger
 public import Primitives
 internal import Programs
 internal import Runtime
 
-/// Where blobs come from: the node's store, filled from peers.
-public protocol BlobAccess: AnyObject, Sendable {
-    /// Makes sure that all of `ids` are here, whole and checked. `progress` is told bytes done and bytes in all.
-    func fetch(_ ids: [Digest], progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws
+/// Blobs that are here.
+public protocol BlobKeeper: AnyObject, Sendable {
     /// Lends a blob's bytes, mapped from disk; the owner keeps them alive.
     func mapped(_ id: Digest) throws -> any BlobBytes
     /// Keeps a tensor and gives its root.
@@ -16,41 +14,51 @@ public protocol BlobAccess: AnyObject, Sendable {
     func storeOutputs(_ steps: [[Digest]]) throws -> Digest
 }
 
+/// Where blobs come from: the node's store, filled from peers.
+public protocol BlobAccess: BlobKeeper {
+    /// Makes sure that all of `ids` are here, whole and checked. `progress` is told bytes done and bytes in all.
+    func fetch(_ ids: [Digest], progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws
+}
+
 /// Bytes that stay where they are for as long as this object lives.
 public protocol BlobBytes: AnyObject, Sendable {
     var bytes: UnsafeRawBufferPointer { get }
 }
 
 /// Runs a job's program on its inputs, and knows nothing of chains.
-final class JobRunner: @unchecked Sendable {
+package final class JobRunner: @unchecked Sendable {
     static let maximumManifestBytes = 1 << 20
 
-    private let blobs: any BlobAccess
+    private let blobs: any BlobKeeper
     private let threads: Int
     private let memory: UInt64
     private let flipsBit: Bool
     private let lock = NSLock()
-    // Guarded by `lock`. Weights are packed once a model, then reused by every job of it.
-    private var prepared: [Digest: PreparedModel] = [:]
+    /// Programs say nothing of weights: two models may share one.
+    private struct ModelKey: Hashable {
+        let manifest: Digest
+        let shapes: [[Int]]
+    }
 
-    init(blobs: any BlobAccess, threads: Int, memory: UInt64, flipsBit: Bool) {
+    // Guarded by `lock`. Weights are packed once a model, then reused by every job of it.
+    private var prepared: [ModelKey: PreparedModel] = [:]
+
+    package init(blobs: any BlobKeeper, threads: Int, memory: UInt64, flipsBit: Bool) {
         self.blobs = blobs
         self.threads = threads
         self.memory = memory
         self.flipsBit = flipsBit
     }
 
-    /// Fetches what a job reads. Throws a refusal that says what could not be had or is wrong.
-    func fetch(_ spec: JobSpec, progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws {
-        do { try await blobs.fetch([spec.manifest], progress: { _, _ in }) } catch {
-            throw WorkRefusal.unavailable("the model's manifest")
-        }
+    /// The blobs that a job reads beside its manifest, which is here. Throws a refusal where that cannot be read.
+    package func blobs(of spec: JobSpec) throws -> [Digest] {
         let manifest = try manifest(of: spec)
-        let ids = [manifest.programFile] + manifest.parameterRoots + spec.inputs.map(\.root)
-        do { try await blobs.fetch(ids, progress: progress) } catch {
-            throw WorkRefusal.unavailable("an input of the job")
-        }
-        let (program, _) = try specialised(spec, manifest)
+        return [manifest.programFile] + manifest.parameterRoots + spec.inputs.map(\.root)
+    }
+
+    /// Checks a job whose blobs are here. Throws a refusal that says what is wrong with it.
+    package func check(_ spec: JobSpec) throws {
+        let (program, _) = try specialised(spec, try manifest(of: spec))
         let cost = try cost(of: program)
         if cost != spec.computeUnits.weightedOperations {
             throw WorkRefusal.costMismatch(declared: spec.computeUnits.weightedOperations, actual: cost)
@@ -84,12 +92,12 @@ final class JobRunner: @unchecked Sendable {
     }
 
     /// Runs the job on this machine. Blocks its thread for as long as that takes.
-    func run(_ spec: JobSpec, progress: @escaping @Sendable (Double) -> Void) throws -> ResultCommitment {
+    package func run(_ spec: JobSpec, progress: @escaping @Sendable (Double) -> Void) throws -> ResultCommitment {
         let manifest = try manifest(of: spec)
         let (program, _) = try specialised(spec, manifest)
         let weights = try manifest.parameterRoots.map { try blobs.mapped($0) }
         let inputs = try spec.inputs.map { (name: $0.name, blob: try blobs.mapped($0.root)) }
-        let model = try preparedModel(spec.program, program, weights)
+        let model = try preparedModel(spec.manifest, program, weights)
         let executor = Executor(program: program, model: model, threads: threads)
         if executor.peakMemory > memory {
             throw WorkRefusal.tooLarge(needed: executor.peakMemory, available: memory)
@@ -114,11 +122,12 @@ final class JobRunner: @unchecked Sendable {
     }
 
     private func preparedModel(
-        _ root: Digest, _ program: SpecialisedProgram, _ weights: [any BlobBytes]
+        _ manifest: Digest, _ program: SpecialisedProgram, _ weights: [any BlobBytes]
     ) throws -> PreparedModel {
-        if let known = lock.withLock({ prepared[root] }) { return known }
+        let key = ModelKey(manifest: manifest, shapes: program.parameters.map(\.type.dimensions))
+        if let known = lock.withLock({ prepared[key] }) { return known }
         let model = try PreparedModel(program: program, parameters: weights.map(\.bytes), owners: weights)
-        lock.withLock { prepared[root] = model }
+        lock.withLock { prepared[key] = model }
         return model
     }
 }

@@ -2,8 +2,9 @@
 /// doubled one changes nothing but the delay.
 ///
 /// Rules:
-/// 1. Assigned and not started: fetch; once the inputs are here, post `start`; what cannot be had or is wrong is declined with its reason.
-/// 2. Running: run; once there is a result, post its mask. While it runs, a heartbeat a third of the allowed silence.
+/// 1. Assigned and not started: fetch; once the inputs are here, post `start`; what cannot be had, or not in time, or is wrong is declined with its reason.
+/// 2. Running: run; once there is a result, post its mask. While it runs, a heartbeat a third of the allowed silence. What turns out to be impossible now can
+///    no longer be declined: silence gives it to another.
 /// 3. Committed, and the auditors have committed or none was drawn: open.
 /// 4. Drawn as an auditor: fetch and run at once; post the mask; once the provider has opened, reveal.
 /// 5. Nothing is posted twice while the first is on its way (`underWay`), and it is posted again if it was lost.
@@ -12,8 +13,8 @@ public import Primitives
 /// A job as this provider sees it.
 public struct WorkItem: Sendable, Equatable {
     public enum Stage: Sendable, Equatable {
-        /// Executor: ours, `start` not yet posted.
-        case assigned
+        /// Executor: ours, `start` not yet posted. `isLate` where the time for that runs out.
+        case assigned(isLate: Bool)
         /// Executor: started, no commitment yet. `heartbeatDue` where the chain would soon miss us.
         case running(heartbeatDue: Bool)
         /// Executor: committed; `mayOpen` once the draw is over and the auditors have committed.
@@ -66,6 +67,16 @@ public enum ProviderAgent {
         }
     }
 
+    /// Whether a run that has begun may still come to its end: who cannot end it falls silent, and the chain gives the job to another.
+    private static func canGoOn(_ progress: WorkProgress?) -> Bool {
+        switch progress {
+        case nil: false
+        case .refused(.unavailable): true
+        case .refused: false
+        case .fetching, .fetched, .running, .done: true
+        }
+    }
+
     /// Everything to do now, in a fixed order.
     public static func decide(
         items: [WorkItem], progress: [WorkTask: WorkProgress], underWay: Set<WorkMove>
@@ -78,10 +89,12 @@ public enum ProviderAgent {
             let task = item.task
             let done = progress[task]
             switch item.stage {
-            case .assigned:
+            case .assigned(let isLate):
                 switch done {
                 case nil: actions.append(.fetch(task))
-                case .fetching: break
+                // A start that is missed costs more than a refusal, and holds the job up for longer.
+                case .fetching:
+                    if isLate { post(.decline(task, reason: code(of: .unavailable("")))) }
                 case .fetched, .running, .done: post(.start(task))
                 case .refused(let refusal): post(.decline(task, reason: code(of: refusal)))
                 }
@@ -90,10 +103,10 @@ public enum ProviderAgent {
                 case nil: actions.append(.fetch(task))
                 case .fetched: actions.append(.run(task))
                 case .done: post(.commit(task))
-                case .refused(let refusal): post(.decline(task, reason: code(of: refusal)))
-                case .fetching, .running: break
+                // Once started, a job can no longer be declined.
+                case .fetching, .running, .refused: break
                 }
-                if heartbeatDue, done != nil { post(.heartbeat(task)) }
+                if heartbeatDue, canGoOn(done) { post(.heartbeat(task)) }
             case .committed(let mayOpen):
                 switch done {
                 // After a restart the result is made again: execution is exact, so it is the same.

@@ -1,8 +1,8 @@
 /// The GPU provider inside a node: it watches the chain's *state*, fetches what a job needs, runs it, commits, opens and audits.
 ///
-/// `ProviderAgent` is the machine: from what the state says and what has been done here it derives what to do next. It acts on state, never on
-/// events, so a provider that was down reads its assignments and goes on. `WorkerService` is the shell: it fetches, computes on threads of its own and
-/// submits signed transactions. `JobRunner` runs one program.
+/// `ProviderMachine` is the machine: from what the state says (`ProviderView`) and what has been done here it derives what to do next, by the rules of
+/// `ProviderAgent`. It acts on state, never on events, so a provider that was down reads its assignments and goes on. `WorkerService` is the shell: it
+/// fetches, computes on threads of its own and submits signed transactions; the simulator is another. `JobRunner` runs one program.
 public import Ledger
 public import Primitives
 

@@ -11,22 +11,6 @@ public protocol ChainAccess: AnyObject, Sendable {
     func submit(_ payload: Payload, as key: SecretKey) async throws
 }
 
-/// The latest state as one provider sees it.
-public struct ProviderView: Sendable {
-    public var registered: Bool
-    /// The offer of this provider's device 0 that stands.
-    public var offer: OfferTerms?
-    public var items: [WorkItem]
-    public var jobs: [Digest: JobSpec]
-
-    public init(registered: Bool, offer: OfferTerms?, items: [WorkItem], jobs: [Digest: JobSpec]) {
-        self.registered = registered
-        self.offer = offer
-        self.items = items
-        self.jobs = jobs
-    }
-}
-
 /// What a person sees of a task.
 public struct WorkReport: Sendable {
     public let task: WorkTask
@@ -58,19 +42,16 @@ public struct WorkerConfiguration: Sendable {
     }
 }
 
-/// The shell around `ProviderAgent`: looks at the state whenever it may have changed, and does what the agent says.
+/// The shell around `ProviderMachine`: looks at the state whenever it may have changed, and does what the machine says.
 public actor WorkerService {
     private let configuration: WorkerConfiguration
     private let chain: any ChainAccess
     private let blobs: any BlobAccess
     private let runner: JobRunner
     private let logger: Logger
-    private var progress: [WorkTask: WorkProgress] = [:]
-    private var underWay: Set<WorkMove> = []
+    private var machine: ProviderMachine
     private var fetched: [WorkTask: (done: UInt64, total: UInt64)] = [:]
     private var fractions: [WorkTask: Double] = [:]
-    private var stages: [WorkTask: String] = [:]
-    private var joining = false
     private var complaint: String?
     private var looking = false
     private var lookAgain = false
@@ -82,6 +63,8 @@ public actor WorkerService {
         self.chain = chain
         self.blobs = blobs
         self.logger = logger
+        machine = ProviderMachine(
+            key: configuration.key, registration: configuration.registration, offer: configuration.offer)
         runner = JobRunner(
             blobs: blobs, threads: configuration.threads, memory: configuration.memory, flipsBit: configuration.flipsBit
         )
@@ -100,9 +83,9 @@ public actor WorkerService {
 
     /// For operators: the tasks at hand.
     public var reports: [WorkReport] {
-        progress.keys.sorted().map { task in
+        machine.progress.keys.sorted().map { task in
             WorkReport(
-                task: task, stage: stages[task] ?? name(progress[task]), fetchedBytes: fetched[task]?.done ?? 0,
+                task: task, stage: name(machine.progress[task]), fetchedBytes: fetched[task]?.done ?? 0,
                 totalBytes: fetched[task]?.total ?? 0, progress: fractions[task] ?? 0)
         }
     }
@@ -128,29 +111,8 @@ public actor WorkerService {
         repeat {
             lookAgain = false
             guard let view = try? await chain.work(of: configuration.key.publicKey.address) else { return }
-            join(view)
-            for action in ProviderAgent.decide(items: view.items, progress: progress, underWay: underWay) {
-                carryOut(action, view)
-            }
+            for output in machine.look(at: view) { carryOut(output) }
         } while lookAgain
-    }
-
-    private func join(_ view: ProviderView) {
-        // A new price or size in the configuration is a new offer.
-        if joining || (view.registered && view.offer == configuration.offer) { return }
-        joining = true
-        let payload = view.registered ? .setOffer(configuration.offer) : configuration.registration
-        Task {
-            do {
-                try await chain.submit(payload, as: configuration.key)
-                logger.info("\(view.registered ? "the offer stands" : "registered as a provider")")
-            } catch {
-                complain("\(error)")
-                try? await Task.sleep(nanoseconds: 1_000_000_000)
-            }
-            joining = false
-            await look()
-        }
     }
 
     /// Tells once why joining fails, and again only when the reason is another.
@@ -162,14 +124,33 @@ public actor WorkerService {
             "cannot join as a provider: \(reason). Trying until it works; the operator's account is \(address)")
     }
 
-    private func carryOut(_ action: WorkAction, _ view: ProviderView) {
-        switch action {
-        case .fetch(let task):
-            guard let spec = view.jobs[task.job] else { return }
-            progress[task] = .fetching
+    private func carryOut(_ output: ProviderMachine.Output) {
+        switch output {
+        case .submit(let payload, let submission):
             Task {
                 do {
-                    try await runner.fetch(spec) { done, total in
+                    try await chain.submit(payload, as: configuration.key)
+                    if submission == .join {
+                        if case .setOffer = payload {
+                            logger.info("the offer stands")
+                        } else {
+                            logger.info("registered as a provider")
+                        }
+                    }
+                } catch {
+                    switch submission {
+                    case .join: complain("\(error)")
+                    case .move(let move): logger.warning("\(move) was refused: \(error)")
+                    }
+                    try? await Task.sleep(nanoseconds: UInt64(submission.pause.nanoseconds))
+                }
+                machine.ended(submission)
+                await look()
+            }
+        case .fetch(let task, let spec):
+            Task {
+                do {
+                    try await fetch(spec) { done, total in
                         Task { await self.note(fetched: done, of: total, task) }
                     }
                     finish(task, .fetched)
@@ -177,9 +158,7 @@ public actor WorkerService {
                     finish(task, .refused(error as? WorkRefusal ?? .failed("\(error)")))
                 }
             }
-        case .run(let task):
-            guard let spec = view.jobs[task.job] else { return }
-            progress[task] = .running
+        case .run(let task, let spec):
             let runner = runner
             Thread.detachNewThread {
                 let outcome: WorkProgress
@@ -193,73 +172,42 @@ public actor WorkerService {
                 }
                 Task { await self.finish(task, outcome) }
             }
-        case .post(let move):
-            guard let payload = payload(of: move) else { return }
-            underWay.insert(move)
-            Task {
-                do { try await chain.submit(payload, as: configuration.key) } catch {
-                    logger.warning("\(move) was refused: \(error)")
-                    try? await Task.sleep(nanoseconds: 200_000_000)
-                }
-                underWay.remove(move)
-                await look()
-            }
         case .forget(let task):
-            progress[task] = nil
             fetched[task] = nil
             fractions[task] = nil
-            stages[task] = nil
         }
+    }
+
+    /// Fetches what a job reads and checks it. Throws a refusal that says what could not be had or is wrong.
+    private func fetch(_ spec: JobSpec, progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws {
+        do { try await blobs.fetch([spec.manifest], progress: { _, _ in }) } catch {
+            throw WorkRefusal.unavailable("the model's manifest")
+        }
+        do { try await blobs.fetch(runner.blobs(of: spec), progress: progress) } catch let refusal as WorkRefusal {
+            throw refusal
+        } catch {
+            throw WorkRefusal.unavailable("an input of the job")
+        }
+        try runner.check(spec)
     }
 
     private func note(fetched done: UInt64, of total: UInt64, _ task: WorkTask) {
-        if progress[task] != nil { fetched[task] = (done, total) }
+        if machine.progress[task] != nil { fetched[task] = (done, total) }
     }
 
     private func note(fraction: Double, _ task: WorkTask) {
-        if progress[task] != nil { fractions[task] = fraction }
+        if machine.progress[task] != nil { fractions[task] = fraction }
     }
 
     private func finish(_ task: WorkTask, _ outcome: WorkProgress) {
-        // Forgotten meanwhile: the job went elsewhere.
-        if progress[task] == nil { return }
         if case .refused(let refusal) = outcome { logger.warning("job \(task.job.hex.prefix(8)): \(refusal)") }
-        progress[task] = outcome
+        let triesAgain = machine.finished(task, outcome)
         Task {
-            // An auditor has no other way out than to try again until its time is over.
-            if case .refused(.unavailable) = outcome, task.role == .auditor {
-                try? await Task.sleep(nanoseconds: 1_000_000_000)
-                if progress[task] == outcome { progress[task] = nil }
+            if triesAgain {
+                try? await Task.sleep(nanoseconds: UInt64(ProviderMachine.fetchPause.nanoseconds))
+                machine.retry(task)
             }
             await look()
-        }
-    }
-
-    private func payload(of move: WorkMove) -> Payload? {
-        func result(_ task: WorkTask) -> (ResultCommitment, Digest)? {
-            guard case .done(let commitment) = progress[task] else { return nil }
-            return (commitment, ProviderAgent.salt(key: configuration.key, task: task))
-        }
-        func masked(_ task: WorkTask) -> Digest? {
-            result(task).map { commitment, salt in
-                commitment.masked(
-                    salt: salt, provider: configuration.key.publicKey.address, job: task.job, attempt: task.attempt)
-            }
-        }
-        switch move {
-        case .start(let task): return .startJob(job: task.job, attempt: task.attempt)
-        case .decline(let task, let reason):
-            return .declineJob(
-                job: task.job, attempt: task.attempt, reason: DeclineReason(rawValue: reason) ?? .unsupported)
-        case .heartbeat(let task): return .heartbeatJob(job: task.job, attempt: task.attempt)
-        case .commit(let task):
-            return masked(task).map { .commitResult(job: task.job, attempt: task.attempt, masked: $0) }
-        case .open(let task):
-            return result(task).map { .openResult(job: task.job, attempt: task.attempt, commitment: $0.0, salt: $0.1) }
-        case .auditCommit(let task):
-            return masked(task).map { .commitAudit(job: task.job, attempt: task.attempt, masked: $0) }
-        case .auditReveal(let task):
-            return result(task).map { .revealAudit(job: task.job, attempt: task.attempt, commitment: $0.0, salt: $0.1) }
         }
     }
 }

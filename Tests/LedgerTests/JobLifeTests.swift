@@ -39,6 +39,29 @@ import Testing
         #expect(proof.verify(root: root, key: StateKey.receipt(id), value: receipt.canonicalBytes))
     }
 
+    /// A provider that looked at the newest jobs alone lost sight of its own.
+    @Test func aJobThatMovesIsFoundHoweverManyNewerOnesThereAre() throws {
+        let net = try TestNet()
+        try net.openMarket()
+        let id = try net.submit(net.spec())
+        _ = try net.runToDraw(id)
+        let moving = try Query.movingJobs(in: net.store).map(\.id)
+        #expect(moving == [id])
+        // One whose draw is still to come has no timer, and is found all the same.
+        let next = try net.submit(net.spec())
+        try net.step()
+        let provider = try net.executor(next)
+        try net.act(provider, .startJob(job: next, attempt: 1))
+        try net.act(provider, .commitResult(job: next, attempt: 1, masked: try net.masked(provider, next)))
+        #expect(try net.job(next).timer == nil)
+        #expect(try Query.movingJobs(in: net.store).contains { $0.id == next })
+        let spec = net.spec(ceiling: .xpl(1), queue: 60_000)
+        try net.step((0..<300).map { _ in net.transaction(net.requester, .submitJob(spec)) })
+        #expect(try !Query.jobs(limit: 256, in: net.store).contains { $0.id == id })
+        let all = try Query.movingJobs(in: net.store)
+        #expect(all.count == 302 && all.contains { $0.id == id })
+    }
+
     @Test func aJobThatIsNotDrawnOpensAtOnceAndSettlesAfterItsWindow() throws {
         let net = try TestNet()
         try net.openMarket()

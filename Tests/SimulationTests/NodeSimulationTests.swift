@@ -14,6 +14,8 @@ import Testing
     ) throws -> NodeSimulationReport {
         var profile = try #require(NodeProfile.named(name, nodes: nodes, seed: seed))
         if let epochLength { profile.epochLength = epochLength }
+        // As it was when these seeds showed something.
+        if epochLength == one { profile.discovers = false }
         profile.views = views
         profile.healsAt = .seconds(Int64(views) * 6)
         let report = try run(seed, profile)
@@ -117,7 +119,144 @@ import Testing
         #expect(epochs > 16, "\(epochs) epochs in eight runs")
     }
 
-    // MARK: Faults that it found, by seeds that showed them; there was one epoch then
+    // MARK: Finding one another
+
+    @Test(arguments: 0..<6) func nodesThatKnowOneAddressFindTheRest(_ number: Int) throws {
+        let report = try Self.survives("gossip", nodes: number == 5 ? 7 : 4, seed: UInt64(number))
+        #expect(report.datagrams > 0 && report.sessions >= 12)
+    }
+
+    /// Who has found nobody speaks to nobody.
+    @Test func nothingIsSaidToThoseWhoWereNotFound() throws {
+        var profile = NodeProfile(nodes: 4)
+        profile.discovers = true
+        profile.loss = 1_000
+        profile.views = 2
+        profile.healsAt = .seconds(5)
+        profile.aftermath = .zero
+        profile.submissionInterval = 0
+        let report = try Self.run(1, profile)
+        #expect(!report.reached && report.sessions == 0 && report.datagrams == 0 && report.blocks == 0)
+        // Each says so of itself, and nothing else is wrong.
+        #expect(report.violations.count == 4)
+        #expect(report.violations.allSatisfy { $0.contains("saw no new final block") })
+        profile.aftermath = .seconds(14)
+        let healed = try Self.run(1, profile)
+        #expect(healed.violations == [] && healed.sessions >= 12 && healed.blocks > 5)
+    }
+
+    /// A cut of more than ten seconds ends the sessions across it; afterwards they stand again.
+    @Test func aCutThatEndsSessionsHealsByFindingOneAnotherAgain() throws {
+        for seed in [1, 2] as [UInt64] {
+            var profile = NodeProfile(nodes: 4)
+            profile.discovers = true
+            profile.split = 1_000
+            profile.longestSplit = 15_000
+            profile.views = 1_000
+            profile.healsAt = .seconds(40)
+            // Whoever was tried in vain is left alone for up to 7.5 s, and a dial into the cut takes 3 s to fail.
+            profile.aftermath = .seconds(31)
+            profile.bound = .seconds(30)
+            let report = try Self.run(seed, profile)
+            #expect(report.violations == [], "seed \(seed): \(report.waiting)")
+            #expect(report.sessions > 12, "seed \(seed): \(report.sessions)")
+        }
+    }
+
+    // MARK: The market
+
+    /// Runs a market and says how its jobs ended.
+    static func trade(
+        _ seed: UInt64, actors: [MarketActor] = [], providers: Int = 4, views: UInt64 = 40,
+        _ change: (inout NodeProfile) -> Void = { _ in }
+    ) throws -> NodeSimulationReport {
+        var profile = NodeProfile(nodes: 4)
+        profile.providers = providers
+        profile.marketActors = actors
+        profile.jobInterval = 400
+        profile.views = views
+        profile.submissionInterval = 400
+        profile.epochLength = one
+        change(&profile)
+        let report = try run(seed, profile)
+        #expect(report.violations == [], "\(actors), seed \(seed)")
+        #expect(report.reached, "\(actors), seed \(seed): \(report.waiting)")
+        return report
+    }
+
+    @Test func jobsAmongTheHonestArePaid() throws {
+        let report = try Self.trade(1)
+        #expect(report.jobs > 3 && report.settled + report.cancelled == report.jobs)
+        #expect(report.frozen == 0 && report.deceived == 0)
+    }
+
+    @Test func aLyingProviderIsNoticedAndItsJobsFrozen() throws {
+        var frozen = 0
+        for seed in [1, 2] as [UInt64] {
+            let report = try Self.trade(seed, actors: [.lyingProvider], providers: 3, views: 60)
+            frozen += report.frozen
+        }
+        #expect(frozen > 0)
+    }
+
+    /// Garbage freezes a job; a copied mask cannot be opened, and the job is paid without that auditor.
+    @Test func aLazyAuditorIsNoticedOrGoesUnpaid() throws {
+        var frozen = 0
+        for seed in [1, 2] as [UInt64] {
+            let report = try Self.trade(seed, actors: [.lazyAuditor], providers: 3, views: 60)
+            frozen += report.frozen
+        }
+        #expect(frozen > 0)
+    }
+
+    @Test func aProviderThatVanishesLosesTheJobToAnother() throws {
+        let report = try Self.trade(1, actors: [.vanishingProvider])
+        #expect(report.settled > 0 && report.frozen == 0)
+    }
+
+    @Test func aRequesterThatVanishesGetsItsMoneyBackAndNobodyWaitsForIt() throws {
+        var expired = 0
+        for seed in [1, 2] as [UInt64] {
+            let report = try Self.trade(seed, actors: [.vanishingRequester], views: 60) { $0.requesters = 1 }
+            #expect(report.settled > 0 && report.frozen == 0, "seed \(seed): \(report.market)")
+            expired += report.expired
+        }
+        #expect(expired > 0)
+    }
+
+    /// A provider that does not hear that the state has changed, whose process begins anew, acts on the state: nothing is lost but time.
+    @Test func providersActOnStateAndNotOnEvents() throws {
+        var restarts = 0
+        for seed in [1, 2] as [UInt64] {
+            let report = try Self.trade(seed) { profile in
+                profile.droppedLooks = 1_000
+                profile.providerRestart = 100
+            }
+            restarts += report.providerRestarts
+            #expect(report.settled > 0 && report.settled + report.cancelled == report.jobs, "seed \(seed)")
+        }
+        #expect(restarts > 0)
+    }
+
+    @Test func aMarketReplaysToTheSameDigest() throws {
+        let first = try Self.trade(3, views: 20)
+        #expect(try Self.trade(3, views: 20).digest == first.digest)
+    }
+
+    /// All actors, and nodes that crash, liars among the validators, links that fail.
+    @Test(arguments: 0..<4) func aMarketInChaosPaysWhomItOwes(_ number: Int) throws {
+        let reports = try (0..<2).map { try Self.survives("market-chaos", nodes: 4, seed: UInt64(number * 2 + $0)) }
+        #expect(reports.contains { $0.settled > 0 })
+    }
+
+    /// Two models share a program: who kept packed weights by the program's name ran the second model with the weights of the first, and an honest provider
+    /// stood there as a liar.
+    @Test func modelsThatShareAProgramKeepTheirWeights() throws {
+        let report = try Self.trade(0, providers: 2)
+        #expect(report.settled > 2 && report.frozen == 0)
+    }
+
+    // MARK: Faults that it found, by seeds that showed them; there was one epoch then, and everyone was connected
 
     static let one: UInt64 = 1 << 32
 

@@ -14,9 +14,9 @@ import Worker
     }
 
     @Test func anAssignedJobIsFetchedThenStarted() {
-        #expect(decide(.assigned, nil, task) == [.fetch(task)])
-        #expect(decide(.assigned, .fetching, task) == [])
-        #expect(decide(.assigned, .fetched, task) == [.post(.start(task))])
+        #expect(decide(.assigned(isLate: false), nil, task) == [.fetch(task)])
+        #expect(decide(.assigned(isLate: false), .fetching, task) == [])
+        #expect(decide(.assigned(isLate: false), .fetched, task) == [.post(.start(task))])
     }
 
     @Test func aRunningJobIsRunThenCommitted() {
@@ -47,12 +47,26 @@ import Worker
 
     @Test func aRefusalIsDeclinedWithItsReason() {
         let refusal = WorkProgress.refused(.costMismatch(declared: 1, actual: 2))
-        #expect(decide(.assigned, refusal, task) == [.post(.decline(task, reason: 0))])
+        #expect(decide(.assigned(isLate: false), refusal, task) == [.post(.decline(task, reason: 0))])
+    }
+
+    @Test func whatDoesNotComeInTimeIsDeclined() {
+        #expect(decide(.assigned(isLate: true), .fetching, task) == [.post(.decline(task, reason: 1))])
+        #expect(decide(.assigned(isLate: true), .fetched, task) == [.post(.start(task))])
+    }
+
+    /// A started job can no longer be declined: each try only cost its fee.
+    @Test func aStartedJobIsNotDeclined() {
+        let gone = WorkProgress.refused(.unavailable("x"))
+        #expect(decide(.running(heartbeatDue: false), gone, task) == [])
+        #expect(decide(.running(heartbeatDue: true), gone, task) == [.post(.heartbeat(task))])
+        #expect(decide(.running(heartbeatDue: true), .refused(.failed("x")), task) == [])
     }
 
     @Test func aMoveUnderWayIsNotPostedTwice() {
         let actions = ProviderAgent.decide(
-            items: [WorkItem(task: task, stage: .assigned)], progress: [task: .fetched], underWay: [.start(task)])
+            items: [WorkItem(task: task, stage: .assigned(isLate: false))], progress: [task: .fetched],
+            underWay: [.start(task)])
         #expect(actions == [])
     }
 

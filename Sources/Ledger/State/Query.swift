@@ -61,6 +61,24 @@ public enum Query {
         return jobs
     }
 
+    /// The jobs to which something can still happen by itself or by a move: those with a timer, and those that wait for their draw. However many newer
+    /// ones there are, none is passed over. In order of what is due next.
+    public static func movingJobs(in store: any StateStore, limit: Int = 65_536) throws(LedgerFault) -> [Job] {
+        var keys: [(key: [UInt8], value: [UInt8])]
+        do throws(StateFault) {
+            keys = try store.scan(.state, prefix: StateKey.timers, after: nil, limit: limit)
+            keys += try store.scan(.state, prefix: StateKey.draws, after: nil, limit: limit)
+        } catch { throw .state(error) }
+        var jobs: [Job] = []
+        for entry in keys {
+            guard let id = try? Digest(bytes: entry.key.suffix(32)), let job = try job(id, in: store) else {
+                throw .corrupt("a timed job is missing")
+            }
+            jobs.append(job)
+        }
+        return jobs
+    }
+
     public static func model(named name: String, in store: any StateStore) throws(LedgerFault) -> Model? {
         try read(Model.self, StateKey.model(name), store)
     }

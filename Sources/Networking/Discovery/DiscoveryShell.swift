@@ -12,7 +12,6 @@ final class DiscoveryShell: ChannelInboundHandler, @unchecked Sendable {
     private let lock = NSLock()
     // Guarded by `lock`.
     private var discovery: Discovery
-    private var hints: [PublicKey: NodeRecord] = [:]
     private var channel: (any Channel)?
     private var ticking: RepeatedTask?
 
@@ -42,20 +41,8 @@ final class DiscoveryShell: ChannelInboundHandler, @unchecked Sendable {
 
     private var now: Instant { Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
 
-    /// Everyone that may be dialled: proven by discovery, or greeted in a session.
-    var known: [NodeRecord] {
-        lock.withLock {
-            var records = discovery.table.entries.map(\.record)
-            let there = Set(records.map(\.identity))
-            records += hints.values.filter { !there.contains($0.identity) }
-            return records
-        }
-    }
-
-    /// A record from a greeting: good for dialling again.
-    func learn(_ record: NodeRecord) {
-        lock.withLock { if hints.count < 1_024 || hints[record.identity] != nil { hints[record.identity] = record } }
-    }
+    /// Everyone that answered from the address of its record.
+    var proven: [NodeRecord] { lock.withLock { discovery.table.entries.map(\.record) } }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let envelope = unwrapInboundIn(data)

@@ -149,8 +149,9 @@ final class ReplicaDriver: @unchecked Sendable {
                 self.wakeUp = nil
                 batch.append(.timer)
             }
-            for read in reads { read(&replica) }
+            // Who hands something in and then reads finds it there.
             if !batch.isEmpty && fault == nil { step(batch) }
+            for read in reads { read(&replica) }
             if end || fault != nil { break }
         }
         // After a failed write the state may be ahead of the blocks on disk: it is left behind them, and caught up at the next start.

@@ -15,19 +15,13 @@ internal import Storage
 final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendable {
     private let driver: ReplicaDriver
     private let blocks: BlockStore
-    private let relays: Bool
     /// The network's genesis.
     private let chain: Digest
     private let logger: Logger
     private let checking = DispatchQueue(label: "signatures", attributes: .concurrent)
     private let lock = NSLock()
     // Guarded by `lock`.
-    private var seen = SeenCache(capacity: 65_536)
-    /// Transactions, with their signatures, heard in the last seconds: told again later they go to the replica again, which may have had to
-    /// refuse them then.
-    private var heard = SeenCache(capacity: 65_536, lifetime: .seconds(2))
-    /// Transactions whose signatures hold.
-    private var verified = SeenCache(capacity: 65_536)
+    private var relay: Relay
     private var head: UInt64 = 0
     weak var network: NetworkService?
     /// Told of what peers are given.
@@ -40,7 +34,7 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     init(driver: ReplicaDriver, blocks: BlockStore, relays: Bool, chain: Digest, logger: Logger) {
         self.driver = driver
         self.blocks = blocks
-        self.relays = relays
+        relay = Relay(relays: relays)
         self.chain = chain
         self.logger = logger
     }
@@ -49,21 +43,21 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
 
     func setHead(_ height: Height) { lock.withLock { head = height.value } }
 
-    private func isNew(_ digest: Digest) -> Bool {
-        lock.withLock { seen.insert(digest, at: Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds))) }
+    private var now: Instant { Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
+
+    private func passesOn(_ bytes: [UInt8]) -> Bool {
+        let digest = Digest.of(.seen, bytes)
+        return lock.withLock { relay.passesOn(digest, at: now) }
     }
 
-    /// By the signature too: else who spoils it first would keep the true one out.
-    private func wasHeard(_ digest: Digest) -> Bool {
-        let now = Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds))
-        return lock.withLock { !heard.insert(digest, at: now) }
+    private func hears(_ transaction: Digest) -> Bool {
+        lock.withLock { relay.hears(transaction: transaction, at: now) }
     }
 
     private func isSigned(_ transaction: SignedTransaction, _ digest: Digest) -> Bool {
-        if lock.withLock({ verified.contains(digest) }) { return true }
+        if lock.withLock({ relay.isVerified(digest) }) { return true }
         if !transaction.isSigned { return false }
-        let now = Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds))
-        lock.withLock { _ = verified.insert(digest, at: now) }
+        lock.withLock { relay.verified(digest, at: now) }
         return true
     }
 
@@ -84,12 +78,12 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
                 misbehaved(peer, "sent a consensus message that cannot be read")
                 return
             }
-            if relays, message.isRelayed, isNew(Digest.of(.seen, bytes)) {
+            if message.isRelayed, passesOn(bytes) {
                 network?.broadcast(bytes, on: .consensus, except: peer)
             }
             driver.enqueue(.consensus(message, from: peer))
         case .blocks:
-            if relays, isNew(Digest.of(.seen, bytes)), Replica.block(bytes, network: chain) != nil {
+            if passesOn(bytes), Replica.block(bytes, network: chain) != nil {
                 network?.broadcast(bytes, on: .blocks, except: peer)
             }
             driver.enqueue(.block(bytes, from: peer))
@@ -103,7 +97,7 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
                 return
             }
             let fresh = batch.map { (signed: $0, digest: Digest.of(.seen, encoding: $0)) }
-                .filter { !wasHeard($0.digest) }
+                .filter { hears($0.digest) }
             if fresh.isEmpty { return }
             checking.async { [self] in
                 let good = SignatureMeter.shared.measure(fresh.count) {
@@ -148,7 +142,8 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     func send(consensus message: [UInt8], to peer: PublicKey) { network?.send(message, on: .consensus, to: peer) }
 
     func broadcast(block bytes: [UInt8]) {
-        _ = isNew(Digest.of(.seen, bytes))
+        let digest = Digest.of(.seen, bytes)
+        lock.withLock { relay.said(digest, at: now) }
         network?.broadcast(bytes, on: .blocks, except: nil)
     }
 
@@ -167,7 +162,7 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
         }
         for transaction in transactions {
             // Ours come back from everyone.
-            _ = wasHeard(Digest.of(.seen, encoding: transaction))
+            _ = hears(Digest.of(.seen, encoding: transaction))
             batch.append(transaction)
             // Only an opaque payload is larger than a kilobyte or so.
             if case .opaque(let carried) = transaction.transaction.payload { size += carried.bytes.count }

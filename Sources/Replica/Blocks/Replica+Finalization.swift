@@ -1,6 +1,6 @@
 import Consensus
 public import Ledger
-import Primitives
+public import Primitives
 
 extension Replica {
     /// Finalizes the highest finalization's block and its ancestors once all are here. Returns whether it did.
@@ -91,6 +91,20 @@ extension Replica {
         do throws(Mempool.Refusal) { try mempool.check(transaction, id: transaction.id, next: next) } catch {
             throw .refused(error)
         }
+    }
+
+    /// A transaction that can follow what its sender has waiting here, at up to four times the present base fee. The shell signs it.
+    public func draft(_ payload: Payload, from sender: PublicKey) throws(LedgerFault) -> Transaction {
+        let account = try Query.account(sender.address, in: state)
+        let probe = Transaction(
+            network: network, sender: sender, nonce: mempool.nextNonce(of: sender, after: account.nonce),
+            maximumFee: .zero, payload: payload)
+        do throws(AmountFault) {
+            let ceiling = try Fees.fee(
+                weight: Fees.weight(probe, parameters), baseFee: tree.finalizedHeader.baseFee * 4, tip: .zero)
+            return Transaction(
+                network: network, sender: sender, nonce: probe.nonce, maximumFee: ceiling, payload: payload)
+        } catch { throw .money("\(error)") }
     }
 
     /// Checks one transaction against the state and what its sender has waiting, and lets it wait too.

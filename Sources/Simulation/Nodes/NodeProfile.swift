@@ -12,8 +12,11 @@ public struct NodeProfile: Sendable {
     public var duplication: UInt64 = 0
     /// Chance that a link is down, each direction by itself, for one second.
     public var partition: UInt64 = 0
-    /// Chance a second that the network falls into two parts for one to four seconds, other ones each time.
+    /// Chance a second that the network falls into two parts for a second up to so many milliseconds, other ones each time.
     public var split: UInt64 = 0
+    public var longestSplit: Int64 = 4_000
+    /// Nodes know one address each at first and find the rest by themselves; else everyone is connected to everyone.
+    public var discovers = false
     /// Milliseconds.
     public var delay: ClosedRange<Int64> = 1...20
     /// Nodes stand in ten regions and messages take as long as light in a cable; `delay` comes on top.
@@ -40,6 +43,17 @@ public struct NodeProfile: Sendable {
     /// Mean milliseconds between two transactions that clients submit; zero for none.
     public var submissionInterval: UInt64 = 60
     public var accounts = 12
+    // The market. Without providers there is none.
+    public var providers = 0
+    public var requesters = 2
+    /// Mean milliseconds between two jobs.
+    public var jobInterval: UInt64 = 1_000
+    /// Who does not keep to its rules: providers from the first on, and requesters.
+    public var marketActors: [MarketActor] = []
+    /// Chance that a provider does not hear that the state has changed, in thousandths.
+    public var droppedLooks: UInt64 = 0
+    /// Chance a second that a provider's process begins anew, in thousandths.
+    public var providerRestart: UInt64 = 0
     /// The engines' Δ.
     public var delta = Interval.milliseconds(100)
 
@@ -67,6 +81,11 @@ public struct NodeProfile: Sendable {
         ("byzantine", "as many validators lie as the network bears, each in its own way"),
         ("wan", "ten regions, light in cables, clocks 400 ms off"),
         ("chaos", "all of it, and a liar"),
+        (
+            "market",
+            "jobs among providers that lie, are lazy or vanish, whose processes begin anew and miss half of what they are told"
+        ),
+        ("market-chaos", "the same in chaos"),
     ]
 
     /// A profile of a name for so many validators, or nil.
@@ -79,8 +98,23 @@ public struct NodeProfile: Sendable {
             let all = NodeActor.allCases
             return (0..<count).map { all[Int((seed &+ UInt64($0) &* 2) % UInt64(all.count))] }
         }
+        // Where six of ten datagrams are lost, or signatures on them would take most of the time, all are connected from the start.
+        profile.discovers = !["quiet", "lossy", "wan"].contains(name) && nodes <= 10
         switch name {
         case "quiet": break
+        case "gossip":
+            profile.discovers = true
+            profile.loss = 330
+            profile.split = 60
+            profile.longestSplit = 15_000
+            profile.crash = 100
+            profile.delay = 1...40
+        case "market": profile.trade(seed)
+        case "market-chaos":
+            guard let chaos = named("chaos", nodes: nodes, seed: seed) else { return nil }
+            profile = chaos
+            profile.trade(seed)
+            return profile
         case "lossy":
             profile.loss = 600
             profile.duplication = 200
@@ -129,5 +163,18 @@ public struct NodeProfile: Sendable {
         }
         if seed % 3 == 0 { profile.epochLength = 1 << 32 }
         return profile
+    }
+
+    /// Adds a market: five honest providers, one or two actors, other ones for each seed, and none on every fifth seed.
+    private mutating func trade(_ seed: UInt64) {
+        let all = MarketActor.allCases
+        if seed % 5 != 0 {
+            marketActors = [all[Int(seed % UInt64(all.count))]]
+            if seed % 2 == 1 { marketActors.append(all[Int((seed / 4) % UInt64(all.count))]) }
+        }
+        providers = 5 + marketActors.count(where: \.isProvider)
+        droppedLooks = 500
+        providerRestart = 20
+        delay = 1...40
     }
 }

@@ -30,18 +30,17 @@ extension NodeSimulation {
         if isUp {
             // Gone again before the two had met.
             if other.life != life || !other.isUp { return }
-            node.sessions[peer] = life
+            node.sessions[peer] = PeerSession(life: life, link: 0)
             node.inbox.append(.peerConnected(other.key.publicKey, head: other.head))
-        } else if node.sessions[peer] == life {
-            node.sessions[peer] = nil
-            node.inbox.append(.peerDisconnected(other.key.publicKey))
+        } else if node.sessions[peer]?.life == life {
+            endSession(with: peer, at: node, tells: false)
         }
     }
 
     // MARK: Words
 
     /// Everyone that a node is connected to.
-    func peers(of node: SimulatedNode) -> [Int] { nodes.indices.filter { node.sessions[$0] == nodes[$0].life } }
+    func peers(of node: SimulatedNode) -> [Int] { nodes.indices.filter { node.sessions[$0]?.life == nodes[$0].life } }
 
     mutating func say(_ word: Word, by node: SimulatedNode, to targets: [Int]) {
         if var (liar, context) = liars[node.index] {
@@ -59,15 +58,17 @@ extension NodeSimulation {
     }
 
     mutating func transmit(_ word: Word, from sender: Int, to target: Int) {
-        guard nodes[sender].sessions[target] == nodes[target].life, let delay = wayTime(sender, target) else { return }
-        schedule(target, after: delay, .word(word, from: sender))
+        guard let session = nodes[sender].sessions[target], session.life == nodes[target].life,
+            let delay = wayTime(sender, target)
+        else { return }
+        schedule(target, after: delay, .word(word, from: sender, link: session.link))
         if isFaulty, chance(profile.duplication), let again = wayTime(sender, target) {
-            schedule(target, after: again, .word(word, from: sender))
+            schedule(target, after: again, .word(word, from: sender, link: session.link))
         }
     }
 
     /// How long something takes from one node to another; nil where it is lost.
-    private mutating func wayTime(_ sender: Int, _ target: Int) -> Interval? {
+    mutating func wayTime(_ sender: Int, _ target: Int) -> Interval? {
         if !isConnected(sender, target) { return nil }
         if isFaulty, chance(profile.loss) { return nil }
         var delay = draw(profile.delay)
@@ -76,7 +77,8 @@ extension NodeSimulation {
     }
 
     /// What the real bridge does with what comes in: followers pass on what they have not heard, transactions are checked once.
-    mutating func arrived(_ word: Word, from sender: Int, at node: SimulatedNode) {
+    mutating func arrived(_ word: Word, from sender: Int, link: UInt64, at node: SimulatedNode) {
+        if !hears(over: link, from: sender, at: node) { return }
         let from = nodes[sender].key.publicKey
         switch word {
         case .consensus(let message):
@@ -87,7 +89,9 @@ extension NodeSimulation {
             relay(word, from: sender, by: node, isRelayed: isWhole) { bytes }
             hear(.block(bytes, from: from), at: node)
         case .transactions(let batch):
-            let fresh = batch.filter { node.heard.insert(Digest.of(Domain("sim.heard"), encoding: $0), at: now) }
+            let fresh = batch.filter {
+                node.relay.hears(transaction: Digest.of(Domain("sim.heard"), encoding: $0), at: now)
+            }
             let good = fresh.filter { signatures.isSigned($0) }
             if good.count < fresh.count { misbehaved(sender, "sent a transaction with a wrong signature", at: node) }
             if !good.isEmpty { hear(.transactions(good, local: false), at: node) }
@@ -97,9 +101,9 @@ extension NodeSimulation {
     private mutating func relay(
         _ word: Word, from sender: Int, by node: SimulatedNode, isRelayed: Bool, bytes: () -> [UInt8]
     ) {
-        guard node.place == nil, isRelayed, node.seen.insert(Digest.of(Domain("sim.seen"), bytes()), at: now) else {
-            return
-        }
+        guard node.place == nil, isRelayed,
+            node.relay.passesOn(Digest.of(Domain("sim.seen"), bytes()), at: now)
+        else { return }
         for target in peers(of: node) where target != sender { transmit(word, from: node.index, to: target) }
     }
 
@@ -118,8 +122,7 @@ extension NodeSimulation {
         if !dishonest.contains(peer) { chain.blame("node \(node.index) says that honest node \(peer) \(reason)") }
         node.penalties[peer] += 1
         if node.penalties[peer] >= 3, node.sessions[peer] != nil {
-            node.sessions[peer] = nil
-            node.inbox.append(.peerDisconnected(nodes[peer].key.publicKey))
+            putOut(peer, by: node)
         }
     }
 
@@ -137,7 +140,7 @@ extension NodeSimulation {
         case .range: nothing = .finalizedBlocks([], from: peer)
         }
         schedule(node.index, after: NodeSimulation.patience, .answer(id: id, nothing))
-        guard let target = indexOfKey[peer], node.sessions[target] == nodes[target].life,
+        guard let target = indexOfKey[peer], node.sessions[target]?.life == nodes[target].life,
             let delay = wayTime(node.index, target)
         else { return }
         schedule(target, after: delay, .request(request, id: id, from: node.index, life: node.life))

@@ -41,7 +41,8 @@ extension NodeSimulation {
             return
         }
         node.inbox = [.start]
-        connect(node)
+        meetPeers(node)
+        startProviders(in: node)
         step(node)
     }
 
@@ -103,6 +104,7 @@ extension NodeSimulation {
             chain.accepted(transaction, by: node.index)
         }
         node.submitted.removeAll()
+        for case .executed(_, let result) in outputs { tellProviders(in: node, result.receipts) }
         if dishonest.contains(node.index) { return }
         var hasExecuted = false
         for output in outputs {
@@ -113,6 +115,8 @@ extension NodeSimulation {
                 chain.executed(
                     block, root: result.stateRoot, receipts: result.receipts, receiptsRoot: result.receiptsRoot,
                     by: node.index)
+                market?.executed(block, result.receipts)
+                tellRequesters(result.receipts)
                 if healed, block.header.height > heightAtHealing, resumed[node.index] == nil {
                     resumed[node.index] = now.interval(since: healsAt)
                 }
@@ -134,6 +138,12 @@ extension NodeSimulation {
             }
         }
         if hasExecuted, let books = StateBooks(of: node.disk.state) { chain.holds(books, by: node.index) }
+        if hasExecuted, let height = market?.height, height != marketHeight, node.disk.state.height == height,
+            let books = MarketBooks(of: node.disk.state, balancesOf: followed)
+        {
+            marketHeight = height
+            market?.holds(books)
+        }
     }
 
     /// Rule one of the shell: all durable writes of a step come first. Returns whether the node lives on.
@@ -185,7 +195,7 @@ extension NodeSimulation {
         case .sendBlock(let bytes, let peer): speak(.block(bytes), by: node, to: peer)
         case .broadcastTransactions(let transactions):
             for transaction in transactions {
-                _ = node.heard.insert(Digest.of(Domain("sim.heard"), encoding: transaction), at: now)
+                _ = node.relay.hears(transaction: Digest.of(Domain("sim.heard"), encoding: transaction), at: now)
             }
             speak(.transactions(transactions), by: node, to: nil)
         case .requestBlock(let digest, let peer): ask(.byDigest(digest), of: peer, by: node)
@@ -235,6 +245,7 @@ extension NodeSimulation {
     private mutating func end(_ node: SimulatedNode) {
         let life = node.life
         node.end()
+        endProviders(in: node)
         chain.ended(node.index)
         disconnect(node, life: life)
     }

@@ -12,6 +12,7 @@ extension NodeSimulation {
             if now >= node.jumpUntil { node.clock.jump = 0 }
             drawTrouble(for: node)
         }
+        drawProviderTrouble()
     }
 
     private mutating func drawLinks() {
@@ -22,7 +23,7 @@ extension NodeSimulation {
             sides = []
             if chance(profile.split) {
                 sides = nodes.map { _ in random.next() % 2 == 0 }
-                splitUntil = now.adding(draw(1_000...4_000))
+                splitUntil = now.adding(draw(1_000...profile.longestSplit))
             }
         }
     }

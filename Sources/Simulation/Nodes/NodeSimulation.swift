@@ -1,4 +1,5 @@
 internal import Consensus
+internal import Gossip
 internal import Ledger
 public import Primitives
 internal import Replica
@@ -36,6 +37,21 @@ public struct NodeSimulationReport: Sendable {
     public let waiting: [String]
     /// Ed25519 checks, each counted once for the network.
     public let signatureChecks: Int
+    package let market: JobOracle.Counts
+    /// Sessions that began, counted on each side, and discovery's datagrams that were not lost: none where everyone is connected from the start.
+    public let sessions: Int
+    public let datagrams: Int
+    /// Providers' processes that ended by themselves and came back.
+    public let providerRestarts: Int
+
+    /// Jobs on chain, and how they ended: paid, or in dispute with all money locked; of those that were paid, for a wrong result that nobody was drawn to audit.
+    public var jobs: Int { market.jobs }
+    public var settled: Int { market.settled }
+    public var frozen: Int { market.frozen }
+    public var deceived: Int { market.deceived }
+    public var expired: Int { market.expired }
+    public var cancelled: Int { market.cancelled }
+    public var failed: Int { market.failed }
 }
 
 /// A network of whole nodes: real replicas over disks that forget what was not synced, in one thread and virtual time. Clients submit
@@ -45,7 +61,8 @@ public struct NodeSimulationReport: Sendable {
 /// the journal, every eight blocks the state, then words are sent.
 public struct NodeSimulation {
     enum Event {
-        case word(Word, from: Int)
+        case word(Word, from: Int, link: UInt64)
+        case peers(PeerEvent)
         case session(peer: Int, life: Int, isUp: Bool)
         /// A peer asks for blocks.
         case request(BlockRequest, id: UInt64, from: Int, life: Int)
@@ -57,6 +74,15 @@ public struct NodeSimulation {
         case restart
         case submit
         case second
+        /// A peer asks for blobs.
+        case blobRequest([Digest], id: UInt64, from: Int, life: Int)
+        /// What came of such a request.
+        case blobs(id: UInt64, [BlobPart])
+        case provider(Int, life: Int, ProviderEvent)
+        /// A requester posts a job; the last ones after the healing; one takes its job back.
+        case order
+        case lastOrder(Int)
+        case cancel(Digest, by: Int)
     }
 
     struct Scheduled {
@@ -80,6 +106,18 @@ public struct NodeSimulation {
     var now = Instant(nanoseconds: 0)
     var finality: FinalityOracle
     var chain: ChainOracle
+    let jobs: JobLoad
+    var providers: [SimulatedProvider] = []
+    var requesters: [SimulatedRequester] = []
+    /// Watches the market, where there is one.
+    var market: JobOracle?
+    var marketRandom: SplitMix64
+    /// Whose balances the market's oracle follows.
+    let followed: [Address]
+    var lastOrdersLeft = 0
+    /// The newest height whose books the market's oracle has seen.
+    var marketHeight: Height = 0
+    var providerRestarts = 0
     var trace: Digest = .zero
     var events = 0
     var crashes = 0
@@ -88,6 +126,10 @@ public struct NodeSimulation {
     var tornRecords = 0
     var boundaries = 0
     var requests: UInt64 = 0
+    /// Connections tried, sessions that stood on one side, datagrams that came across.
+    var links: UInt64 = 0
+    var sessionsBegun = 0
+    var datagrams = 0
     /// Links that are down this second, by sender and receiver.
     var down: [Bool] = []
     /// The part that each node is in while the network is split.
@@ -105,11 +147,14 @@ public struct NodeSimulation {
         self.seed = seed
         self.profile = profile
         random = SplitMix64(seed: seed)
+        marketRandom = SplitMix64(seed: seed ^ 0x6D61_726B_6574)
         load = TransferLoad(accounts: profile.accounts)
+        jobs = try JobLoad()
         let count = profile.nodes + profile.followers
         let keys = try (0..<count).map { try SecretKey(seed: Digest.of(Domain("sim.node"), [UInt8($0)]).bytes) }
         let stake = Amount.xpl(1_000_000)
-        let accounts = load.accounts
+        let traders = try Traders(profile, seed: seed, dishonest: profile.actors.count)
+        let accounts = load.accounts + traders.accounts
         var rest = try Genesis.totalSupply.subtracting(try stake.multiplied(by: UInt64(profile.nodes)))
         for account in accounts { rest = try rest.subtracting(account.balance) }
         var parameters = ChainParameters.devnet
@@ -122,6 +167,7 @@ public struct NodeSimulation {
         parameters.downtimeSlashPerMillion = 0
         parameters.inflationPerMille = 0
         parameters.inflationFloorPerMille = 0
+        if profile.providers > 0 { NodeSimulation.market(&parameters) }
         genesis = Genesis(
             chainName: "simulation", timestamp: Timestamp(milliseconds: 1_000_000), parameters: parameters,
             validators: keys.prefix(profile.nodes).map {
@@ -134,7 +180,18 @@ public struct NodeSimulation {
         self.indexOfKey = indexOfKey
         dishonest = Set(profile.actors.indices)
         finality = FinalityOracle(weights: [UInt64](repeating: 1, count: profile.nodes), dishonest: dishonest)
-        chain = ChainOracle(genesis: genesis)
+        // What a market's fees give the stakers comes to the operators.
+        chain = ChainOracle(
+            genesis: genesis,
+            market: profile.providers > 0
+                ? traders.addresses.union(genesis.validators.map(\.operatorAddress)) : [])
+        providers = traders.providers
+        requesters = traders.requesters
+        followed = traders.followed
+        if profile.providers > 0 {
+            market = JobOracle(
+                parameters: parameters, providers: traders.parties, requesters: traders.balances)
+        }
         healsAt = Instant(nanoseconds: profile.healsAt.nanoseconds)
         endsAt = Instant(nanoseconds: (profile.healsAt + profile.aftermath).nanoseconds)
         for (index, key) in keys.enumerated() {
@@ -161,7 +218,8 @@ public struct NodeSimulation {
         for index in nodes.indices { boot(index) }
         schedule(-1, after: .zero, .second)
         if profile.submissionInterval > 0 { schedule(-1, after: .milliseconds(50), .submit) }
-        while let (at, next) = queue.popFirst(), at <= endsAt {
+        if !requesters.isEmpty { schedule(-1, after: .seconds(1), .order) }
+        while let (at, next) = queue.popFirst(), at <= endsAt || isTrading(at) {
             now = at
             if !healed, now >= healsAt { heal() }
             take(next)
@@ -173,15 +231,25 @@ public struct NodeSimulation {
                 ChainOracle.Ending(
                     node: node.index, height: node.process?.replica.executed.height ?? 0, resumed: resumed[node.index])
             }, within: profile.bound)
+        market?.judgeEnd()
         return NodeSimulationReport(
             seed: seed, digest: trace, finalized: nodes.map(\.finalizedView),
-            violations: finality.violations + chain.violations, events: events, crashes: crashes, wipes: wipes,
+            violations: finality.violations + chain.violations + (market?.violations ?? []), events: events,
+            crashes: crashes, wipes: wipes,
             fullDisks: fullDisks, tornRecords: tornRecords, accusations: finality.accusations,
             transactions: chain.transactions, blocks: chain.height.value,
             epochs: nodes.compactMap { $0.process?.replica.epoch.epoch.value }.max() ?? 0,
             elapsed: now.interval(since: Instant(nanoseconds: 0)), reached: reached, boundaries: boundaries,
             waiting: nodes.map { NodeSimulation.wait($0, at: now) },
-            signatureChecks: signatures.checks)
+            signatureChecks: signatures.checks, market: market?.counts ?? JobOracle.Counts(),
+            sessions: sessionsBegun, datagrams: datagrams, providerRestarts: providerRestarts)
+    }
+
+    /// The last jobs may still be paid.
+    private func isTrading(_ instant: Instant) -> Bool {
+        guard healed, let market else { return false }
+        return (market.isBusy || lastOrdersLeft > 0)
+            && instant.interval(since: healsAt) <= NodeSimulation.marketBound
     }
 
     private static func wait(_ node: SimulatedNode, at now: Instant) -> String {
@@ -203,6 +271,9 @@ public struct NodeSimulation {
         switch scheduled.event {
         case .second: return second()
         case .submit: return submit()
+        case .order: return order()
+        case .lastOrder(let place): return lastOrder(place)
+        case .cancel(let id, let place): return cancel(id, by: place)
         case .restart:
             // Of several that were arranged the first does it.
             if !nodes[scheduled.node].isUp, scheduled.life == nodes[scheduled.node].life { boot(scheduled.node) }
@@ -211,15 +282,19 @@ public struct NodeSimulation {
         }
         let node = nodes[scheduled.node]
         if scheduled.life != node.life || !node.isUp { return }
+        if case .provider(let index, let life, _) = scheduled.event, providers[index].life != life { return }
         events += 1
         var writer = ByteWriter()
         writer.write(trace)
         writer.write(UInt64(bitPattern: now.nanoseconds))
         writer.write(UInt32(node.index))
         switch scheduled.event {
-        case .word(let word, let sender):
+        case .word(let word, let sender, let link):
             word.encode(into: &writer)
-            arrived(word, from: sender, at: node)
+            arrived(word, from: sender, link: link, at: node)
+        case .peers(let event):
+            event.encode(into: &writer)
+            happened(event, to: node)
         case .session(let peer, let life, let isUp): session(of: node, with: peer, life: life, isUp: isUp)
         case .request(let request, let id, let asker, let life):
             writer.write(request)
@@ -231,7 +306,19 @@ public struct NodeSimulation {
         case .verified(let input): node.inbox.append(input)
         case .wake: wake(node)
         case .timer: if let alarm = node.alarm, alarm <= now { node.alarm = nil }
-        case .restart, .submit, .second: break
+        case .blobRequest(let ids, let id, let asker, let life):
+            writer.write(list: ids)
+            answer(blobs: ids, id: id, for: asker, life: life, by: node)
+        case .blobs(let id, let parts):
+            guard node.blobRequests[id] != nil else { return }
+            writer.write(id)
+            writer.write(list: parts)
+            took(parts, id: id, at: node)
+        case .provider(let index, _, let event):
+            writer.write(UInt32(index))
+            writer.write(event.code)
+            happened(event, to: providers[index], in: node)
+        case .restart, .submit, .second, .order, .lastOrder, .cancel: break
         }
         trace = Digest.of(Domain("sim.trace"), writer.bytes)
         step(node)
@@ -275,6 +362,10 @@ public struct NodeSimulation {
         down = []
         sides = []
         for node in nodes { relieve(node) }
+        if market != nil {
+            lastOrdersLeft = requesters.count { !$0.vanishes }
+            arrangeLastOrders()
+        }
     }
 
     // MARK: Chance

@@ -59,6 +59,12 @@ struct NodeScope {
                 "wipes": JSONValue(report.wipes),
                 "fullDisks": JSONValue(report.fullDisks), "tornRecords": JSONValue(report.tornRecords),
                 "accusations": JSONValue(report.accusations), "transactions": JSONValue(report.transactions),
+                "jobs": JSONValue(report.jobs), "settled": JSONValue(report.settled),
+                "frozen": JSONValue(report.frozen),
+                "expired": JSONValue(report.expired), "cancelled": JSONValue(report.cancelled),
+                "failedJobs": JSONValue(report.failed), "deceived": JSONValue(report.deceived),
+                "sessions": JSONValue(report.sessions), "datagrams": JSONValue(report.datagrams),
+                "providerRestarts": JSONValue(report.providerRestarts),
                 "blocks": JSONValue(report.blocks), "simulatedSeconds": .number(virtual),
                 "seconds": .number((seconds * 1000).rounded() / 1000),
                 "viewsPerSecond": .number((Double(lowest) / seconds).rounded()),
@@ -74,6 +80,12 @@ struct NodeScope {
                 report.seed, lowest, report.blocks, report.transactions, virtual, seconds, virtual / seconds,
                 report.crashes, report.tornRecords, report.fullDisks, report.wipes, report.accusations,
                 String(report.digest.hex.prefix(16))))
+        if report.jobs > 0 {
+            print(
+                "  \(report.jobs) jobs: \(report.settled) settled, \(report.frozen) frozen, \(report.expired) expired, "
+                    + "\(report.cancelled) cancelled, \(report.failed) failed; \(report.providerRestarts) providers began anew"
+            )
+        }
         if !report.reached { print("  NOT REACHED: finalized \(report.finalized.map(\.value)), asked for \(views)") }
         for violation in report.violations { print("  VIOLATION: \(violation)") }
         if !report.reached || !report.violations.isEmpty { for line in report.waiting { print("  \(line)") } }

@@ -21,6 +21,8 @@ final class SimulatedDisk: BlockArchive {
     private var blocks = SimulatedLog<BlockRecord>()
     private var journal = SimulatedLog<[JournalRecord]>()
     let state = SimulatedState()
+    /// Each is synced before it counts as here.
+    let blobs = SimulatedBlobs()
     /// The index in memory.
     private var bodies: [Digest: [UInt8]] = [:]
     private var finalizations: [Height: (digest: Digest, certificate: Certificate?)] = [:]

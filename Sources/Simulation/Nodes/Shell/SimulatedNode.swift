@@ -36,14 +36,21 @@ final class SimulatedNode: ClientView {
     var pending: [ReplicaOutput]?
     /// Executed blocks that are not in the flushed state.
     var unflushed = 0
-    /// Which life of each peer it is connected to.
-    var sessions: [Int?]
+    /// By peer.
+    var sessions: [PeerSession?]
+    /// Who it finds, and whom it dials, where nodes have to find one another.
+    var discovery: Discovery?
+    var book: PeerBook
+    /// Connections that it is making, by peer.
+    var dials: [Int: UInt64] = [:]
+    /// Pings in a row that came to nothing, by peer.
+    var unanswered: [Int]
     /// What it tells of its head when it connects.
     var head: Height = 0
-    /// What was relayed, and the transactions heard in the last seconds, as the real bridge remembers them.
-    var seen = SeenCache(capacity: 65_536)
-    var heard = SeenCache(capacity: 65_536, lifetime: .seconds(2))
+    /// What it passes on.
+    var relay: Relay
     var openRequests: Set<UInt64> = []
+    var blobRequests: [UInt64: BlobQuestion] = [:]
     /// Submitted here and not yet looked at by the machine.
     var submitted: [SignedTransaction] = []
     /// What it holds against each peer.
@@ -67,7 +74,10 @@ final class SimulatedNode: ClientView {
         self.place = place
         self.disk = disk
         self.clock = clock
-        sessions = [Int?](repeating: nil, count: nodes)
+        sessions = [PeerSession?](repeating: nil, count: nodes)
+        unanswered = [Int](repeating: 0, count: nodes)
+        relay = Relay(relays: place == nil)
+        book = PeerBook(own: key.publicKey, maximumPeers: NodeSimulation.maximumPeers)
         penalties = [Int](repeating: 0, count: nodes)
     }
 
@@ -83,11 +93,14 @@ final class SimulatedNode: ClientView {
         pending = nil
         unflushed = 0
         head = 0
-        sessions = [Int?](repeating: nil, count: sessions.count)
+        sessions = [PeerSession?](repeating: nil, count: sessions.count)
+        unanswered = [Int](repeating: 0, count: unanswered.count)
+        discovery = nil
+        dials.removeAll()
         penalties = [Int](repeating: 0, count: penalties.count)
-        seen = SeenCache(capacity: 65_536)
-        heard = SeenCache(capacity: 65_536, lifetime: .seconds(2))
+        relay = Relay(relays: place == nil)
         openRequests.removeAll()
+        blobRequests.removeAll()
         submitted.removeAll()
     }
 

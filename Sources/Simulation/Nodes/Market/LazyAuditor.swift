@@ -1,0 +1,31 @@
+import Ledger
+import Primitives
+import Worker
+
+/// What an auditor says that has computed nothing.
+struct LazyAuditor {
+    /// Garbage, of its own for each task.
+    func result(of task: WorkTask) -> ResultCommitment {
+        let noise = Digest.of(Domain("sim.lazy"), task.job.bytes)
+        return ResultCommitment(steps: [1], outputRoot: noise, stateRoot: noise)
+    }
+
+    /// Every second job it copies: the provider's mask for its own, then the result that the provider opened. What it posts instead of what its machine
+    /// wants to; nil where it leaves that.
+    func instead(of payload: Payload, in state: any StateStore, as auditor: Address, salt: (Digest) -> Digest)
+        -> Payload?
+    {
+        guard let id = payload.job, id.bytes[0] % 2 == 0, let job = try? Query.job(id, in: state),
+            let assignment = job.assignment
+        else { return nil }
+        switch payload {
+        case .commitAudit(_, let attempt, _):
+            return assignment.masked.map { .commitAudit(job: id, attempt: attempt, masked: $0) }
+        case .revealAudit(_, let attempt, _, _):
+            return assignment.commitment.map {
+                .revealAudit(job: id, attempt: attempt, commitment: $0, salt: salt(id))
+            }
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,399 @@
+import Gossip
+import Ledger
+import Primitives
+import Replica
+import Worker
+
+/// What happens to one provider, or is due.
+enum ProviderEvent {
+    /// The regular look at the state; arranges the next.
+    case tick
+    case look
+    case submit(Payload, ProviderMachine.Submission)
+    case ended(ProviderMachine.Submission)
+    /// Waited for long enough.
+    case overdue(Digest)
+    case fetch(WorkTask)
+    case retry(WorkTask)
+    case ran(WorkTask)
+
+    var code: UInt8 {
+        switch self {
+        case .tick: 0
+        case .look: 1
+        case .submit: 2
+        case .ended: 3
+        case .overdue: 4
+        case .fetch: 5
+        case .retry: 6
+        case .ran: 7
+        }
+    }
+}
+
+/// The market: providers in nodes, each a real `ProviderMachine` over a real `JobRunner`, and requesters who post jobs through nodes. Each shell does what
+/// the real one does: it looks at the executed state after each block and twice a second, fetches blobs from peers, submits at its own node and waits
+/// there until the transaction is final.
+extension NodeSimulation {
+    private static var regularLook: Interval { .milliseconds(500) }
+    private static var finalityPatience: Interval { .seconds(20) }
+    /// As the real shell: how often all peers are asked, how long each may take, and the pause between.
+    private static var fetchRounds: Int { 40 }
+    private static var fetchPatience: Interval { .seconds(1) }
+    private static var fetchPause: Interval { .milliseconds(250) }
+    /// When the last jobs are posted, that are to be paid for: everybody has come up by then.
+    private static var lastOrders: Interval { .seconds(8) }
+    /// How long after the healing they may take.
+    static var marketBound: Interval { .seconds(90) }
+
+    static func market(_ parameters: inout ChainParameters) {
+        parameters.auditLag = 4
+        parameters.offerActivationHeights = 3
+        parameters.startWindow = 6_000
+        parameters.heartbeatWindow = 3_000
+        parameters.runBase = 6_000
+        parameters.auditBase = 6_000
+        parameters.openWindow = 6_000
+        parameters.revealWindow = 6_000
+        parameters.settleBase = 1_000
+        parameters.unauditedWindow = 2_000
+    }
+
+    // MARK: Providers' processes
+
+    mutating func startProviders(in node: SimulatedNode) {
+        for provider in providers where provider.home == node.index { start(provider, in: node) }
+    }
+
+    mutating func start(_ provider: SimulatedProvider, in node: SimulatedNode) {
+        if provider.isGone { return }
+        provider.start(offer: JobLoad.offer, node: node.key.publicKey)
+        arrange(provider, .tick, after: draw(1...200))
+    }
+
+    func endProviders(in node: SimulatedNode) {
+        for provider in providers where provider.home == node.index { provider.end() }
+    }
+
+    /// The node has executed blocks: whoever waits for a transaction hears of it, and providers look again.
+    mutating func tellProviders(in node: SimulatedNode, _ receipts: [TransactionReceipt]) {
+        for provider in providers where provider.home == node.index && provider.machine != nil {
+            for receipt in receipts {
+                guard let submission = provider.waiting.removeValue(forKey: receipt.id) else { continue }
+                arrange(provider, .ended(submission), after: receipt.succeeded ? .milliseconds(1) : submission.pause)
+            }
+            // A word that gets lost inside the process changes nothing but the delay.
+            if provider.looksSoon || chanceOnMarket(profile.droppedLooks) { continue }
+            provider.looksSoon = true
+            arrange(provider, .look, after: .milliseconds(1))
+        }
+    }
+
+    mutating func arrange(_ provider: SimulatedProvider, _ event: ProviderEvent, after delay: Interval) {
+        schedule(provider.home, after: delay, .provider(provider.index, life: provider.life, event))
+    }
+
+    mutating func happened(_ event: ProviderEvent, to provider: SimulatedProvider, in node: SimulatedNode) {
+        switch event {
+        case .tick:
+            arrange(provider, .tick, after: NodeSimulation.regularLook)
+            look(provider, in: node)
+        case .look:
+            provider.looksSoon = false
+            look(provider, in: node)
+        case .submit(let payload, let submission): submit(payload, submission, by: provider, at: node)
+        case .ended(let submission):
+            provider.machine?.ended(submission)
+            look(provider, in: node)
+        case .overdue(let id):
+            guard let submission = provider.waiting.removeValue(forKey: id) else { return }
+            arrange(provider, .ended(submission), after: submission.pause)
+        case .fetch(let task): fetch(task, by: provider, at: node)
+        case .retry(let task):
+            provider.machine?.retry(task)
+            look(provider, in: node)
+        case .ran(let task): ran(task, by: provider, at: node)
+        }
+    }
+
+    private mutating func look(_ provider: SimulatedProvider, in node: SimulatedNode) {
+        guard let view = try? ProviderView(of: provider.key.publicKey.address, in: node.disk.state) else { return }
+        let life = provider.life
+        for output in provider.machine?.look(at: view) ?? [] {
+            // The node may crash over what the provider has just given it.
+            if provider.life != life { return }
+            switch output {
+            case .submit(let payload, let submission):
+                submit(payload, submission, by: provider, at: node)
+                if vanishes(provider, after: payload) {
+                    provider.isGone = true
+                    provider.end()
+                    return
+                }
+            case .fetch(let task, let spec):
+                provider.specs[task] = spec
+                provider.fetches[task] = SimulatedProvider.Fetch(spec: spec)
+                arrange(provider, .fetch(task), after: .milliseconds(1))
+            case .run(let task, let spec):
+                provider.specs[task] = spec
+                arrange(provider, .ran(task), after: drawOnMarket(5...60))
+            case .forget(let task):
+                provider.fetches[task] = nil
+                provider.specs[task] = nil
+            }
+        }
+    }
+
+    private mutating func vanishes(_ provider: SimulatedProvider, after payload: Payload) -> Bool {
+        guard provider.actor == .vanishingProvider, case .startJob = payload else { return false }
+        return chanceOnMarket(400)
+    }
+
+    // MARK: Running
+
+    private mutating func finish(_ task: WorkTask, _ outcome: WorkProgress, of provider: SimulatedProvider) {
+        provider.fetches[task] = nil
+        if provider.machine?.finished(task, outcome) == true {
+            arrange(provider, .retry(task), after: ProviderMachine.fetchPause)
+        } else {
+            arrange(provider, .look, after: .milliseconds(1))
+        }
+    }
+
+    private mutating func ran(_ task: WorkTask, by provider: SimulatedProvider, at node: SimulatedNode) {
+        guard let spec = provider.specs[task] else { return }
+        if provider.actor == .lazyAuditor, task.role == .auditor {
+            return finish(task, .done(LazyAuditor().result(of: task)), of: provider)
+        }
+        let lies = provider.actor == .lyingProvider && task.role == .executor
+        let outcome: WorkProgress
+        do {
+            outcome = .done(
+                try provider.runner(on: node.disk.blobs, flipsBit: lies).run(spec, progress: { _ in }))
+        } catch { outcome = .refused(error as? WorkRefusal ?? .failed("\(error)")) }
+        finish(task, outcome, of: provider)
+    }
+
+    // MARK: Fetching
+
+    private mutating func fetch(_ task: WorkTask, by provider: SimulatedProvider, at node: SimulatedNode) {
+        guard var fetch = provider.fetches[task] else { return }
+        if provider.actor == .lazyAuditor, task.role == .auditor { return finish(task, .fetched, of: provider) }
+        let runner = provider.runner(on: node.disk.blobs)
+        let hasManifest = node.disk.blobs.contains(fetch.spec.manifest)
+        let wanted: [Digest]
+        do {
+            wanted = hasManifest ? try runner.blobs(of: fetch.spec) : [fetch.spec.manifest]
+            let missing = wanted.filter { !node.disk.blobs.contains($0) }
+            if missing.isEmpty {
+                try runner.check(fetch.spec)
+                return finish(task, .fetched, of: provider)
+            }
+            if fetch.peers.isEmpty {
+                if fetch.rounds >= NodeSimulation.fetchRounds {
+                    return finish(
+                        task, .refused(.unavailable(hasManifest ? "an input of the job" : "the model's manifest")),
+                        of: provider)
+                }
+                fetch.rounds += 1
+                fetch.peers = peers(of: node).reversed()
+            }
+            guard let peer = fetch.peers.popLast() else {
+                provider.fetches[task] = fetch
+                return arrange(provider, .fetch(task), after: NodeSimulation.fetchPause)
+            }
+            let isLast = fetch.peers.isEmpty
+            provider.fetches[task] = fetch
+            requests += 1
+            let id = requests
+            node.blobRequests[id] = BlobQuestion(
+                provider: provider.index, life: provider.life, task: task, wanted: missing, peer: peer,
+                isLast: isLast)
+            schedule(node.index, after: NodeSimulation.fetchPatience, .blobs(id: id, []))
+            if let delay = wayTime(node.index, peer) {
+                schedule(peer, after: delay, .blobRequest(missing, id: id, from: node.index, life: node.life))
+            }
+        } catch {
+            finish(task, .refused(error as? WorkRefusal ?? .failed("\(error)")), of: provider)
+        }
+    }
+
+    mutating func answer(blobs ids: [Digest], id: UInt64, for asker: Int, life: Int, by node: SimulatedNode) {
+        if node.pausedUntil > now || nodes[asker].life != life { return }
+        if let delay = wayTime(node.index, asker) {
+            schedule(asker, after: delay, .blobs(id: id, node.disk.blobs.answer(ids)))
+        }
+    }
+
+    mutating func took(_ parts: [BlobPart], id: UInt64, at node: SimulatedNode) {
+        guard let question = node.blobRequests.removeValue(forKey: id) else { return }
+        for part in parts where !node.disk.blobs.take(part, wanted: question.wanted) {
+            misbehaved(question.peer, "sent a blob that does not match its id", at: node)
+        }
+        let provider = providers[question.provider]
+        guard provider.life == question.life, provider.fetches[question.task] != nil else { return }
+        let isMore = !parts.isEmpty
+        arrange(
+            provider, .fetch(question.task),
+            after: question.isLast && !isMore ? NodeSimulation.fetchPause : .milliseconds(1))
+    }
+
+    // MARK: Submitting
+
+    /// As the real node does: a draft behind what waits here, signed, checked, handed in, and waited for.
+    private mutating func submit(
+        _ payload: Payload, _ submission: ProviderMachine.Submission, by provider: SimulatedProvider,
+        at node: SimulatedNode
+    ) {
+        // The machine is on its disk: whoever asks it waits.
+        if now < node.busyUntil || node.pending != nil {
+            return arrange(provider, .submit(payload, submission), after: .milliseconds(5))
+        }
+        var payload = payload
+        if provider.actor == .lazyAuditor {
+            let salt = { (job: Digest) in
+                ProviderAgent.salt(key: provider.key, task: WorkTask(job: job, attempt: 1, role: .auditor))
+            }
+            payload =
+                LazyAuditor().instead(
+                    of: payload, in: node.disk.state, as: provider.key.publicKey.address, salt: salt) ?? payload
+        }
+        let life = provider.life
+        let handed = hand(payload, of: provider.key, to: node)
+        if provider.life != life { return }
+        guard let id = handed else {
+            return arrange(provider, .ended(submission), after: submission.pause)
+        }
+        provider.waiting[id] = submission
+        arrange(provider, .overdue(id), after: NodeSimulation.finalityPatience)
+    }
+
+    /// Gives a node a transaction; returns its id where it was let in.
+    private mutating func hand(_ payload: Payload, of key: SecretKey, to node: SimulatedNode) -> Digest? {
+        guard let draft = try? node.process?.replica.draft(payload, from: key.publicKey) else { return nil }
+        let signed = draft.signed(by: key)
+        guard (try? node.process?.replica.check(signed)) != nil else { return nil }
+        node.inbox.append(.transactions([signed], local: true))
+        step(node)
+        return signed.id
+    }
+
+    // MARK: Requesters
+
+    mutating func order() {
+        if healed { return }
+        let pause = Int64(1 + marketRandom.next() % (2 * max(1, profile.jobInterval)))
+        schedule(-1, after: .milliseconds(pause), .order)
+        let place = Int(marketRandom.next() % UInt64(requesters.count))
+        let able = nodes.filter { isFree($0) }
+        guard !able.isEmpty else { return }
+        post(by: place, at: able[Int(marketRandom.next() % UInt64(able.count))], isLast: false)
+    }
+
+    /// After the healing each requester that is there posts one more.
+    mutating func arrangeLastOrders() {
+        for place in requesters.indices where !requesters[place].vanishes {
+            schedule(-1, after: NodeSimulation.lastOrders, .lastOrder(place))
+        }
+    }
+
+    mutating func lastOrder(_ place: Int) {
+        // Validators alone: what a follower holds may wait until it is told again.
+        guard let node = nodes.first(where: { isFree($0) && $0.place != nil }),
+            post(by: place, at: node, isLast: true)
+        else { return schedule(-1, after: .milliseconds(100), .lastOrder(place)) }
+        lastOrdersLeft -= 1
+    }
+
+    private func isFree(_ node: SimulatedNode) -> Bool {
+        node.isUp && !dishonest.contains(node.index) && now >= node.busyUntil && node.pending == nil
+    }
+
+    @discardableResult
+    private mutating func post(by place: Int, at node: SimulatedNode, isLast: Bool) -> Bool {
+        if let pending = requesters[place].pending, pending.until > now { return false }
+        guard let order = try? jobs.next(hint: node.key.publicKey, random: &marketRandom) else {
+            preconditionFailure("the program was specialised when the network was made")
+        }
+        let vanishes = requesters[place].vanishes
+        // Of the vanishing some leave the model at least.
+        if !vanishes || marketRandom.next() % 2 == 0 {
+            for blob in order.model { node.disk.blobs.put(blob.kind, blob.bytes) }
+        }
+        if !vanishes { node.disk.blobs.put(order.input.kind, order.input.bytes) }
+        guard let id = hand(.submitJob(order.spec), of: requesters[place].key, to: node) else { return false }
+        requesters[place].pending = (id, now.adding(.seconds(10)))
+        market?.ordered(id, truth: order.truth, mustSettle: isLast)
+        if !vanishes, !isLast, marketRandom.next() % 10 == 0 {
+            schedule(-1, after: drawOnMarket(100...1_500), .cancel(id, by: place))
+        }
+        return true
+    }
+
+    /// A requester thinks better of it; the chain says whether it is too late.
+    mutating func cancel(_ id: Digest, by place: Int) {
+        if let pending = requesters[place].pending, pending.until > now { return }
+        guard let node = nodes.first(where: { isFree($0) }),
+            let cancelling = hand(.cancelJob(job: id), of: requesters[place].key, to: node)
+        else { return }
+        requesters[place].pending = (cancelling, now.adding(.seconds(10)))
+    }
+
+    mutating func tellRequesters(_ receipts: [TransactionReceipt]) {
+        for place in requesters.indices {
+            guard let pending = requesters[place].pending else { continue }
+            if receipts.contains(where: { $0.id == pending.id }) { requesters[place].pending = nil }
+        }
+    }
+
+    /// Providers whose process ends by itself and comes back: what they knew is gone.
+    mutating func drawProviderTrouble() {
+        for provider in providers where provider.machine != nil && chanceOnMarket(profile.providerRestart) {
+            providerRestarts += 1
+            start(provider, in: nodes[provider.home])
+        }
+    }
+
+    // MARK: Chance of its own, so that a network without a market is what it was
+
+    mutating func chanceOnMarket(_ thousandths: UInt64) -> Bool {
+        thousandths > 0 && marketRandom.next() % 1000 < thousandths
+    }
+
+    mutating func drawOnMarket(_ range: ClosedRange<Int64>) -> Interval {
+        .milliseconds(range.lowerBound + Int64(marketRandom.next() % UInt64(range.upperBound - range.lowerBound + 1)))
+    }
+}
+
+/// A request for blobs under way.
+struct BlobQuestion {
+    let provider: Int
+    let life: Int
+    let task: WorkTask
+    let wanted: [Digest]
+    let peer: Int
+    /// Of this round.
+    let isLast: Bool
+}
+
+extension MarketBooks {
+    /// As a node's store says; with the balances of these.
+    init?(of state: SimulatedState, balancesOf addresses: [Address]) {
+        guard let height = state.height, let totals = try? Query.totals(in: state),
+            let jobs = try? Query.jobs(limit: .max, in: state), let providers = try? Query.providers(in: state),
+            let offers = try? Query.offers(in: state)
+        else { return nil }
+        var receipts: [Digest: JobReceipt] = [:]
+        for job in jobs { if let receipt = try? Query.receipt(job: job.id, in: state) { receipts[job.id] = receipt } }
+        var running: [Address: UInt64] = [:]
+        for offer in offers { running[offer.provider, default: 0] += UInt64(offer.running) }
+        var balances: [Address: Amount] = [:]
+        for address in addresses {
+            guard let account = try? Query.account(address, in: state) else { return nil }
+            balances[address] = account.balance
+        }
+        self.init(
+            height: height, jobs: jobs, receipts: receipts, providers: providers, running: running,
+            escrowed: totals.escrowed, bonded: totals.bonded, balances: balances)
+    }
+}

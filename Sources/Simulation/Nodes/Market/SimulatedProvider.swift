@@ -1,0 +1,81 @@
+import Ledger
+import Primitives
+import Worker
+
+/// A provider that lives in a node: its machine goes with the node's process, its keys do not.
+final class SimulatedProvider {
+    /// What is being fetched for a task.
+    struct Fetch {
+        let spec: JobSpec
+        /// Whom to ask next, of those who were connected when the round began.
+        var peers: [Int] = []
+        var rounds = 0
+    }
+
+    let index: Int
+    let key: SecretKey
+    let payout: Address
+    /// The node that it lives in.
+    let home: Int
+    let actor: MarketActor?
+
+    var machine: ProviderMachine?
+    /// Grows each time that its machine begins anew.
+    var life = 0
+    /// It will never act again.
+    var isGone = false
+    /// A look is arranged besides the regular ones.
+    var looksSoon = false
+    var fetches: [WorkTask: Fetch] = [:]
+    var specs: [WorkTask: JobSpec] = [:]
+    /// Submitted and neither final nor given up.
+    var waiting: [Digest: ProviderMachine.Submission] = [:]
+    private var runner: (blobs: SimulatedBlobs, runner: JobRunner)?
+    private var liar: (blobs: SimulatedBlobs, runner: JobRunner)?
+
+    static let bond = Amount.xpl(1_000)
+
+    init(index: Int, key: SecretKey, payout: Address, home: Int, actor: MarketActor?) {
+        self.index = index
+        self.key = key
+        self.payout = payout
+        self.home = home
+        self.actor = actor
+    }
+
+    func start(offer: OfferTerms, node: PublicKey) {
+        end()
+        machine = ProviderMachine(
+            key: key,
+            registration: .registerProvider(
+                name: "provider \(index)", node: node, payout: payout, bond: SimulatedProvider.bond),
+            offer: offer)
+    }
+
+    func end() {
+        life += 1
+        machine = nil
+        looksSoon = false
+        fetches.removeAll()
+        specs.removeAll()
+        waiting.removeAll()
+        runner = nil
+        liar = nil
+    }
+
+    /// The real runner, over the blobs of its node.
+    func runner(on blobs: SimulatedBlobs, flipsBit: Bool = false) -> JobRunner {
+        if let known = flipsBit ? liar : runner, known.blobs === blobs { return known.runner }
+        let made = JobRunner(blobs: blobs, threads: 1, memory: 1 << 30, flipsBit: flipsBit)
+        if flipsBit { liar = (blobs, made) } else { runner = (blobs, made) }
+        return made
+    }
+}
+
+/// Somebody who posts jobs.
+struct SimulatedRequester {
+    let key: SecretKey
+    let vanishes: Bool
+    /// On its way, and until when it is waited for.
+    var pending: (id: Digest, until: Instant)?
+}

@@ -1,0 +1,134 @@
+/// One provider's work from start to payment, as a machine: what it has fetched and run, and which of its moves are on their way. What to do next is
+/// `ProviderAgent`'s to say, from the chain's state; the shell (the node's, or the simulator's) fetches, runs and submits, and tells what came of it.
+///
+/// 1. Whoever is not registered registers; an offer that is not the one of the configuration is set anew.
+/// 2. A move is on its way until the shell says that it ended, however it ended: then it is posted again if the state still asks for it.
+/// 3. What could not be fetched is declined before the start. After it, and as an auditor, it is tried again: there is no other way out.
+public import Ledger
+public import Primitives
+
+public struct ProviderMachine: Sendable {
+    public enum Output: Sendable {
+        /// Sign and submit this; `ended` is called once it is final or refused.
+        case submit(Payload, Submission)
+        case fetch(WorkTask, JobSpec)
+        case run(WorkTask, JobSpec)
+        /// The task is over: what is kept of it may go.
+        case forget(WorkTask)
+    }
+
+    /// What was submitted.
+    public enum Submission: Hashable, Sendable {
+        case join
+        case move(WorkMove)
+
+        /// How long a shell waits after this was refused before it says so.
+        public var pause: Interval {
+            switch self {
+            case .join: .seconds(1)
+            case .move: .milliseconds(200)
+            }
+        }
+    }
+
+    /// How long a shell waits before what could not be fetched is tried again.
+    public static let fetchPause = Interval.seconds(1)
+
+    private let key: SecretKey
+    private let registration: Payload
+    private let offer: OfferTerms
+    public private(set) var progress: [WorkTask: WorkProgress] = [:]
+    private var underWay: Set<WorkMove> = []
+    private var isJoining = false
+    /// Tasks that can still be declined.
+    private var declinable: Set<WorkTask> = []
+
+    public init(key: SecretKey, registration: Payload, offer: OfferTerms) {
+        self.key = key
+        self.registration = registration
+        self.offer = offer
+    }
+
+    public var address: Address { key.publicKey.address }
+
+    /// The state may have changed, or something has ended: everything to do now.
+    public mutating func look(at view: ProviderView) -> [Output] {
+        var outputs: [Output] = []
+        // A new price or size in the configuration is a new offer.
+        if !isJoining, !view.registered || view.offer != offer {
+            isJoining = true
+            outputs.append(.submit(view.registered ? .setOffer(offer) : registration, .join))
+        }
+        declinable = Set(
+            view.items.filter { if case .assigned = $0.stage { true } else { false } }.map(\.task))
+        for action in ProviderAgent.decide(items: view.items, progress: progress, underWay: underWay) {
+            switch action {
+            case .fetch(let task):
+                guard let spec = view.jobs[task.job] else { continue }
+                progress[task] = .fetching
+                outputs.append(.fetch(task, spec))
+            case .run(let task):
+                guard let spec = view.jobs[task.job] else { continue }
+                progress[task] = .running
+                outputs.append(.run(task, spec))
+            case .post(let move):
+                guard let payload = payload(of: move) else { continue }
+                underWay.insert(move)
+                outputs.append(.submit(payload, .move(move)))
+            case .forget(let task):
+                progress[task] = nil
+                outputs.append(.forget(task))
+            }
+        }
+        return outputs
+    }
+
+    /// A fetch or a run has ended. Returns whether it is to be tried again after `fetchPause`, by `retry`.
+    public mutating func finished(_ task: WorkTask, _ outcome: WorkProgress) -> Bool {
+        // Forgotten meanwhile: the job went elsewhere.
+        if progress[task] == nil { return false }
+        progress[task] = outcome
+        guard case .refused(.unavailable) = outcome else { return false }
+        return !declinable.contains(task)
+    }
+
+    /// What could not be fetched is fetched anew.
+    public mutating func retry(_ task: WorkTask) {
+        if case .refused(.unavailable)? = progress[task] { progress[task] = nil }
+    }
+
+    /// What was submitted is final, refused, or was waited for long enough.
+    public mutating func ended(_ submission: Submission) {
+        switch submission {
+        case .join: isJoining = false
+        case .move(let move): underWay.remove(move)
+        }
+    }
+
+    private func payload(of move: WorkMove) -> Payload? {
+        func result(_ task: WorkTask) -> (ResultCommitment, Digest)? {
+            guard case .done(let commitment) = progress[task] else { return nil }
+            return (commitment, ProviderAgent.salt(key: key, task: task))
+        }
+        func masked(_ task: WorkTask) -> Digest? {
+            result(task).map { commitment, salt in
+                commitment.masked(salt: salt, provider: address, job: task.job, attempt: task.attempt)
+            }
+        }
+        switch move {
+        case .start(let task): return .startJob(job: task.job, attempt: task.attempt)
+        case .decline(let task, let reason):
+            return .declineJob(
+                job: task.job, attempt: task.attempt, reason: DeclineReason(rawValue: reason) ?? .unsupported)
+        case .heartbeat(let task): return .heartbeatJob(job: task.job, attempt: task.attempt)
+        case .commit(let task):
+            return masked(task).map { .commitResult(job: task.job, attempt: task.attempt, masked: $0) }
+        case .open(let task):
+            return result(task).map { .openResult(job: task.job, attempt: task.attempt, commitment: $0.0, salt: $0.1) }
+        case .auditCommit(let task):
+            return masked(task).map { .commitAudit(job: task.job, attempt: task.attempt, masked: $0) }
+        case .auditReveal(let task):
+            return result(task).map { .revealAudit(job: task.job, attempt: task.attempt, commitment: $0.0, salt: $0.1) }
+        }
+    }
+}

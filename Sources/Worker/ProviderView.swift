@@ -1,0 +1,67 @@
+public import Ledger
+public import Primitives
+
+/// The latest state as one provider sees it.
+public struct ProviderView: Sendable {
+    public var registered: Bool
+    /// The offer of this provider's device 0 that stands; nil where there is none, or the chain has paused it because a start was missed.
+    public var offer: OfferTerms?
+    public var items: [WorkItem]
+    public var jobs: [Digest: JobSpec]
+
+    public init(registered: Bool, offer: OfferTerms?, items: [WorkItem], jobs: [Digest: JobSpec]) {
+        self.registered = registered
+        self.offer = offer
+        self.items = items
+        self.jobs = jobs
+    }
+
+    /// The jobs that give this provider something to do, from an executed state. Looks at each job that is not over.
+    public init(of provider: Address, in state: any StateStore) throws(LedgerFault) {
+        registered = try Query.provider(provider, in: state) != nil
+        offer = try Query.offers(in: state).first {
+            $0.provider == provider && $0.terms.device == 0 && !$0.isPaused
+        }?.terms
+        items = []
+        jobs = [:]
+        let parameters = try Query.parameters(in: state)
+        let clock = try Query.chain(in: state).clock
+        for job in try Query.movingJobs(in: state) {
+            let found = [
+                ProviderView.executorItem(job, provider, clock, parameters), ProviderView.auditorItem(job, provider),
+            ].compactMap { $0 }
+            if found.isEmpty { continue }
+            items += found
+            jobs[job.id] = job.spec
+        }
+    }
+
+    private static func executorItem(
+        _ job: Job, _ provider: Address, _ clock: UInt64, _ parameters: ChainParameters
+    ) -> WorkItem? {
+        guard let assignment = job.assignment, assignment.provider == provider else { return nil }
+        let task = WorkTask(job: job.id, attempt: job.attempt, role: .executor)
+        switch job.state {
+        case .assigned:
+            // A third of the time is left: enough to say that it will not be.
+            let isLate = job.timer.map { $0 < clock + parameters.startWindow / 3 } ?? false
+            return WorkItem(task: task, stage: .assigned(isLate: isLate))
+        case .running:
+            // Two thirds of the silence that is allowed have passed.
+            let due = job.timer.map { $0 < clock + parameters.heartbeatWindow / 3 } ?? false
+            return WorkItem(task: task, stage: .running(heartbeatDue: due))
+        case .committed: return WorkItem(task: task, stage: .committed(mayOpen: job.stage == .opening))
+        default: return WorkItem(task: task, stage: .finished)
+        }
+    }
+
+    private static func auditorItem(_ job: Job, _ auditor: Address) -> WorkItem? {
+        guard let audit = job.audits.first(where: { $0.auditor == auditor }), !audit.isSilent else { return nil }
+        let task = WorkTask(job: job.id, attempt: job.attempt, role: .auditor)
+        if audit.commitment != nil { return WorkItem(task: task, stage: .finished) }
+        if audit.masked == nil {
+            return job.state == .committed && job.stage == .auditors ? WorkItem(task: task, stage: .drawn) : nil
+        }
+        return WorkItem(task: task, stage: .masked(mayReveal: job.state == .auditing))
+    }
+}

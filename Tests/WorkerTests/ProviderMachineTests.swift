@@ -1,0 +1,122 @@
+import Ledger
+import Primitives
+import Testing
+import Worker
+
+/// In a box, so that an expectation can ask what a question changes.
+private final class Machine {
+    private var machine: ProviderMachine
+
+    init(_ machine: ProviderMachine) { self.machine = machine }
+
+    var progress: [WorkTask: WorkProgress] { machine.progress }
+
+    func look(at view: ProviderView) -> [ProviderMachine.Output] { machine.look(at: view) }
+
+    func finished(_ task: WorkTask, _ outcome: WorkProgress) -> Bool { machine.finished(task, outcome) }
+
+    func retry(_ task: WorkTask) { machine.retry(task) }
+
+    func ended(_ submission: ProviderMachine.Submission) { machine.ended(submission) }
+}
+
+@Suite struct ProviderMachineTests {
+    let key: SecretKey
+    let offer = OfferTerms(
+        device: 0, pricePer1000CUf32: .xpl(1), pricePer1000CUi8: .xpl(1), memory: 1, capacity: 1, expiry: 1_000,
+        measuredRate: 1)
+    let registration: Payload
+    let spec: JobSpec
+    let task = WorkTask(job: Digest.of(Domain("test"), [1]), attempt: 1, role: .executor)
+    let audit = WorkTask(job: Digest.of(Domain("test"), [1]), attempt: 1, role: .auditor)
+    let gone = WorkProgress.refused(.unavailable("x"))
+
+    init() throws {
+        key = try SecretKey(seed: [UInt8](repeating: 1, count: 32))
+        registration = .registerProvider(
+            name: "p", node: key.publicKey, payout: key.publicKey.address, bond: .xpl(100))
+        spec = JobSpec(
+            program: .zero, manifest: .zero, axes: [], inputs: [], computeUnits: ComputeUnits(weightedOperations: 1),
+            memory: 1, maximumPricePer1000CU: .xpl(1), policy: .audited, queueMilliseconds: 1, deadlineMilliseconds: 1,
+            storageHint: key.publicKey)
+    }
+
+    private var machine: Machine { Machine(ProviderMachine(key: key, registration: registration, offer: offer)) }
+
+    func view(_ stage: WorkItem.Stage? = nil, _ task: WorkTask? = nil) -> ProviderView {
+        let task = task ?? self.task
+        return ProviderView(
+            registered: true, offer: offer, items: stage.map { [WorkItem(task: task, stage: $0)] } ?? [],
+            jobs: [task.job: spec])
+    }
+
+    func submitted(_ outputs: [ProviderMachine.Output]) -> [Payload] {
+        outputs.compactMap { if case .submit(let payload, _) = $0 { payload } else { nil } }
+    }
+
+    func fetches(_ outputs: [ProviderMachine.Output]) -> Int {
+        outputs.count { if case .fetch = $0 { true } else { false } }
+    }
+
+    @Test func itRegistersThenOffersAndDoesEachOnce() {
+        let machine = machine
+        let stranger = ProviderView(registered: false, offer: nil, items: [], jobs: [:])
+        #expect(submitted(machine.look(at: stranger)) == [registration])
+        #expect(submitted(machine.look(at: stranger)) == [])
+        machine.ended(.join)
+        let silent = ProviderView(registered: true, offer: nil, items: [], jobs: [:])
+        #expect(submitted(machine.look(at: silent)) == [.setOffer(offer)])
+        machine.ended(.join)
+        #expect(submitted(machine.look(at: view())) == [])
+    }
+
+    /// An offer that the chain has paused does not stand: without this the provider was out of the market for good.
+    @Test func anOfferThatDoesNotStandIsSetAnew() {
+        let machine = machine
+        #expect(submitted(machine.look(at: view())) == [])
+        let paused = ProviderView(registered: true, offer: nil, items: [], jobs: [:])
+        #expect(submitted(machine.look(at: paused)) == [.setOffer(offer)])
+    }
+
+    @Test func whatCannotBeHadIsDeclinedBeforeTheStartAndTriedAgainAfterIt() {
+        let machine = machine
+        #expect(fetches(machine.look(at: view(.assigned(isLate: false)))) == 1)
+        #expect(!machine.finished(task, gone))
+        #expect(
+            submitted(machine.look(at: view(.assigned(isLate: false))))
+                == [.declineJob(job: task.job, attempt: 1, reason: .inputsUnavailable)])
+        let started = self.machine
+        #expect(fetches(started.look(at: view(.running(heartbeatDue: false)))) == 1)
+        #expect(started.finished(task, gone))
+        #expect(started.look(at: view(.running(heartbeatDue: false))).isEmpty)
+        started.retry(task)
+        #expect(fetches(started.look(at: view(.running(heartbeatDue: false)))) == 1)
+    }
+
+    @Test func anAuditorTriesAgain() {
+        let machine = machine
+        #expect(fetches(machine.look(at: view(.drawn, audit))) == 1)
+        #expect(machine.finished(audit, gone))
+        machine.retry(audit)
+        #expect(fetches(machine.look(at: view(.drawn, audit))) == 1)
+    }
+
+    @Test func aMoveThatEndedIsMadeAgainIfTheStateStillAsksForIt() {
+        let machine = machine
+        _ = machine.look(at: view(.assigned(isLate: false)))
+        _ = machine.finished(task, .fetched)
+        let start = Payload.startJob(job: task.job, attempt: 1)
+        #expect(submitted(machine.look(at: view(.assigned(isLate: false)))) == [start])
+        #expect(submitted(machine.look(at: view(.assigned(isLate: false)))) == [])
+        machine.ended(.move(.start(task)))
+        #expect(submitted(machine.look(at: view(.assigned(isLate: false)))) == [start])
+    }
+
+    @Test func whatIsOverIsForgottenAndComesTooLate() {
+        let machine = machine
+        _ = machine.look(at: view(.assigned(isLate: false)))
+        #expect(machine.look(at: view()).count == 1)
+        #expect(!machine.finished(task, .fetched))
+        #expect(machine.progress.isEmpty)
+    }
+}
