@@ -136,6 +136,8 @@ public struct Block: Hashable, Sendable, CanonicalCodable {
 
     /// What `header.txRoot` must be.
     public static func txRoot(_ transactions: [SignedTransaction]) -> Digest {
-        MerkleTree.root(transactions.map { MerkleTree.leaf($0.canonicalBytes) })
+        var leaves = DigestBatch(messages: transactions.count, bytesEach: 256)
+        for signed in transactions { leaves.append { $0.write(signed) } }
+        return MerkleTree.root(MerkleTree.leaves(leaves))
     }
 }
