@@ -39,13 +39,14 @@ let package = Package(
             dependencies: ["CKernels"],
             swiftSettings: strict),
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+        .target(name: "CDigest", cSettings: [.unsafeFlags(["-O3"])]),
         .target(
             name: "Primitives",
-            dependencies: ["CSodium"],
+            dependencies: ["CSodium", "CDigest"],
             swiftSettings: strict),
         .testTarget(
             name: "PrimitivesTests",
-            dependencies: ["TestSupport", "Primitives", "CSodium"],
+            dependencies: ["TestSupport", "Primitives", "CSodium", "CDigest"],
             swiftSettings: strict),
         .target(
             name: "TestSupport",
@@ -116,7 +117,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "StorageTests",
-            dependencies: ["Storage", "Primitives", "Ledger", "CLMDB", "CLZ4"],
+            dependencies: ["TestSupport", "Storage", "Primitives", "Ledger", "CLMDB", "CLZ4"],
             swiftSettings: strict),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(

@@ -68,7 +68,8 @@ let package = Package(
     name: "mutants",
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium"),
-        .target(name: "Primitives", dependencies: ["CSodium"], swiftSettings: strict),
+        .target(name: "CDigest"),
+        .target(name: "Primitives", dependencies: ["CSodium", "CDigest"], swiftSettings: strict),
         .target(name: "TestSupport", dependencies: ["Primitives"], path: "Tests/TestSupport", swiftSettings: strict),
         .target(name: "Consensus", dependencies: ["Primitives"], swiftSettings: strict),
         .target(name: "Ledger", dependencies: ["Primitives", "Consensus"], swiftSettings: strict),
@@ -144,7 +145,7 @@ def main():
             if wanted and mutant[0] not in wanted:
                 continue
             shutil.rmtree(os.path.join(work, "Sources"), ignore_errors=True)
-            for module in ["CSodium", "Primitives", "Consensus", "Ledger", "Gossip", "Replica", "Simulation"]:
+            for module in ["CSodium", "CDigest", "Primitives", "Consensus", "Ledger", "Gossip", "Replica", "Simulation"]:
                 shutil.copytree(os.path.join("Sources", module), os.path.join(work, "Sources", module))
             change(work, mutant)
             began = time.time()

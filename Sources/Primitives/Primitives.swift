@@ -1,7 +1,8 @@
 /// The ground that every other module stands on: digests, keys, amounts, canonical bytes, Merkle trees, time.
 ///
 /// Everything here is a value. Nothing here knows a socket, a file or a clock; the two functions that draw randomness from the
-/// operating system (`SecretKey.generate`, `SystemRandom.bytes`) are for shells alone. C is reached only through libsodium.
+/// operating system (`SecretKey.generate`, `SystemRandom.bytes`) are for shells alone. C is reached only through
+/// libsodium, and through `CDigest` for many digests at once.
 internal import CSodium
 
 /// Starts libsodium once per process. Every entry point that needs it goes through here.

@@ -6,7 +6,8 @@ internal import Primitives
 /// run twice.
 public struct ConsensusSimulation {
     private enum Event {
-        case deliver(ConsensusMessage, from: Int)
+        /// With the message's digest, taken once for all who hear it.
+        case deliver(ConsensusMessage, Digest, from: Int)
         case timer
         case verified(UInt64, [Bool])
         case payload(View, Digest)
@@ -71,7 +72,8 @@ public struct ConsensusSimulation {
     static let network = Digest.of(Domain("sim.network"), [])
     private var parameters: ConsensusParameters {
         ConsensusParameters(
-            delta: profile.delta, heartbeat: profile.delta.scaled(10), retry: profile.delta.scaled(4))
+            delta: profile.delta, heartbeat: profile.isIdle ? .seconds(1) : profile.delta.scaled(10),
+            retry: profile.delta.scaled(4))
     }
 
     public init(seed: UInt64, profile: SimulationProfile) throws(ValidatorSetFault) {
@@ -220,7 +222,7 @@ public struct ConsensusSimulation {
         let outputs = engine.start(at: nodes[index].clock.reading(at: now))
         nodes[index].engine = engine
         carryOut(outputs, index)
-        feed(index, .work(true))
+        if !profile.isIdle { feed(index, .work(true)) }
     }
 
     /// A nonce for a node's present life.
@@ -272,14 +274,14 @@ public struct ConsensusSimulation {
         writer.write(UInt64(bitPattern: now.nanoseconds))
         writer.write(UInt32(index))
         switch scheduled.event {
-        case .deliver(let message, let sender):
-            writer.write(message)
+        case .deliver(let message, let digest, let sender):
+            writer.write(digest)
             trace = Digest.of(Domain("sim.trace"), writer.bytes)
             feed(index, .message(message, from: keys[sender]))
             if var (liar, context) = liars[index] {
                 let lies = liar.heard(message, &context)
                 liars[index] = (liar, context)
-                for lie in lies { transmit(lie.message, from: index, to: lie.target) }
+                for lie in lies { transmit(lie.message, Self.digest(lie.message), from: index, to: lie.target) }
             }
         case .timer:
             nodes[index].timer = nil
@@ -329,7 +331,7 @@ public struct ConsensusSimulation {
                 payload.write(parent.digest)
                 payload.write(UInt32(index))
                 let digest = Digest.of(Domain("sim.payload"), payload.bytes)
-                schedule(index, after: answerTime(), .payload(view, digest))
+                schedule(index, after: profile.isIdle ? parameters.heartbeat : answerTime(), .payload(view, digest))
             case .verifyProposal(let proposal, _): schedule(index, after: answerTime(), .verdict(proposal))
             case .certify(let proposal, _): schedule(index, after: answerTime(), .certified(proposal))
             case .finalized(let proposal, let certificate):
@@ -358,14 +360,19 @@ public struct ConsensusSimulation {
         if var (liar, context) = liars[index] {
             let said = liar.say(message, to: targets, &context)
             liars[index] = (liar, context)
-            for one in said { transmit(one.message, from: index, to: one.target) }
+            for one in said { transmit(one.message, Self.digest(one.message), from: index, to: one.target) }
             return
         }
         oracle.sent(message, by: index, journal: nodes[index].journal)
-        for target in targets { transmit(message, from: index, to: target) }
+        let digest = Self.digest(message)
+        for target in targets { transmit(message, digest, from: index, to: target) }
     }
 
-    private mutating func transmit(_ message: ConsensusMessage, from sender: Int, to target: Int) {
+    private static func digest(_ message: ConsensusMessage) -> Digest {
+        Digest.of(Domain("sim.message"), encoding: message)
+    }
+
+    private mutating func transmit(_ message: ConsensusMessage, _ digest: Digest, from sender: Int, to target: Int) {
         if !connected(sender, target) { return }
         if isFaulty, random.next() % 1000 < profile.loss { return }
         var copies = 1
@@ -373,7 +380,7 @@ public struct ConsensusSimulation {
         for _ in 0..<copies {
             var delay = draw(profile.delay)
             if profile.regions { delay = delay + .milliseconds(Regions.delay(sender, target)) }
-            schedule(target, after: delay, .deliver(message, from: sender))
+            schedule(target, after: delay, .deliver(message, digest, from: sender))
         }
     }
 

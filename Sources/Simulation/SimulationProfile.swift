@@ -18,6 +18,8 @@ public struct SimulationProfile: Sendable {
     public var answer: ClosedRange<Int64>
     /// The engines' Δ.
     public var delta = Interval.milliseconds(50)
+    /// There is never work: leaders put forward a payload a heartbeat, a second, after their turn began.
+    public var isIdle = false
     /// Whether the first validator runs twice (a *twin*): two correct engines with one key, each with a part of the network, drawn anew every
     /// second. It equivocates in every way that correct engines can, and never heals.
     public var twin: Bool
@@ -62,7 +64,9 @@ public struct SimulationProfile: Sendable {
 
     /// What `named` knows, with a word on each.
     public static let names: [(name: String, what: String)] = [
-        ("quiet", "nothing goes wrong"), ("lossy", "six of ten messages are lost, two of ten doubled"),
+        ("quiet", "nothing goes wrong"), ("steady", "the same, every message takes 50 ms"),
+        ("heartbeat", "the same, and there is no work: a block a second"),
+        ("lossy", "six of ten messages are lost, two of ten doubled"),
         ("partition", "a third of the links is down, each way by itself, drawn anew every second; slow applications"),
         ("crash", "nodes crash at any output and lose what was not synced"),
         ("wipe", "crashes, three of ten of which take the whole journal"),
@@ -86,6 +90,10 @@ public struct SimulationProfile: Sendable {
         }
         switch name {
         case "quiet": profile.delay = 1...20
+        case "steady", "heartbeat":
+            profile.delay = 50...50
+            profile.delta = .milliseconds(100)
+            profile.isIdle = name == "heartbeat"
         case "lossy":
             profile.loss = 600
             profile.duplication = 200

@@ -1,6 +1,7 @@
 import API
 import Foundation
 import Primitives
+import Synchronization
 
 /// Seven real processes on free ports of 127.0.0.1, in a folder of their own. `end` must be called.
 final class TestDevnet: Sendable {
@@ -18,10 +19,14 @@ final class TestDevnet: Sendable {
         basePort = try TestDevnet.freePorts()
     }
 
+    /// Bases given out: suites run side by side, and what is free now may be promised to a network that is just being made.
+    private static let given = Mutex<Set<Int>>([])
+
     /// A base from which all ports of a network are free now.
     static func freePorts() throws -> Int {
         for _ in 0..<100 {
             let base = Int.random(in: 100...310) * 100
+            guard given.withLock({ $0.insert(base).inserted }) else { continue }
             if (0..<7).allSatisfy({ isFree(base + $0) && isFree(base + 100 + $0) }) { return base }
         }
         throw Plasma.Missing(description: "no free ports were found")

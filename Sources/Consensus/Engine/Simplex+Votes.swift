@@ -12,8 +12,8 @@ extension Simplex {
         if Int(vote.signer) == ownIndex { return hearOurselves(vote, from: peer) }
         guard subject.epoch == epoch, Int(vote.signer) < validators.count, admits(subject.view) else { return }
         let kind = subject.kind
-        let round = rounds[subject.view]
-        if let held = round?.votes[kind]?[vote.signer] {
+        // Read piece by piece: who holds a round while it changes pays for a copy of all its votes.
+        if let held = rounds[subject.view]?.votes[kind]?[vote.signer] {
             // Equal words under a checked signature are nothing new; anything else is a forgery, here or there, or evidence.
             if held.vote != vote, held.vote.subject != subject || held.check != .good {
                 challenge(held.vote, vote, from: peer)
@@ -21,9 +21,11 @@ extension Simplex {
             return
         }
         if let conflicting = conflicting(with: vote) { challenge(conflicting, vote, from: peer) }
+        let isLeaders = Int(vote.signer) == (rounds[subject.view]?.leader ?? leader(of: subject.view))
+        let wantsProposal =
+            rounds[subject.view].map { $0.slot == Round.Slot.none && $0.notarization == nil } ?? true
         hold(vote, .unchecked, from: peer)
-        let isLeaders = Int(vote.signer) == (round?.leader ?? leader(of: subject.view))
-        if isLeaders, kind == .notarize, round.map({ $0.slot == .none && $0.notarization == nil }) ?? true {
+        if isLeaders, kind == .notarize, wantsProposal {
             // The proposal: checked at once, alone.
             check([vote])
         } else if isLeaders, kind == .nullify, subject.view == view {
@@ -188,13 +190,12 @@ extension Simplex {
     /// A held vote whose signature is good.
     private mutating func accept(_ vote: Vote, at now: Instant) {
         let voteView = vote.subject.view
-        guard let round = rounds[voteView], let held = round.votes[vote.subject.kind]?[vote.signer], held.vote == vote
-        else {
-            return
-        }
+        guard let leader = rounds[voteView]?.leader,
+            let held = rounds[voteView]?.votes[vote.subject.kind]?[vote.signer], held.vote == vote
+        else { return }
         withRound(voteView) { $0.votes[vote.subject.kind]?[vote.signer]?.check = .good }
         heard(Int(vote.signer), in: voteView)
-        guard Int(vote.signer) == round.leader else { return }
+        guard Int(vote.signer) == leader else { return }
         switch vote.subject {
         case .notarize(let proposal): fillSlot(proposal, from: held.source)
         case .nullify: if voteView == view { giveUp(.leaderNullified, at: now) }

@@ -83,7 +83,8 @@ public struct Discovery: Sendable {
                 outputs += ping(endpoint, nil, now)
             }
             nextBootstrap = now.adding(bootstrapPause)
-            bootstrapPause = min(bootstrapPause.scaled(2), .seconds(30))
+            // Who knows nobody has nothing else to do than to ask.
+            bootstrapPause = min(bootstrapPause.scaled(2), .seconds(table.count == 0 ? 8 : 30))
         }
         if now >= nextLookup, table.count > 0 {
             let target =

@@ -136,6 +136,8 @@ public struct Block: Hashable, Sendable, CanonicalCodable {
 
     /// What `header.txRoot` must be.
     public static func txRoot(_ transactions: [SignedTransaction]) -> Digest {
-        MerkleTree.root(transactions.map(\.leaf))
+        var leaves = DigestBatch(messages: transactions.count, bytesEach: 256)
+        for signed in transactions { leaves.append { signed.encodeSummary(into: &$0) } }
+        return MerkleTree.root(MerkleTree.leaves(leaves))
     }
 }

@@ -92,33 +92,38 @@ struct Executor {
         try runTimers()
         let place = Int(header.proposer)
         let proposer = place < epoch.members.count ? epoch.members[place].operatorAddress : nil
+        let digests = TransactionDigests(block.transactions)
+        try overlay.load(digests.senders + block.transactions.compactMap(\.transaction.payload.receiver))
         var receipts: [TransactionReceipt] = []
         receipts.reserveCapacity(block.transactions.count)
-        for signed in block.transactions { receipts.append(try run(signed, proposer: proposer)) }
+        for (index, signed) in block.transactions.enumerated() {
+            let sender = digests.senders[index]
+            receipts.append(
+                try run(
+                    signed.transaction, id: digests.ids[index], bytes: digests.bytes(index), sender: sender,
+                    proposer: proposer))
+        }
         // The last transaction stays, whatever comes after it.
         overlay.begin()
         try passEpoch(epoch)
-        let receiptsRoot = MerkleTree.root(receipts.map { MerkleTree.leaf($0.canonicalBytes) })
+        var leaves = DigestBatch(messages: receipts.count, bytesEach: 64)
+        for receipt in receipts { leaves.append { $0.write(receipt) } }
+        let receiptsRoot = MerkleTree.root(MerkleTree.leaves(leaves))
         let record = BlockRecord(payloadDigest: header.digest, receiptsRoot: receiptsRoot)
         try overlay.set(record, StateKey.block(header.height))
         if !overlay.totals.isConserved { throw LedgerFault.money("after block \(header.height)") }
-        let changes = try overlay.finish()
-        var writes = StateWrites()
-        for change in changes { writes.set(.state, change.key, change.value) }
-        let root = try StateTree.update(changes, in: overlay.store, writes: &writes)
+        var writes = try overlay.finish()
+        let root = try StateTree.update(&writes, in: overlay.store)
         writes.set(.tree, StateKey.root(header.height), root.bytes)
         return ExecutionResult(
             height: header.height, stateRoot: root, receiptsRoot: receiptsRoot, receipts: receipts, events: events,
             writes: writes)
     }
 
-    private mutating func run(_ signed: SignedTransaction, proposer: Address?) throws -> TransactionReceipt {
-        let transaction = signed.transaction
-        let summary = transaction.summary
-        let id = Digest.of(.transaction, summary)
-        let weight = Fees.weight(
-            transaction.payload, bytes: summary.count + transaction.payload.summaryExcess, parameters)
-        let sender = transaction.sender.address
+    private mutating func run(
+        _ transaction: Transaction, id: Digest, bytes: Int, sender: Address, proposer: Address?
+    ) throws -> TransactionReceipt {
+        let weight = Fees.weight(transaction.payload, bytes: bytes, parameters)
         var account = try overlay.account(sender)
         // Block validity has seen to nonce and fee; a block that lies about them changes nothing here.
         if account.nonce != transaction.nonce {
@@ -126,7 +131,7 @@ struct Executor {
             return TransactionReceipt(id: id, succeeded: false, reason: reason, weight: weight, fee: .zero)
         }
         account.nonce = account.nonce.next()
-        overlay.set(account, at: sender)
+        try overlay.set(account, at: sender)
         let fee: Amount
         do {
             fee = try Fees.fee(weight: weight, baseFee: header.baseFee, tip: transaction.tip)
@@ -210,30 +215,30 @@ struct Executor {
 
     // MARK: Money. Every base unit that leaves one place enters another in the same function or its caller.
 
+    @inline(__always)
     mutating func raise(_ path: WritableKeyPath<Totals, Amount>, _ amount: Amount) throws {
         overlay.totals[keyPath: path] = try overlay.totals[keyPath: path].adding(amount)
     }
 
+    @inline(__always)
     mutating func lower(_ path: WritableKeyPath<Totals, Amount>, _ amount: Amount) throws {
         overlay.totals[keyPath: path] = try overlay.totals[keyPath: path].subtracting(amount)
     }
 
     mutating func credit(_ address: Address, _ amount: Amount) throws {
         if amount == .zero { return }
-        var account = try overlay.account(address)
-        account.balance = try account.balance.adding(amount)
-        overlay.set(account, at: address)
+        try overlay.change(address) { $0.balance = try $0.balance.adding(amount) }
         try raise(\.liquid, amount)
     }
 
     mutating func debit(_ address: Address, _ amount: Amount) throws {
-        var account = try overlay.account(address)
-        if account.balance < amount {
-            let missing = try amount.subtracting(account.balance)
-            throw TransactionFailure(reason: "not enough XPL: \(missing) more needed in the sender's account")
+        try overlay.change(address) { account in
+            if account.balance < amount {
+                let missing = try amount.subtracting(account.balance)
+                throw TransactionFailure(reason: "not enough XPL: \(missing) more needed in the sender's account")
+            }
+            account.balance = try account.balance.subtracting(amount)
         }
-        account.balance = try account.balance.subtracting(amount)
-        overlay.set(account, at: address)
         try lower(\.liquid, amount)
     }
 }

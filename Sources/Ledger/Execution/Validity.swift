@@ -152,20 +152,19 @@ public enum Validity {
             }
         }
         var weight: UInt64 = 0
-        var leaves: [Digest] = []
-        leaves.reserveCapacity(block.transactions.count)
         for (index, signed) in block.transactions.enumerated() {
             do throws(AdmissionFault) {
                 weight += try check(signed, network: header.network, baseFee: baseFee, parameters, isVerified)
                 try pending.take(signed.transaction)
             } catch { throw .transaction(index: index, error) }
-            leaves.append(signed.leaf)
         }
         if weight != header.weight { throw .header("its weight is \(header.weight), the transactions weigh \(weight)") }
         if weight > parameters.blockWeightLimit {
             throw .header("it weighs \(weight), the limit is \(parameters.blockWeightLimit)")
         }
-        if header.txRoot != MerkleTree.root(leaves) { throw .header("its transactions are not those of its root") }
+        if header.txRoot != Block.txRoot(block.transactions) {
+            throw .header("its transactions are not those of its root")
+        }
     }
 
     private static func checkAncestry(_ ancestors: [Block], _ parent: Header, _ store: any StateStore)

@@ -33,7 +33,7 @@ extension Genesis {
         changes.sort { $0.key.lexicographicallyPrecedes($1.key) }
         var writes = StateWrites()
         for change in changes { writes.set(.state, change.key, change.value) }
-        let root = try StateTree.update(changes, in: store, writes: &writes)
+        let root = try StateTree.update(&writes, in: store)
         writes.set(.tree, StateKey.root(0), root.bytes)
         do { try store.commit(writes, height: 0) } catch { throw .state(error) }
         return root

@@ -4,14 +4,14 @@ import Primitives
 /// Accounts and totals are kept decoded, since every transaction touches them.
 struct Overlay {
     let store: any StateStore
-    private var accounts: [Address: (value: Account?, isDirty: Bool)] = [:]
+    private var accounts = AccountTable()
     private var values: [[UInt8]: (value: [UInt8]?, isDirty: Bool)] = [:]
     var totals: Totals
     var chain: ChainState
     let parameters: ChainParameters
 
     private enum Undo {
-        case account(Address, Account?, Bool)
+        case account(Int, AccountTable.Held)
         case value([UInt8], [UInt8]?, Bool)
     }
     private var undo: [Undo] = []
@@ -36,7 +36,7 @@ struct Overlay {
     mutating func rollback() {
         for step in undo.reversed() {
             switch step {
-            case .account(let address, let value, let isDirty): accounts[address] = (value, isDirty)
+            case .account(let place, let held): accounts[place] = held
             case .value(let key, let value, let isDirty): values[key] = (value, isDirty)
             }
         }
@@ -46,17 +46,29 @@ struct Overlay {
 
     // MARK: Accounts
 
+    /// Reads many accounts at once, so that each is found when it is asked for.
+    mutating func load(_ addresses: [Address]) throws(LedgerFault) { try accounts.load(addresses, from: store) }
+
     mutating func account(_ address: Address) throws(LedgerFault) -> Account {
-        if let held = accounts[address] { return held.value ?? Account() }
-        let read = try Query.read(Account.self, StateKey.account(address), store)
-        accounts[address] = (read, false)
-        return read ?? Account()
+        accounts[try accounts.place(of: address, in: store)].value
     }
 
-    mutating func set(_ account: Account, at address: Address) {
-        let old = accounts[address] ?? (nil, false)
-        undo.append(.account(address, old.value, old.isDirty))
-        accounts[address] = (account, true)
+    mutating func set(_ account: Account, at address: Address) throws(LedgerFault) {
+        let place = try accounts.place(of: address, in: store)
+        undo.append(.account(place, accounts[place]))
+        accounts[place].value = account
+        accounts[place].isDirty = true
+    }
+
+    /// Changes an account where it lies.
+    mutating func change(_ address: Address, _ body: (inout Account) throws -> Void) throws {
+        let place = try accounts.place(of: address, in: store)
+        let held = accounts[place]
+        var value = held.value
+        try body(&value)
+        undo.append(.account(place, held))
+        accounts[place].value = value
+        accounts[place].isDirty = true
     }
 
     // MARK: Objects
@@ -107,15 +119,23 @@ struct Overlay {
     }
 
     /// All changes of the block, in key order.
-    mutating func finish() throws(LedgerFault) -> [(key: [UInt8], value: [UInt8]?)] {
+    mutating func finish() throws(LedgerFault) -> StateWrites {
         try set(totals, StateKey.totals)
         try set(chain, StateKey.chain)
-        var changes: [(key: [UInt8], value: [UInt8]?)] = []
-        for (address, held) in accounts where held.isDirty {
-            changes.append((StateKey.account(address), held.value.map { $0.canonicalBytes }))
+        // Keys are distinct, so the order does not depend on how the dictionary was walked.
+        let changes = values.filter(\.value.isDirty).sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        let own = accounts.changes()
+        var writes = StateWrites()
+        var next = changes.startIndex
+        while next < changes.endIndex, changes[next].key.lexicographicallyPrecedes(StateKey.accounts) {
+            writes.set(.state, changes[next].key, changes[next].value.value)
+            next += 1
         }
-        for (key, held) in values where held.isDirty { changes.append((key, held.value)) }
-        changes.sort { $0.key.lexicographicallyPrecedes($1.key) }
-        return changes
+        for change in own {
+            writes.set(
+                .state, key: { StateKey.write(account: change.address, &$0) }, value: { $0.write(change.value) })
+        }
+        for change in changes[next...] { writes.set(.state, change.key, change.value.value) }
+        return writes
     }
 }

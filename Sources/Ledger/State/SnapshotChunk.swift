@@ -117,7 +117,7 @@ public struct SnapshotChunk: Hashable, Sendable, CanonicalCodable {
         } else if siblings.count < bits, leaves.count > 1 {
             return false
         }
-        var digest = SnapshotChunk.subtree(leaves[...], bit: siblings.count)
+        var digest = StateTree.subtree(leaves[...], bit: siblings.count)
         for bit in stride(from: siblings.count - 1, through: 0, by: -1) {
             digest =
                 isRight(bit)
@@ -128,20 +128,6 @@ public struct SnapshotChunk: Hashable, Sendable, CanonicalCodable {
 
     /// Whether the way from the root to this chunk goes right at a bit.
     private func isRight(_ bit: Int) -> Bool { index >> UInt32(4 * Int(depth) - 1 - bit) & 1 == 1 }
-
-    /// The digest of a subtree by its leaves, in ascending order of their paths and no two alike.
-    static func subtree(_ leaves: ArraySlice<StateProof.Leaf>, bit: Int) -> Digest {
-        guard let first = leaves.first else { return .zero }
-        if leaves.count == 1 { return Digest.of(.stateLeaf, first.path, first.value) }
-        // Distinct paths part before their last bit.
-        var low = leaves.startIndex
-        var high = leaves.endIndex
-        while low < high {
-            let middle = (low + high) / 2
-            if leaves[middle].path[bit: bit] { high = middle } else { low = middle + 1 }
-        }
-        return Digest.of(.stateNode, subtree(leaves[..<low], bit: bit + 1), subtree(leaves[low...], bit: bit + 1))
-    }
 }
 
 /// Makes the proofs of all chunks of one state. Needs each chunk once, in any order, and keeps one entry of the tree for each.
@@ -166,7 +152,7 @@ public struct SnapshotTop: Sendable {
             switch leaves.count {
             case 0: .empty
             case 1: .leaf(path: leaves[0].path, value: leaves[0].value)
-            default: .node(SnapshotChunk.subtree(leaves[...], bit: 4 * depth))
+            default: .node(StateTree.subtree(leaves[...], bit: 4 * depth))
             }
         var writer = ByteWriter(capacity: entries.reduce(4) { $0 + 8 + $1.key.count + $1.value.count })
         writer.write(list: sorted.map(\.entry))
@@ -210,7 +196,11 @@ extension StateWrites {
     /// Whether these are the writes of a block that fixes an epoch's record: the state after it is what snapshots are made of, since
     /// some final header attests it.
     public var fixesEpoch: Bool {
-        entries.contains { $0.space == .state && $0.key.first == StateKey.epochRecords[0] && $0.value != nil }
+        var fixes = false
+        forEach { space, key, value in
+            if space == .state, key.first == StateKey.epochRecords[0], value != nil { fixes = true }
+        }
+        return fixes
     }
 }
 
@@ -221,7 +211,7 @@ extension StateTree {
     {
         var writes = StateWrites()
         for entry in entries { writes.set(.state, entry.key, entry.value) }
-        _ = try update(entries.map { ($0.key, $0.value) }, in: store, writes: &writes)
+        _ = try update(&writes, in: store)
         return writes
     }
 

@@ -29,6 +29,10 @@ public enum StateKey {
 
     /// An account's key: what a balance proof is about.
     public static func account(_ address: Address) -> [UInt8] { accounts + address.bytes }
+    static func write(account address: Address, _ writer: inout ByteWriter) {
+        writer.write(accounts[0])
+        writer.write(address)
+    }
     /// A job's receipt: what a receipt proof is about.
     public static func receipt(_ job: Digest) -> [UInt8] { receipts + job.bytes }
     /// A job.

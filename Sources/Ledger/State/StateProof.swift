@@ -5,7 +5,7 @@ public struct StateProof: Hashable, Sendable, CanonicalCodable {
     public static let maximumDepth = 256
 
     /// The one leaf of the subtree where the path ends.
-    public struct Leaf: Hashable, Sendable, CanonicalCodable {
+    public struct Leaf: Hashable, Sendable, CanonicalCodable, BitwiseCopyable {
         public let path: Digest
         public let value: Digest
 

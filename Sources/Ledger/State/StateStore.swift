@@ -24,8 +24,10 @@ public enum StateFault: Error, Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// What one block changes, in key order within each space. A nil value deletes.
-public struct StateWrites: Sendable, Equatable {
+/// What one block changes, each key once: the state's in key order, the tree's in an order that depends on nothing else. A nil value deletes.
+///
+/// Keys and values lie one behind the other in rows of bytes: a block has tens of thousands, and an array for each would cost more than the rest.
+public struct StateWrites: Sendable {
     public struct Entry: Sendable, Equatable {
         public let space: StateSpace
         public let key: [UInt8]
@@ -38,12 +40,67 @@ public struct StateWrites: Sendable, Equatable {
         }
     }
 
-    public var entries: [Entry]
+    private struct Place: Sendable {
+        let space: StateSpace
+        let isDeletion: Bool
+        let row: Int32
+        let start: Int
+        let middle: Int
+        let end: Int
+    }
 
-    public init(_ entries: [Entry] = []) { self.entries = entries }
+    /// A row that has so many bytes is full: one row of all would be copied whenever it grows.
+    private static let rowBytes = 256 << 10
+
+    private var rows: [ByteWriter] = []
+    private var places: [Place] = []
+
+    public init(_ entries: [Entry] = []) {
+        for entry in entries { set(entry.space, entry.key, entry.value) }
+    }
+
+    public var count: Int { places.count }
 
     public mutating func set(_ space: StateSpace, _ key: [UInt8], _ value: [UInt8]?) {
-        entries.append(Entry(space: space, key: key, value: value))
+        set(space, key: { $0.write(raw: key) }, value: value.map { value in { $0.write(raw: value) } })
+    }
+
+    /// The same, with a key and a value that are written where they shall lie.
+    @inline(__always)
+    mutating func set(_ space: StateSpace, key: (inout ByteWriter) -> Void, value: ((inout ByteWriter) -> Void)?) {
+        if (rows.last?.count ?? StateWrites.rowBytes) >= StateWrites.rowBytes {
+            rows.append(ByteWriter(capacity: rows.isEmpty ? 1_024 : StateWrites.rowBytes + 4_096))
+        }
+        let row = rows.count - 1
+        let start = rows[row].count
+        key(&rows[row])
+        let middle = rows[row].count
+        value?(&rows[row])
+        places.append(
+            Place(
+                space: space, isDeletion: value == nil, row: Int32(row), start: start, middle: middle,
+                end: rows[row].count))
+    }
+
+    /// Everything as arrays.
+    public var entries: [Entry] {
+        var entries: [Entry] = []
+        forEach { entries.append(Entry(space: $0, key: Array($1), value: $2.map { Array($0) })) }
+        return entries
+    }
+
+    /// Hands over each space, key and value, in order. The memory may not be kept.
+    public func forEach<E: Error>(
+        _ body: (StateSpace, UnsafeRawBufferPointer, UnsafeRawBufferPointer?) throws(E) -> Void
+    ) throws(E) {
+        for place in places {
+            try rows[Int(place.row)].bytes.withUnsafeBufferPointer { buffer throws(E) in
+                let bytes = UnsafeRawBufferPointer(buffer)
+                try body(
+                    place.space, UnsafeRawBufferPointer(rebasing: bytes[place.start..<place.middle]),
+                    place.isDeletion ? nil : UnsafeRawBufferPointer(rebasing: bytes[place.middle..<place.end]))
+            }
+        }
     }
 }
 
@@ -51,6 +108,8 @@ public struct StateWrites: Sendable, Equatable {
 public protocol StateStore: AnyObject {
     /// The value under a key, or nil.
     func value(_ space: StateSpace, _ key: [UInt8]) throws(StateFault) -> [UInt8]?
+    /// What is under each of many keys of one length that lie one behind the other; quickest where they ascend.
+    func values(_ space: StateSpace, keys: [UInt8], each length: Int) throws(StateFault) -> StateValues
     /// Up to `limit` entries whose keys start with `prefix`, in byte order, those at or before `after` left out.
     func scan(_ space: StateSpace, prefix: [UInt8], after: [UInt8]?, limit: Int) throws(StateFault)
         -> [(key: [UInt8], value: [UInt8])]
@@ -58,6 +117,43 @@ public protocol StateStore: AnyObject {
     func commit(_ writes: StateWrites, height: Height) throws(StateFault)
     /// The height of the last commit; nil before the genesis is written.
     var height: Height? { get throws(StateFault) }
+}
+
+extension StateStore {
+    public func values(_ space: StateSpace, keys: [UInt8], each length: Int) throws(StateFault) -> StateValues {
+        var values = StateValues()
+        for start in stride(from: 0, to: keys.count, by: length) {
+            let value = try value(space, Array(keys[start..<start + length]))
+            if let value { value.withUnsafeBytes { values.append($0) } } else { values.append(nil) }
+        }
+        return values
+    }
+}
+
+/// Many values, or that there is none, one behind the other in one row of bytes.
+public struct StateValues: Sendable {
+    private var bytes: [UInt8] = []
+    private var ends: [(isThere: Bool, end: Int)] = []
+
+    public init() {}
+
+    public var count: Int { ends.count }
+
+    public mutating func append(_ value: UnsafeRawBufferPointer?) {
+        if let value { bytes.append(contentsOf: value) }
+        ends.append((value != nil, bytes.count))
+    }
+
+    /// Hands over each value, nil where there is none. The memory may not be kept.
+    public func forEach(_ body: (Int, UnsafeRawBufferPointer?) -> Void) {
+        bytes.withUnsafeBytes { bytes in
+            var start = 0
+            for (index, place) in ends.enumerated() {
+                body(index, place.isThere ? UnsafeRawBufferPointer(rebasing: bytes[start..<place.end]) : nil)
+                start = place.end
+            }
+        }
+    }
 }
 
 /// A store in memory: sorted keys beside a dictionary. For tests, simulation and light checks.

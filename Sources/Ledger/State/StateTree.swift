@@ -3,9 +3,13 @@ public import Primitives
 /// The sparse Merkle tree over the state: path = digest of the key; an empty subtree is zero, a subtree of one leaf is that leaf,
 /// anything else the digest of its two halves. So its shape depends on its content alone, never on its history.
 ///
-/// Stored four levels a record: 16 entries, each empty, a leaf or the digest of a record below. A record that would hold fewer
-/// than two leaves is folded into its parent.
+/// Stored four levels a record (`TreeSlot`): 16 subtrees, each empty, some leaves, or the digest of a record below. Only a subtree of more
+/// leaves than `inlineLeaves` has a record of its own, so most leaves lie in one record that is read and written once.
 public enum StateTree {
+    /// A subtree of at most this many leaves lies in the record above it. With four, of a million leaves one in sixty has a record below the
+    /// one that most are in, and a record has some 1,500 bytes.
+    static let inlineLeaves = 4
+
     enum Entry: Equatable {
         case empty
         case leaf(path: Digest, value: Digest)
@@ -18,33 +22,6 @@ public enum StateTree {
             case .node(let digest): digest
             }
         }
-
-        func encode(into writer: inout ByteWriter) {
-            switch self {
-            case .empty: writer.write(UInt8(0))
-            case .leaf(let path, let value):
-                writer.write(UInt8(1))
-                writer.write(path)
-                writer.write(value)
-            case .node(let digest):
-                writer.write(UInt8(2))
-                writer.write(digest)
-            }
-        }
-
-        init(from reader: inout ByteReader) throws(DecodingFault) {
-            switch try reader.readUInt8() {
-            case 0: self = .empty
-            case 1: self = .leaf(path: try reader.read(Digest.self), value: try reader.read(Digest.self))
-            case 2: self = .node(try reader.read(Digest.self))
-            case let other: throw .invalid("no tree entry \(other)")
-            }
-        }
-    }
-
-    struct Change {
-        let path: Digest
-        let value: Digest?
     }
 
     /// The path of a key.
@@ -64,153 +41,145 @@ public enum StateTree {
         }
     }
 
-    /// 2, 4, 8 … entries as one. Halves are folded where they lie: a row of its own for each level would cost more than the digests.
-    static func fold(_ entries: [Entry]) -> Entry { entries.withUnsafeBufferPointer { fold($0, 0, $0.count) } }
-
-    private static func fold(_ entries: UnsafeBufferPointer<Entry>, _ start: Int, _ count: Int) -> Entry {
-        if count == 1 { return entries[start] }
-        let half = count / 2
-        return join(fold(entries, start, half), fold(entries, start + half, half))
-    }
-
     static func nibble(_ path: Digest, _ depth: Int) -> Int {
-        path.withUnsafeBytes { depth & 1 == 0 ? Int($0[depth >> 1] >> 4) : Int($0[depth >> 1] & 15) }
+        withUnsafeBytes(of: path) { depth & 1 == 0 ? Int($0[depth >> 1] >> 4) : Int($0[depth >> 1] & 15) }
     }
 
     /// The record of the subtree that holds `path` below `depth` nibbles.
-    static func recordKey(_ path: Digest, _ depth: Int) -> [UInt8] {
-        var key: [UInt8] = [UInt8(depth)]
-        path.withUnsafeBytes { key.append(contentsOf: $0[0..<((depth + 1) / 2)]) }
-        if depth & 1 == 1 { key[key.count - 1] &= 0xf0 }
-        return key
+    static func writeKey(_ path: Digest, _ depth: Int, _ writer: inout ByteWriter) {
+        writer.write(UInt8(depth))
+        path.withUnsafeBytes { bytes in
+            writer.write(raw: UnsafeRawBufferPointer(rebasing: bytes[0..<depth / 2]))
+            if depth & 1 == 1 { writer.write(bytes[depth / 2] & 0xf0) }
+        }
     }
 
-    static func readEntry(_ store: any StateStore) throws(LedgerFault) -> Entry {
-        do {
-            guard let bytes = try store.value(.tree, rootKey) else { return .empty }
-            var reader = ByteReader(bytes)
-            let entry = try Entry(from: &reader)
-            try reader.finish()
-            return entry
-        } catch let fault as StateFault {
-            throw .state(fault)
-        } catch {
+    static func recordKey(_ path: Digest, _ depth: Int) -> [UInt8] {
+        var writer = ByteWriter(capacity: 8)
+        writeKey(path, depth, &writer)
+        return writer.bytes
+    }
+
+    /// What the store has at the top: one slot.
+    static func readRoot(
+        _ store: any StateStore, _ slots: inout [TreeSlot], _ leaves: inout [StateProof.Leaf]
+    ) throws(LedgerFault) {
+        let bytes: [UInt8]?
+        do { bytes = try store.value(.tree, rootKey) } catch { throw .state(error) }
+        guard let bytes else { return slots.append(.empty) }
+        if !TreeSlot.decode(bytes, count: 1, depth: 0, under: .zero, &slots, &leaves) {
             throw .corrupt("the tree's root")
         }
     }
 
-    static func readRecord(_ store: any StateStore, _ key: [UInt8]) throws(LedgerFault) -> [Entry] {
-        do {
-            guard let bytes = try store.value(.tree, key) else { throw LedgerFault.corrupt("a tree record is missing") }
-            var reader = ByteReader(bytes)
-            var entries: [Entry] = []
-            entries.reserveCapacity(16)
-            for _ in 0..<16 { entries.append(try Entry(from: &reader)) }
-            try reader.finish()
-            return entries
-        } catch let fault as StateFault {
-            throw .state(fault)
-        } catch let fault as LedgerFault {
-            throw fault
-        } catch {
+    /// Appends a record's 16 slots.
+    static func readRecord(
+        _ store: any StateStore, at path: Digest, _ depth: Int, _ slots: inout [TreeSlot],
+        _ leaves: inout [StateProof.Leaf]
+    ) throws(LedgerFault) {
+        let bytes: [UInt8]?
+        do { bytes = try store.value(.tree, recordKey(path, depth)) } catch { throw .state(error) }
+        guard let bytes else { throw .corrupt("a tree record is missing") }
+        if !TreeSlot.decode(bytes, count: 16, depth: depth, under: path, &slots, &leaves) {
             throw .corrupt("a tree record")
         }
     }
 
+    /// The digest of a subtree by its leaves, in ascending order of their paths and no two alike, and their digests.
+    static func subtree(
+        _ leaves: ArraySlice<StateProof.Leaf>, _ digests: ArraySlice<Digest>, bit: Int
+    ) -> Digest {
+        if leaves.count < 2 { return digests.first ?? .zero }
+        // Distinct paths part before their last bit.
+        let middle = middle(leaves, bit: bit)
+        let cut = digests.startIndex + middle - leaves.startIndex
+        return Digest.of(
+            .stateNode, subtree(leaves[..<middle], digests[..<cut], bit: bit + 1),
+            subtree(leaves[middle...], digests[cut...], bit: bit + 1))
+    }
+
+    static func subtree(_ leaves: ArraySlice<StateProof.Leaf>, bit: Int) -> Digest {
+        let digests = Digest.ofEach(.stateLeaf, pairs: leaves.flatMap { [$0.path, $0.value] })
+        return subtree(leaves, digests[...], bit: bit)
+    }
+
+    /// The first leaf that goes right at a bit, where all before it agree.
+    static func middle(_ leaves: ArraySlice<StateProof.Leaf>, bit: Int) -> Int {
+        var low = leaves.startIndex
+        var high = leaves.endIndex
+        while low < high {
+            let middle = (low + high) / 2
+            if leaves[middle].path[bit: bit] { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+
     /// The root of the store's tree.
-    public static func root(of store: any StateStore) throws(LedgerFault) -> Digest { try readEntry(store).digest }
+    public static func root(of store: any StateStore) throws(LedgerFault) -> Digest {
+        var slots: [TreeSlot] = []
+        var leaves: [StateProof.Leaf] = []
+        try readRoot(store, &slots, &leaves)
+        return slots[0].digest
+    }
 
     /// Changes keys, each at most once; adds the tree's writes to `writes` and returns the new root.
     public static func update(
         _ changes: [(key: [UInt8], value: [UInt8]?)], in store: any StateStore, writes: inout StateWrites
     ) throws(LedgerFault) -> Digest {
-        let old = try readEntry(store)
-        let sorted = changes.map { Change(path: path($0.key), value: $0.value.map(valueDigest)) }
-            .sorted { $0.path < $1.path }
-        let new = try update(old, sorted[...], depth: 0, store, &writes)
-        if new != old {
-            var writer = ByteWriter(capacity: 65)
-            new.encode(into: &writer)
-            writes.set(.tree, rootKey, writer.bytes)
-        }
-        return new.digest
+        var state = StateWrites()
+        for change in changes { state.set(.state, change.key, change.value) }
+        return try TreeUpdate.run(state, in: store, &writes)
     }
 
-    private static func update(
-        _ old: Entry, _ changes: ArraySlice<Change>, depth: Int, _ store: any StateStore, _ writes: inout StateWrites
-    ) throws(LedgerFault) -> Entry {
-        guard let first = changes.first else { return old }
-        var changes = changes
-        var entries = [Entry](repeating: .empty, count: 16)
-        var isStored = false
-        switch old {
-        case .node:
-            entries = try readRecord(store, recordKey(first.path, depth))
-            isStored = true
-        case .leaf(let path, let value):
-            // The leaf moves down beside the newcomers, unless one of them replaces it.
-            if !changes.contains(where: { $0.path == path }) {
-                let index = changes.firstIndex { path < $0.path } ?? changes.endIndex
-                var merged = Array(changes)
-                merged.insert(Change(path: path, value: value), at: index - changes.startIndex)
-                changes = merged[...]
-            }
-        case .empty: break
-        }
-        if !isStored {
-            changes = changes.filter { $0.value != nil }[...]
-            if changes.isEmpty { return .empty }
-            if changes.count == 1, let only = changes.first, let value = only.value {
-                return .leaf(path: only.path, value: value)
-            }
-        }
-        if depth >= 64 { throw .corrupt("two keys share a path") }
-        var start = changes.startIndex
-        while start < changes.endIndex {
-            let index = nibble(changes[start].path, depth)
-            var end = start + 1
-            while end < changes.endIndex, nibble(changes[end].path, depth) == index { end += 1 }
-            entries[index] = try update(entries[index], changes[start..<end], depth: depth + 1, store, &writes)
-            start = end
-        }
-        let folded = fold(entries)
-        let key = recordKey(first.path, depth)
-        if case .node = folded {
-            var writer = ByteWriter(capacity: 600)
-            for entry in entries { entry.encode(into: &writer) }
-            writes.set(.tree, key, writer.bytes)
-        } else if isStored {
-            writes.set(.tree, key, nil)
-        }
-        return folded
+    /// Adds the tree's writes to those of the state, which have each key at most once, and returns the new root.
+    static func update(_ writes: inout StateWrites, in store: any StateStore) throws(LedgerFault) -> Digest {
+        try TreeUpdate.run(writes, in: store, &writes)
     }
 
     /// A proof of what the store's tree says of a key: its value, or that there is none.
     public static func proof(of key: [UInt8], in store: any StateStore) throws(LedgerFault) -> StateProof {
         let path = path(key)
-        var entry = try readEntry(store)
+        var slots: [TreeSlot] = []
+        var leaves: [StateProof.Leaf] = []
+        try readRoot(store, &slots, &leaves)
         var siblings: [Digest] = []
+        var slot = slots[0]
         var depth = 0
-        while case .node = entry {
-            var level = try readRecord(store, recordKey(path, depth))
-            var index = nibble(path, depth)
-            // From the 16 entries upwards: levels[0] is the bottom.
-            var levels: [[Entry]] = []
-            while level.count > 1 {
-                levels.append(level)
-                level = stride(from: 0, to: level.count, by: 2).map { join(level[$0], level[$0 + 1]) }
+        while slot.isRecord {
+            slots.removeAll(keepingCapacity: true)
+            leaves.removeAll(keepingCapacity: true)
+            try readRecord(store, at: path, depth, &slots, &leaves)
+            // From the 16 slots upwards: levels[0] is the bottom.
+            var levels = [slots.map { $0.entry(leaves) }]
+            while let level = levels.last, level.count > 1 {
+                levels.append(stride(from: 0, to: level.count, by: 2).map { join(level[$0], level[$0 + 1]) })
             }
-            let full = index
+            let index = nibble(path, depth)
             for bit in stride(from: 3, through: 0, by: -1) {
-                index = full >> bit
-                entry = levels[bit][index]
-                siblings.append(levels[bit][index ^ 1].digest)
-                if case .node = entry { continue }
-                break
+                siblings.append(levels[bit][(index >> bit) ^ 1].digest)
+                if case .node = levels[bit][index >> bit] { continue }
+                // The subtree on the way has one leaf or none: here the path ends.
+                return StateProof(siblings: siblings, leaf: levels[bit][index >> bit].leaf)
             }
+            slot = slots[index]
             depth += 1
         }
-        guard case .leaf(let leafPath, let value) = entry else { return StateProof(siblings: siblings, leaf: nil) }
-        return StateProof(siblings: siblings, leaf: StateProof.Leaf(path: leafPath, value: value))
+        var own = leaves[slot.leaves]
+        var bit = 4 * depth
+        while own.count > 1 {
+            let middle = middle(own, bit: bit)
+            let (left, right) = (own[..<middle], own[middle...])
+            siblings.append(subtree(path[bit: bit] ? left : right, bit: bit + 1))
+            own = path[bit: bit] ? right : left
+            bit += 1
+        }
+        return StateProof(siblings: siblings, leaf: own.first)
+    }
+}
+
+extension StateTree.Entry {
+    fileprivate var leaf: StateProof.Leaf? {
+        guard case .leaf(let path, let value) = self else { return nil }
+        return StateProof.Leaf(path: path, value: value)
     }
 }

@@ -60,6 +60,11 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         }
     }
 
+    /// Whose account a transfer goes to; nil for anything else.
+    var receiver: Address? {
+        if case .transfer(let to, _, _) = self { to } else { nil }
+    }
+
     private var tag: UInt8 {
         switch self {
         case .transfer: 0

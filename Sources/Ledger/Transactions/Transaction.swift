@@ -100,12 +100,6 @@ public struct SignedTransaction: Hashable, Sendable, CanonicalCodable {
     /// The length of its canonical bytes.
     public var byteCount: Int { transaction.summary.count + transaction.payload.summaryExcess + 64 }
 
-    var leaf: Digest {
-        var writer = ByteWriter(capacity: 320)
-        encodeSummary(into: &writer)
-        return MerkleTree.leaf(writer.bytes)
-    }
-
     /// Whether the sender signed it.
     public var isSigned: Bool { transaction.sender.verify(signature, of: transaction.signedMessage) }
 }

@@ -1,12 +1,12 @@
 internal import CSodium
 
 /// 32 bytes of BLAKE2b-256, as four words: no allocation, cheap to hash and compare.
-public struct Digest: Hashable, Sendable, Comparable, CanonicalCodable, CustomStringConvertible {
+public struct Digest: Hashable, Sendable, BitwiseCopyable, Comparable, CanonicalCodable, CustomStringConvertible {
     /// The words in memory order: `a` holds bytes 0 to 7 as they lie.
-    var a: UInt64
-    var b: UInt64
-    var c: UInt64
-    var d: UInt64
+    @usableFromInline var a: UInt64
+    @usableFromInline var b: UInt64
+    @usableFromInline var c: UInt64
+    @usableFromInline var d: UInt64
 
     init(a: UInt64, b: UInt64, c: UInt64, d: UInt64) {
         self.a = a
@@ -66,6 +66,7 @@ public struct Digest: Hashable, Sendable, Comparable, CanonicalCodable, CustomSt
     public func hash(into hasher: inout Hasher) { hasher.combine(a) }
 
     /// By bytes, as a big-endian number.
+    @inlinable
     public static func < (x: Digest, y: Digest) -> Bool {
         if x.a != y.a { return x.a.bigEndian < y.a.bigEndian }
         if x.b != y.b { return x.b.bigEndian < y.b.bigEndian }

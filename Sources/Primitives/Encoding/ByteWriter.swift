@@ -1,15 +1,24 @@
 /// Writes canonical bytes. Integers are little-endian; lengths and counts are `u32`.
 public struct ByteWriter: Sendable {
+    @usableFromInline
+    var row: [UInt8]
+
     /// What has been written.
-    public private(set) var bytes: [UInt8]
+    public var bytes: [UInt8] { row }
+
+    /// How many bytes have been written.
+    public var count: Int { row.count }
 
     /// An empty writer with room for `capacity` bytes.
     public init(capacity: Int = 64) {
-        bytes = []
-        bytes.reserveCapacity(capacity)
+        row = []
+        row.reserveCapacity(capacity)
     }
 
-    public mutating func write(_ value: UInt8) { bytes.append(value) }
+    /// Makes room for so many bytes more.
+    public mutating func reserve(_ count: Int) { row.reserveCapacity(row.count + count) }
+
+    public mutating func write(_ value: UInt8) { row.append(value) }
 
     public mutating func write(_ value: UInt16) { writeInteger(value) }
 
@@ -21,29 +30,37 @@ public struct ByteWriter: Sendable {
 
     @inline(__always)
     private mutating func writeInteger<T: FixedWidthInteger>(_ value: T) {
-        withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
+        withUnsafeBytes(of: value.littleEndian) { row.append(contentsOf: $0) }
     }
 
     /// One byte, 0 or 1.
-    public mutating func write(bool value: Bool) { bytes.append(value ? 1 : 0) }
+    public mutating func write(bool value: Bool) { row.append(value ? 1 : 0) }
 
     /// The bytes alone: the reader knows how many.
-    public mutating func write(raw value: some Collection<UInt8>) { bytes.append(contentsOf: value) }
+    public mutating func write(raw value: some Collection<UInt8>) { row.append(contentsOf: value) }
 
     /// The bytes alone, from memory.
-    public mutating func write(raw value: UnsafeRawBufferPointer) { bytes.append(contentsOf: value) }
+    public mutating func write(raw value: UnsafeRawBufferPointer) { row.append(contentsOf: value) }
+
+    /// So many bytes, which `body` fills in where they lie: all of them.
+    @inlinable
+    public mutating func write(count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) {
+        let start = row.count
+        row.append(contentsOf: repeatElement(0, count: count))
+        row.withUnsafeMutableBytes { body(UnsafeMutableRawBufferPointer(rebasing: $0[start...])) }
+    }
 
     /// A `u32` length, then the bytes.
     public mutating func write(bytes value: [UInt8]) {
         write(UInt32(value.count))
-        bytes.append(contentsOf: value)
+        row.append(contentsOf: value)
     }
 
     /// A `u32` length in bytes, then UTF-8.
     public mutating func write(string value: String) {
         let utf8 = value.utf8
         write(UInt32(utf8.count))
-        bytes.append(contentsOf: utf8)
+        row.append(contentsOf: utf8)
     }
 
     public mutating func write<T: CanonicalCodable>(_ value: T) { value.encode(into: &self) }

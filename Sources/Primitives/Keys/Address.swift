@@ -1,16 +1,26 @@
 /// An account: the first 20 bytes of its public key's digest, written `xpl1…` in bech32m (BIP 350).
 public struct Address: Hashable, Sendable, Comparable, CanonicalCodable, CustomStringConvertible {
-    private var high: UInt64
-    private var middle: UInt64
-    private var low: UInt32
+    @usableFromInline var high: UInt64
+    @usableFromInline var middle: UInt64
+    @usableFromInline var low: UInt32
 
     /// The text before the separator.
     public static let prefix = "xpl"
 
     /// The address of a key.
-    public init(of key: PublicKey) {
-        let digest = Digest.of(.address, key.bytes).bytes
-        self.init(unchecked: digest[0..<20])
+    public init(of key: PublicKey) { self.init(Digest.of(.address, key.bytes)) }
+
+    /// The addresses of many keys, for less than each alone.
+    public static func ofEach(_ keys: some Collection<PublicKey>) -> [Address] {
+        var batch = DigestBatch(messages: keys.count, bytesEach: 32)
+        for key in keys { batch.append { $0.write(key) } }
+        return batch.digests(.address).map(Address.init)
+    }
+
+    private init(_ digest: Digest) {
+        high = UInt64(bigEndian: digest.a)
+        middle = UInt64(bigEndian: digest.b)
+        low = UInt32(truncatingIfNeeded: UInt64(bigEndian: digest.c) >> 32)
     }
 
     private init(unchecked bytes: some Collection<UInt8>) {
@@ -28,7 +38,9 @@ public struct Address: Hashable, Sendable, Comparable, CanonicalCodable, CustomS
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
-        self.init(unchecked: try reader.readRaw(20))
+        high = try reader.readUInt64().byteSwapped
+        middle = try reader.readUInt64().byteSwapped
+        low = try reader.readUInt32().byteSwapped
     }
 
     public func encode(into writer: inout ByteWriter) {
@@ -51,8 +63,10 @@ public struct Address: Hashable, Sendable, Comparable, CanonicalCodable, CustomS
         self.init(unchecked: decoded.bytes)
     }
 
+    @inlinable
     public static func < (x: Address, y: Address) -> Bool {
-        (x.high, x.middle, x.low) < (y.high, y.middle, y.low)
+        if x.high != y.high { return x.high < y.high }
+        return x.middle != y.middle ? x.middle < y.middle : x.low < y.low
     }
 }
 

@@ -7,6 +7,9 @@ public enum MerkleTree {
     /// The leaf of memory.
     public static func leaf(_ bytes: UnsafeRawBufferPointer) -> Digest { Digest.of(.merkleLeaf, bytes) }
 
+    /// The leaves of many messages.
+    public static func leaves(_ batch: DigestBatch) -> [Digest] { batch.digests(.merkleLeaf) }
+
     /// The node over two children.
     public static func node(_ left: Digest, _ right: Digest) -> Digest { Digest.of(.merkleNode, left, right) }
 
@@ -40,12 +43,7 @@ public enum MerkleTree {
     }
 
     private static func parents(of level: [Digest], padding: Digest) -> [Digest] {
-        var above: [Digest] = []
-        above.reserveCapacity((level.count + 1) / 2)
-        for i in stride(from: 0, to: level.count, by: 2) {
-            above.append(node(level[i], i + 1 < level.count ? level[i + 1] : padding))
-        }
-        return above
+        Digest.ofEach(.merkleNode, pairs: level.count % 2 == 0 ? level : level + [padding])
     }
 }
 

@@ -108,14 +108,25 @@ final class Environment {
         return status == MDB_NOTFOUND ? 0 : status
     }
 
-    /// Writes everything in one synced transaction, all or nothing, growing the map as often as it is full.
-    func write(_ entries: [(table: Table, key: [UInt8], value: [UInt8]?)]) throws(StorageFault) {
+    /// A cursor of its caller's, to find many keys one after the other. It must be closed before anything else is done here.
+    func reader(of table: Table) throws(StorageFault) -> ReadCursor {
+        try renewReader()
+        var cursor: OpaquePointer?
+        try check(mdb_cursor_open(reader, tables[table.rawValue], &cursor), "read")
+        guard let cursor else { throw .database(operation: "read", path: path, reason: "no cursor") }
+        return ReadCursor(cursor: cursor, path: path)
+    }
+
+    /// Writes everything, each table's part in key order, in one synced transaction, all or nothing, growing the map as often as it is full.
+    func write(
+        _ overlays: [(table: Table, writes: Overlay)], note: (key: [UInt8], value: [UInt8])?
+    ) throws(StorageFault) {
         if readerIsLive {
             mdb_txn_reset(reader)
             readerIsLive = false
         }
         while true {
-            let status = attempt(entries)
+            let status = attempt(overlays, note)
             if status != MDB_MAP_FULL { return try check(status, "write") }
             for held in views { held.view?.end() }
             views.removeAll()
@@ -136,26 +147,47 @@ final class Environment {
         return view
     }
 
-    private func attempt(_ entries: [(table: Table, key: [UInt8], value: [UInt8]?)]) -> Int32 {
+    private func attempt(
+        _ overlays: [(table: Table, writes: Overlay)], _ note: (key: [UInt8], value: [UInt8])?
+    ) -> Int32 {
         var transaction: OpaquePointer?
-        let begun = mdb_txn_begin(environment, nil, 0, &transaction)
-        if begun != 0 { return begun }
-        for entry in entries {
-            let status = Environment.withValue(entry.key) { key in
-                guard let bytes = entry.value else {
-                    let status = mdb_del(transaction, tables[entry.table.rawValue], &key, nil)
-                    return status == MDB_NOTFOUND ? 0 : status
+        var status = mdb_txn_begin(environment, nil, 0, &transaction)
+        if status != 0 { return status }
+        for (table, writes) in overlays where status == 0 { status = put(writes, table, transaction) }
+        if let note, status == 0 {
+            status = Environment.withValue(note.key) { key in
+                Environment.withValue(note.value) { value in
+                    mdb_put(transaction, tables[Table.meta.rawValue], &key, &value, 0)
                 }
-                return Environment.withValue(bytes) { value in
-                    mdb_put(transaction, tables[entry.table.rawValue], &key, &value, 0)
-                }
-            }
-            if status != 0 {
-                mdb_txn_abort(transaction)
-                return status
             }
         }
-        return mdb_txn_commit(transaction)
+        if status == 0 { return mdb_txn_commit(transaction) }
+        mdb_txn_abort(transaction)
+        return status
+    }
+
+    /// With one cursor for all, which finds a key on the page of the one before without going down the tree again.
+    private func put(_ writes: Overlay, _ table: Table, _ transaction: OpaquePointer?) -> Int32 {
+        if writes.isEmpty { return 0 }
+        var cursor: OpaquePointer?
+        let status = mdb_cursor_open(transaction, tables[table.rawValue], &cursor)
+        if status != 0 { return status }
+        defer { mdb_cursor_close(cursor) }
+        return writes.forEach { key, value in
+            var key = Environment.value(key)
+            guard let value else {
+                var old = MDB_val()
+                let status = mdb_cursor_get(cursor, &key, &old, MDB_SET)
+                return status == 0 ? mdb_cursor_del(cursor, 0) : status == MDB_NOTFOUND ? 0 : status
+            }
+            var bytes = Environment.value(value)
+            return mdb_cursor_put(cursor, &key, &bytes, 0)
+        }
+    }
+
+    /// LMDB reads keys and values through this pointer and never writes.
+    static func value(_ bytes: UnsafeRawBufferPointer) -> MDB_val {
+        MDB_val(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
     }
 
     private func renewReader() throws(StorageFault) {
@@ -166,8 +198,7 @@ final class Environment {
 
     static func withValue(_ bytes: [UInt8], _ body: (inout MDB_val) -> Int32) -> Int32 {
         bytes.withUnsafeBytes { buffer in
-            // LMDB reads keys and values through this pointer and never writes.
-            var value = MDB_val(mv_size: buffer.count, mv_data: UnsafeMutableRawPointer(mutating: buffer.baseAddress))
+            var value = value(buffer)
             return body(&value)
         }
     }
@@ -182,4 +213,22 @@ final class Environment {
         let reason = mdb_strerror(status).map { String(cString: $0) } ?? "error \(status)"
         throw .database(operation: operation, path: path, reason: reason)
     }
+}
+
+/// Finds keys, quickest in ascending order.
+struct ReadCursor {
+    fileprivate let cursor: OpaquePointer
+    fileprivate let path: String
+
+    /// Lends the value under a key, nil where there is none.
+    func find(_ key: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer?) -> Void) throws(StorageFault) {
+        var key = Environment.value(key)
+        var value = MDB_val()
+        let status = mdb_cursor_get(cursor, &key, &value, MDB_SET)
+        if status == MDB_NOTFOUND { return body(nil) }
+        try Environment.check(status, "read", path)
+        body(UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
+    }
+
+    func close() { mdb_cursor_close(cursor) }
 }

@@ -64,6 +64,29 @@ public final class LMDBStore: StateStore, Sendable {
         }
     }
 
+    public func values(_ space: StateSpace, keys: [UInt8], each length: Int) throws(StateFault) -> StateValues {
+        let table = LMDBStore.table(space)
+        do throws(StorageFault) {
+            return try content.withLock { content throws(StorageFault) in
+                let overlay = content.overlays[table.rawValue]
+                let cursor = try content.environment.reader(of: table)
+                defer { cursor.close() }
+                var values = StateValues()
+                for start in stride(from: 0, to: keys.count, by: length) {
+                    try keys[start..<start + length].withUnsafeBufferPointer { key throws(StorageFault) in
+                        let key = UnsafeRawBufferPointer(key)
+                        if let place = overlay.place(of: key) {
+                            overlay.withPlace(place) { values.append($1) }
+                        } else {
+                            try cursor.find(key) { values.append($0) }
+                        }
+                    }
+                }
+                return values
+            }
+        } catch { throw LMDBStore.fault(error) }
+    }
+
     public func scan(_ space: StateSpace, prefix: [UInt8], after: [UInt8]?, limit: Int) throws(StateFault)
         -> [(key: [UInt8], value: [UInt8])]
     {
@@ -73,9 +96,7 @@ public final class LMDBStore: StateStore, Sendable {
     }
 
     public func commit(_ writes: StateWrites, height: Height) throws(StateFault) {
-        for entry in writes.entries where entry.key.isEmpty || entry.key.count > StorageLimits.stateKeyBytes {
-            throw .unavailable("a key of \(entry.key.count) bytes, 1 to \(StorageLimits.stateKeyBytes) are taken")
-        }
+        try LMDBStore.check(writes)
         try content.withLock { content throws(StateFault) in
             if let last = content.height, height != last.next() {
                 throw .wrongHeight(expected: last.next(), found: height)
@@ -83,9 +104,7 @@ public final class LMDBStore: StateStore, Sendable {
             if content.pendingBlocks >= blocksPerFlush {
                 do throws(StorageFault) { try LMDBStore.flush(&content) } catch { throw LMDBStore.fault(error) }
             }
-            for entry in writes.entries {
-                content.overlays[LMDBStore.table(entry.space).rawValue].set(entry.key, entry.value)
-            }
+            writes.forEach { content.overlays[LMDBStore.table($0).rawValue].set($1, $2) }
             let isFirst = content.height == nil
             content.height = height
             content.pendingBlocks += 1
@@ -109,9 +128,10 @@ public final class LMDBStore: StateStore, Sendable {
     public func build(_ writes: StateWrites) throws(StorageFault) {
         try content.withLock { content throws(StorageFault) in
             precondition(content.height == nil, "only a store without a height is built")
-            for entry in writes.entries {
-                content.overlays[LMDBStore.table(entry.space).rawValue].set(entry.key, entry.value)
+            do throws(StateFault) { try LMDBStore.check(writes) } catch {
+                throw .database(operation: "write", path: path, reason: error.description)
             }
+            writes.forEach { content.overlays[LMDBStore.table($0).rawValue].set($1, $2) }
             try LMDBStore.flush(&content)
         }
     }
@@ -165,21 +185,24 @@ public final class LMDBStore: StateStore, Sendable {
     private static func write(
         _ overlays: inout [Overlay], height: Height?, to environment: Environment
     ) throws(StorageFault) {
-        var entries: [(table: Table, key: [UInt8], value: [UInt8]?)] = []
-        for table in [Table.state, .tree, .index] {
-            // In key order, so that LMDB's pages are filled and found one after the other.
-            for key in overlays[table.rawValue].keys() {
-                entries.append((table, key, overlays[table.rawValue].values[key] ?? nil))
+        for index in overlays.indices { overlays[index].order() }
+        try environment.write(
+            [Table.state, .tree, .index].map { ($0, overlays[$0.rawValue]) },
+            note: height.map { (heightKey, $0.canonicalBytes) })
+    }
+
+    private static func check(_ writes: StateWrites) throws(StateFault) {
+        try writes.forEach { _, key, _ throws(StateFault) in
+            if key.isEmpty || key.count > StorageLimits.stateKeyBytes {
+                throw .unavailable("a key of \(key.count) bytes, 1 to \(StorageLimits.stateKeyBytes) are taken")
             }
         }
-        if let height { entries.append((.meta, heightKey, height.canonicalBytes)) }
-        try environment.write(entries)
     }
 
     private func read(_ table: Table, _ key: [UInt8]) throws(StorageFault) -> [UInt8]? {
         if key.isEmpty || key.count > StorageLimits.stateKeyBytes { return nil }
         return try content.withLock { content throws(StorageFault) in
-            if let known = content.overlays[table.rawValue].values[key] { return known }
+            if let known = content.overlays[table.rawValue].value(of: key) { return known }
             return try content.environment.get(table, key)
         }
     }
@@ -200,18 +223,20 @@ public final class LMDBStore: StateStore, Sendable {
             excluding = true
         }
         return try content.withLock { content throws(StorageFault) in
-            let keys = content.overlays[table.rawValue].keys()
-            let overlay = content.overlays[table.rawValue].values
-            var next = Overlay.position(in: keys, of: bound, excluding: excluding)
+            let ordered = content.overlays[table.rawValue].ordered(prefix)
+            let overlay = content.overlays[table.rawValue]
+            var next = overlay.position(in: ordered, of: bound, excluding: excluding)
             var found: [(key: [UInt8], value: [UInt8])] = []
 
             /// Takes overlay entries up to `key` (all that match, where nil); answers whether the overlay has `key` itself.
             func takeOverlay(upTo key: [UInt8]?) -> Bool {
-                while next < keys.count, found.count < limit, keys[next].starts(with: prefix) {
-                    let candidate = keys[next]
+                while next < ordered.count, found.count < limit {
+                    let place = Int(ordered[next])
+                    let candidate = overlay.key(place)
+                    if !candidate.starts(with: prefix) { return false }
                     if let key, key.lexicographicallyPrecedes(candidate) { return false }
                     next += 1
-                    if let value = overlay[candidate] ?? nil { found.append((candidate, value)) }
+                    if let value = overlay.value(place) { found.append((candidate, value)) }
                     if candidate == key { return true }
                 }
                 return false
