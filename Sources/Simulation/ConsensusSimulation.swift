@@ -5,9 +5,19 @@ internal import Primitives
 /// any step, lose what the journal had not synced, and start again from it; they pause, are slow, and have clocks of their own; some lie, and one may
 /// run twice.
 public struct ConsensusSimulation {
+    /// What was said, with its digest: made once for all who hear it.
+    private final class Parcel: Sendable {
+        let message: ConsensusMessage
+        let digest: Digest
+
+        init(_ message: ConsensusMessage) {
+            self.message = message
+            digest = Digest.of(Domain("sim.message"), encoding: message)
+        }
+    }
+
     private enum Event {
-        /// With the message's digest, taken once for all who hear it.
-        case deliver(ConsensusMessage, Digest, from: Int)
+        case deliver(Parcel, from: Int)
         case timer
         case verified(UInt64, [Bool])
         case payload(View, Digest)
@@ -274,14 +284,15 @@ public struct ConsensusSimulation {
         writer.write(UInt64(bitPattern: now.nanoseconds))
         writer.write(UInt32(index))
         switch scheduled.event {
-        case .deliver(let message, let digest, let sender):
-            writer.write(digest)
+        case .deliver(let parcel, let sender):
+            let message = parcel.message
+            writer.write(parcel.digest)
             trace = Digest.of(Domain("sim.trace"), writer.bytes)
             feed(index, .message(message, from: keys[sender]))
             if var (liar, context) = liars[index] {
                 let lies = liar.heard(message, &context)
                 liars[index] = (liar, context)
-                for lie in lies { transmit(lie.message, Self.digest(lie.message), from: index, to: lie.target) }
+                for lie in lies { transmit(Parcel(lie.message), from: index, to: lie.target) }
             }
         case .timer:
             nodes[index].timer = nil
@@ -360,19 +371,15 @@ public struct ConsensusSimulation {
         if var (liar, context) = liars[index] {
             let said = liar.say(message, to: targets, &context)
             liars[index] = (liar, context)
-            for one in said { transmit(one.message, Self.digest(one.message), from: index, to: one.target) }
+            for one in said { transmit(Parcel(one.message), from: index, to: one.target) }
             return
         }
         oracle.sent(message, by: index, journal: nodes[index].journal)
-        let digest = Self.digest(message)
-        for target in targets { transmit(message, digest, from: index, to: target) }
+        let parcel = Parcel(message)
+        for target in targets { transmit(parcel, from: index, to: target) }
     }
 
-    private static func digest(_ message: ConsensusMessage) -> Digest {
-        Digest.of(Domain("sim.message"), encoding: message)
-    }
-
-    private mutating func transmit(_ message: ConsensusMessage, _ digest: Digest, from sender: Int, to target: Int) {
+    private mutating func transmit(_ parcel: Parcel, from sender: Int, to target: Int) {
         if !connected(sender, target) { return }
         if isFaulty, random.next() % 1000 < profile.loss { return }
         var copies = 1
@@ -380,7 +387,7 @@ public struct ConsensusSimulation {
         for _ in 0..<copies {
             var delay = draw(profile.delay)
             if profile.regions { delay = delay + .milliseconds(Regions.delay(sender, target)) }
-            schedule(target, after: delay, .deliver(message, digest, from: sender))
+            schedule(target, after: delay, .deliver(parcel, from: sender))
         }
     }
 

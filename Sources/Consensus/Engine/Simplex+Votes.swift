@@ -136,19 +136,23 @@ extension Simplex {
         else { return }
         var good: UInt64 = 0
         var possible: UInt64 = 0
+        var unchecked: [UInt16] = []
         for (signer, entry) in held where entry.vote.subject == subject {
             let weight = validators[Int(signer)].weight
             possible += weight
-            if entry.check == .good { good += weight }
+            switch entry.check {
+            case .good: good += weight
+            case .unchecked: unchecked.append(signer)
+            case .underWay: break
+            }
         }
         if possible < validators.quorumWeight { return }
-        let entries = held.values.filter { $0.vote.subject == subject }.sorted { $0.vote.signer < $1.vote.signer }
         if good >= validators.quorumWeight {
-            apply(
-                Certificate(subject: subject, votes: entries.filter { $0.check == .good }.map(\.vote)), from: nil,
-                at: now)
-        } else {
-            check(entries.filter { $0.check == .unchecked }.map(\.vote))
+            // Sorted by signer in there.
+            let votes = held.values.filter { $0.vote.subject == subject && $0.check == .good }.map(\.vote)
+            apply(Certificate(subject: subject, votes: votes), from: nil, at: now)
+        } else if !unchecked.isEmpty {
+            check(unchecked.sorted().compactMap { held[$0]?.vote })
         }
     }
 
