@@ -24,6 +24,12 @@ if [ "${1:-}" = consensus ]; then
     trap 'rm -rf "$work"' EXIT
     echo "Simulating 50 validators in ten regions …" >&2
     .build/release/plasma simulate --seed 1 --nodes 50 --profile wan --views 20 -o json >"$work/wan"
+    echo "Timing the simulator …" >&2
+    for run in "4 heartbeat 3000" "4 steady 3000" "100 heartbeat 20"; do
+        read -r nodes profile views <<<"$run"
+        printf '\0' >>"$work/wan"
+        .build/release/plasma simulate --seed 1 --nodes "$nodes" --profile "$profile" --views "$views" -o json >>"$work/wan"
+    done
     # What a busy moment can spoil is repeated; the long history and the million accounts are made once.
     for _ in $(seq "$repeat"); do
         .build/release/plasma bench consensus --part transfers ordering finality killed catch-up --directory "$work/net" \

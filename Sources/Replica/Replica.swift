@@ -56,7 +56,7 @@ public struct BlockPace: Sendable {
     public var heartbeat: Interval
 
     public init(
-        withTransactions: Interval = .milliseconds(20), withWork: Interval = .milliseconds(100),
+        withTransactions: Interval = .milliseconds(10), withWork: Interval = .milliseconds(100),
         heartbeat: Interval = .seconds(2)
     ) {
         self.withTransactions = withTransactions

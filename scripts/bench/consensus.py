@@ -10,7 +10,10 @@ def main():
     with open(sys.argv[1]) as file:
         runs = [json.loads(text) for text in file.read().split("\0") if text.strip()]
     with open(sys.argv[2]) as file:
-        wan = json.load(file)
+        wan, heartbeat, steady, hundred = [json.loads(text) for text in file.read().split("\0")]
+
+    def ratio(simulated):
+        return round(simulated["simulatedSeconds"] / max(simulated["seconds"], 1e-3), 1)
 
     def of(part, *path):
         """The median over the runs that have it."""
@@ -39,6 +42,9 @@ def main():
         ("… longest time without finality", of("killed", "longestGapMs"), "ms", None, False),
         ("simulated WAN, 50 validators in 10 regions, proposal to finality, p50", wan["finalityMs"], "ms",
          3 * wan["quorumDelayMs"] + 10, False),
+        ("simulated seconds a second, 4 validators, a block a heartbeat of 1 s", ratio(heartbeat), "", 1_000, True),
+        ("… under load, 50 ms a message", ratio(steady), "", 100, True),
+        ("… 100 validators, a block a heartbeat", ratio(hundred), "", 10, True),
         ("catch-up, transfers a second", of("catch-up", "perSecond"), "/s", None, True),
         ("… times the live rate", of("catch-up", "ratioToLive"), "", 10, True),
         ("restart to ready, %s blocks of history" % of("history", "blocks"), of("history", "restartSeconds"), "s", 3, False),
@@ -56,7 +62,7 @@ def main():
         ratio = None if goal is None or not measured else round(measured / goal if more else goal / measured, 2)
         result.append({"what": what, "measured": measured, "unit": unit, "goal": goal, "ratio": ratio})
     if sys.argv[3:] == ["-o", "json"]:
-        print(json.dumps({"rows": result, "runs": runs, "simulated": wan}, indent=2))
+        print(json.dumps({"rows": result, "runs": runs, "simulated": [wan, heartbeat, steady, hundred]}, indent=2))
         return
     model = next(
         (line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())

@@ -99,21 +99,34 @@ final class TransferLoad: Sendable {
     func run(rate: Double, seconds: Double, drain: Double = 60) async -> Report {
         report.withLock { $0 = Report() }
         ticket.withLock { $0 = 0 }
+        // Before the clock runs: thousands of questions at once are no part of the load.
+        let nonces = await nextNonces()
         let began = ModelBench.now()
         let plan = Plan(began: began, end: began + seconds, rate: rate)
         await withTaskGroup(of: Void.self) { group in
-            for sender in senders { group.addTask { await self.send(from: sender, plan, drain) } }
+            for (sender, nonce) in zip(senders, nonces) {
+                group.addTask { await self.send(from: sender, nonce, plan, drain) }
+            }
         }
         return report.withLock { $0 }
     }
 
-    private func send(from sender: SecretKey, _ plan: Plan, _ drain: Double) async {
-        var next: UInt64 = 0
-        for node in nodes {
-            if let known = try? await TransferLoad.nonce(of: sender.publicKey.address, on: node) {
-                next = max(next, known)
+    private func nextNonces() async -> [UInt64] {
+        var nonces: [UInt64] = []
+        for sender in senders {
+            var next: UInt64 = 0
+            for node in nodes {
+                if let known = try? await TransferLoad.nonce(of: sender.publicKey.address, on: node) {
+                    next = max(next, known)
+                }
             }
+            nonces.append(next)
         }
+        return nonces
+    }
+
+    private func send(from sender: SecretKey, _ nonce: UInt64, _ plan: Plan, _ drain: Double) async {
+        var next = nonce
         while !stopping.load(ordering: .relaxed) {
             let number = ticket.withLock { ticket in
                 defer { ticket += 1 }
