@@ -153,7 +153,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "NodeTests",
-            dependencies: ["Node", "Primitives", "Ledger"],
+            dependencies: ["Node", "Primitives", "Ledger", "Replica"],
             swiftSettings: strict),
         .executableTarget(
             name: "plasma",

@@ -1,6 +1,7 @@
 import Foundation
 import Node
 import Primitives
+import Replica
 import Testing
 
 /// `config.toml`: what it says, and what is said of a wrong one.

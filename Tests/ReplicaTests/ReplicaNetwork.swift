@@ -41,6 +41,10 @@ final class ReplicaNetwork {
     var queue: [(at: Int64, order: Int, node: Int, event: Event)] = []
     var order = 0
     var misbehaviours: [String] = []
+    /// Rows of blocks that were asked for: when, of whom, from which height.
+    var rowsAsked: [(at: Int64, peer: Int, from: Height)] = []
+    /// What a peer makes of the row that it would give, and after how many milliseconds.
+    var givesRow: (_ peer: Int, _ row: [FinalizedBlock]) -> (row: [FinalizedBlock], after: Int64) = { ($1, 2) }
 
     /// `followers` have keys to vote with and no stake.
     init(validators: Int = 4, followers: Int = 0, parameters: ChainParameters = .devnet) throws {
@@ -171,7 +175,11 @@ final class ReplicaNetwork {
                     row.append(found)
                     at = at.next()
                 }
-                push(index, .deliver(from: peer, .finalizedBlocks(row, from: keys[peer].publicKey)), after: 2)
+                rowsAsked.append((now, peer, height))
+                let given = givesRow(peer, row)
+                push(
+                    index, .deliver(from: peer, .finalizedBlocks(given.row, from: keys[peer].publicKey)),
+                    after: given.after)
             case .verifySignatures(let id, let items):
                 let results = items.map { $0.key.verify($0.signature, of: $0.message) }
                 push(index, .input(.signaturesVerified(id: id, results: results)), after: 0)

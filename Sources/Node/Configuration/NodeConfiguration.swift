@@ -1,5 +1,6 @@
 internal import Foundation
 public import Primitives
+public import Replica
 
 /// Why a configuration cannot be used: where, what, and the next step.
 public struct ConfigurationFault: Error, Sendable, CustomStringConvertible {

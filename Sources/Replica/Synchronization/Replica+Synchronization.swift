@@ -52,35 +52,40 @@ extension Replica {
                 outputs.append(.requestBlock(digest, from: target))
             }
         }
-        if behind, synchronization.mayAskRange(now: time.monotonic),
-            let target = synchronization.pickForRange(above: tree.finalizedHeader.height)
-        {
-            outputs.append(
-                .requestBlocks(
-                    from: tree.finalizedHeader.height.next(), count: Synchronization.blocksPerRequest, peer: target))
+        if behind {
+            for row in synchronization.rangesToAsk(above: tree.finalizedHeader.height, now: time.monotonic) {
+                outputs.append(.requestBlocks(from: row.start, count: row.count, peer: row.peer))
+            }
         }
     }
 
     /// A row of finalized blocks: taken as far as a certificate that we check ourselves covers them.
     mutating func receive(finalized blocks: [FinalizedBlock], from peer: PublicKey) {
-        synchronization.rangeArrived()
+        let tip = tree.finalizedHeader.height
+        let rows = synchronization.rangeArrived(blocks, from: peer, tip: tip)
         if blocks.isEmpty {
-            synchronization.exhausted(peer, at: tree.finalizedHeader.height)
-            return
+            synchronization.exhausted(peer, at: tip)
+        } else if !rows.isEmpty, !take(rows) {
+            synchronization.ranges.dropHeld()
         }
+    }
+
+    /// Takes rows that follow what is final. False where they do not, or hold something that is no block of this chain.
+    private mutating func take(_ rows: [RangeFetch.Sent]) -> Bool {
         var pending: [BlockTree.Entry] = []
         var parent = tree.finalizedDigest
         var height = tree.finalizedHeader.height
-        for item in blocks.prefix(Synchronization.blocksPerRequest) {
+        for sent in rows.prefix(RangeFetch.maximumRows * Synchronization.blocksPerRequest) {
+            let (item, peer) = (sent.block, sent.peer)
             guard let block = try? Block(canonicalBytes: item.block) else {
                 outputs.append(.misbehaviour(peer, "sent a finalized block that cannot be read"))
-                return
+                return false
             }
             if block.header.height <= height && pending.isEmpty { continue }
             guard
                 block.header.height == height.next(), block.header.parent == parent, block.header.network == network,
                 block.bodyMatches
-            else { return }
+            else { return false }
             let digest = block.header.digest
             parent = digest
             height = block.header.height
@@ -92,12 +97,13 @@ extension Replica {
                 certificate.verify(epoch.validators, network: network, scheme: verifier)
             else {
                 outputs.append(.misbehaviour(peer, "sent a finalization that does not hold"))
-                return
+                return false
             }
             finalize(pending, certificates: [digest: certificate])
             pending.removeAll()
             run(engine.handle(.message(.certificate(certificate), from: peer), at: time.monotonic))
+            synchronization.raise(peer, to: height)
         }
-        synchronization.raise(peer, to: height)
+        return true
     }
 }

@@ -1,7 +1,7 @@
 /// Who may have what we lack, and what we have asked of whom.
 ///
-/// Single blocks are asked for by digest (a proposal's body that did not arrive); a row of finalized blocks by height (we are behind). One
-/// request of a kind is under way at a time, each to another peer than the last.
+/// Single blocks are asked for by digest (a proposal's body that did not arrive); rows of finalized blocks by height (we are behind), of several peers
+/// at a time (`RangeFetch`).
 import Consensus
 import Ledger
 import Primitives
@@ -11,7 +11,7 @@ struct Synchronization: Sendable {
     private(set) var peers: [(id: PublicKey, head: Height)] = []
     /// Blocks asked for by digest, and when.
     private var asked: [Digest: (at: Instant, tries: Int)] = [:]
-    private var rangeAskedAt: Instant?
+    var ranges = RangeFetch()
     private var turn = 0
     /// Who was heard in an epoch above ours since the last row came: it has what ends ours.
     private(set) var peerInNewerEpoch: PublicKey?
@@ -22,7 +22,7 @@ struct Synchronization: Sendable {
     static let blocksPerRequest = 64
     static let maximumAsked = 256
 
-    var isWaiting: Bool { !asked.isEmpty || rangeAskedAt != nil }
+    var isWaiting: Bool { !asked.isEmpty || ranges.isWaiting }
 
     mutating func peerConnected(_ peer: PublicKey, head: Height) {
         peerDisconnected(peer)
@@ -47,20 +47,35 @@ struct Synchronization: Sendable {
         return peers[turn].id
     }
 
-    /// A peer known to be above `height`, or any.
-    mutating func pick(above height: Height) -> PublicKey? {
-        let ahead = peers.filter { $0.head > height }
-        if ahead.isEmpty { return pick(preferring: nil) }
+    /// A peer known to be above `height` that has no row to answer.
+    private mutating func pick(above height: Height) -> PublicKey? {
+        let ahead = peers.filter { $0.head > height && !ranges.isAsked($0.id) }
+        if ahead.isEmpty { return nil }
         turn += 1
         return ahead[turn % ahead.count].id
     }
 
-    /// Whom to ask for a row: who spoke from a newer epoch, or one that is ahead; never the first of these twice in a row, since its word may
-    /// be a lie.
-    mutating func pickForRange(above height: Height) -> PublicKey? {
-        let speaker = peerInNewerEpoch == lastRangePeer ? nil : peerInNewerEpoch
-        lastRangePeer = speaker ?? pick(above: height)
-        return lastRangePeer
+    /// The rows to ask for now, and whom. The first goes to who spoke from a newer epoch, or one that is ahead, or any; never to the first of these
+    /// twice in a row, since its word may be a lie. The others go to those who say that they have them.
+    mutating func rangesToAsk(above tip: Height, now: Instant) -> [(start: Height, count: Int, peer: PublicKey)] {
+        ranges.expire(tip: tip, at: now)
+        let goal = peers.map(\.head).max() ?? tip
+        var found: [(start: Height, count: Int, peer: PublicKey)] = []
+        while let (start, count) = ranges.next(above: tip, goal: goal) {
+            var peer: PublicKey?
+            if start == tip.next() {
+                let speaker = peerInNewerEpoch == lastRangePeer ? nil : peerInNewerEpoch
+                peer = speaker.flatMap { ranges.isAsked($0) ? nil : $0 } ?? pick(above: tip)
+                if peer == nil, !ranges.isWaiting { peer = pick(preferring: nil) }
+                if let peer { lastRangePeer = peer }
+            } else {
+                peer = pick(above: Height(start.value - 1))
+            }
+            guard let peer else { break }
+            ranges.asked(start, count, of: peer, at: now)
+            found.append((start, count, peer))
+        }
+        return found
     }
 
     func anyAhead(of height: Height) -> Bool { peers.contains { $0.head > height } }
@@ -86,15 +101,9 @@ struct Synchronization: Sendable {
 
     mutating func keepOnly(_ wanted: Set<Digest>) { asked = asked.filter { wanted.contains($0.key) } }
 
-    mutating func mayAskRange(now: Instant) -> Bool {
-        if let last = rangeAskedAt, now.interval(since: last) < Interval.seconds(2) { return false }
-        rangeAskedAt = now
-        return true
-    }
-
-    mutating func rangeArrived() {
-        rangeAskedAt = nil
+    mutating func rangeArrived(_ blocks: [FinalizedBlock], from peer: PublicKey, tip: Height) -> [RangeFetch.Sent] {
         peerInNewerEpoch = nil
+        return ranges.answered(blocks, by: peer, tip: tip)
     }
 
     mutating func heardNewerEpoch(from peer: PublicKey) { peerInNewerEpoch = peer }
