@@ -90,8 +90,8 @@ extension ModelCommand {
             if options.format == .json { return print(json.text(pretty: true)) }
             print(
                 """
-                \(model.imported.name): \(arrays.batch) rows, \(arrays.packed.tokens) tokens, \(run.threads) threads, \
-                \(KernelVariant.best)
+                \(model.imported.name): \(arrays.batch) rows, \(arrays.packed.tokens) tokens; threads \(run.threads), \
+                kernels \(KernelVariant.best)
                 loaded in \(Self.milliseconds(run.loadTime)), run in \(Self.milliseconds(run.runTime))
                 \(run.computeUnits) CU, peak memory \(run.peakMemory / 1_000_000) MB, \(model.parameterCount) parameters
                 """)
@@ -134,7 +134,7 @@ extension ModelCommand {
             }
             if !failed.isEmpty {
                 throw Failure(
-                    "\(failed.map(\.name).joined(separator: " and ")) beyond the bounds of \(against): "
+                    "\(against) does not hold for \(failed.map(\.name).joined(separator: " and ")): "
                         + "check that its inputs, outputs and weights are of one model.")
             }
         }
@@ -152,10 +152,12 @@ extension ModelCommand {
         }
 
         private static func text(_ comparison: OutputComparison) -> String {
-            String(
-                format: "%@: %@; greatest difference %.3g, relative %.3g; least cosine %.9f; %d of %d elements beyond",
+            let cosine = comparison.bound.cosine.map { " of at least \($0)" } ?? ""
+            return String(
+                format: "%@ %@: greatest difference %.3g, relative %.3g, %d of %d elements beyond; least cosine %.9f%@",
                 comparison.name, comparison.holds ? "holds" : "does not hold", comparison.greatestAbsolute,
-                comparison.greatestRelative, comparison.leastCosine, comparison.elementsBeyond, comparison.elements)
+                comparison.greatestRelative, comparison.elementsBeyond, comparison.elements, comparison.leastCosine,
+                cosine)
         }
     }
 }

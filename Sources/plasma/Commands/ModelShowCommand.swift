@@ -79,7 +79,7 @@ extension ModelCommand {
                     \(summary.parameterCount) parameters in \(summary.tensorCount) tensors, \(configuration.layers) layers, \
                     \(configuration.vocabularySize) token ids, up to \(configuration.positions) tokens a row
                     example of \(batch) × \(length): \(summary.computeUnits) CU, \
-                    peak memory \(summary.peakMemory / 1_000_000) MB with \(summary.threads) threads
+                    peak memory \(summary.peakMemory / 1_000_000) MB (threads \(summary.threads))
                       in:  \(summary.inputs.map(line).joined(separator: ", "))
                       out: \(line(summary.output))
                     """
