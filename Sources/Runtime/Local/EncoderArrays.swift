@@ -19,7 +19,7 @@ public struct EncoderArrays: Sendable {
     /// Whether `token_type_ids` was given.
     public let hasSegments: Bool
 
-    /// Reads `NAME=FILE.npy` arguments.
+    /// Reads `NAME=FILE.npy` (or `.pb`) arguments.
     public init(arguments: [String], configuration: BertConfiguration) throws(RunFault) {
         var paths: [(name: String, path: String)] = []
         for argument in arguments {
@@ -35,9 +35,7 @@ public struct EncoderArrays: Sendable {
         try EncoderArrays.check(names: files.map(\.name))
         var arrays: [(name: String, array: NumpyArray)] = []
         for (name, path) in files {
-            do throws(NumpyFileFault) {
-                arrays.append((name, try NumpyFile.read(path: path, limit: EncoderArrays.fileLimit)))
-            } catch { throw .file(error) }
+            arrays.append((name, try EncoderArrays.read(path)))
         }
         try self.init(arrays, configuration: configuration)
     }
@@ -73,6 +71,22 @@ public struct EncoderArrays: Sendable {
         length = shape[1]
         self.counts = counts
         hasSegments = segments != nil
+    }
+
+    /// A `.pb` file holds an ONNX TensorProto, every other a NumPy array.
+    private static func read(_ path: String) throws(RunFault) -> NumpyArray {
+        if !path.hasSuffix(".pb") {
+            do throws(NumpyFileFault) {
+                return try NumpyFile.read(path: path, limit: fileLimit)
+            } catch { throw .file(error) }
+        }
+        let file: MappedFile
+        do throws(FileFault) { file = try MappedFile(path: path, limit: TensorProtoFile.byteLimit) } catch {
+            throw .file(.file(error))
+        }
+        do throws(TensorProtoFault) { return try TensorProtoFile.decode(file.bytes) } catch {
+            throw .proto(path: path, error)
+        }
     }
 
     private static func check(names given: [String]) throws(RunFault) {

@@ -4,6 +4,7 @@ public import Programs
 public enum RunFault: Error, Equatable, Sendable {
     case model(ImportFault)
     case file(NumpyFileFault)
+    case proto(path: String, TensorProtoFault)
     /// An argument that is not `NAME=FILE.npy`.
     case argument(String)
     case unknownInput(String)
@@ -37,6 +38,7 @@ extension RunFault: CustomStringConvertible {
         switch self {
         case .model(let fault): return fault.description
         case .file(let fault): return fault.description
+        case .proto(let path, let fault): return "\(path): \(fault)"
         case .argument(let text):
             return "\"\(text.prefix(80))\" does not name an input: write it as input_ids=FILE.npy."
         case .unknownInput(let name):

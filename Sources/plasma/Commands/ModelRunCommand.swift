@@ -39,7 +39,7 @@ extension ModelCommand {
         @Argument(help: "A folder with config.json, model.safetensors and a tokenizer.")
         var folder: String
 
-        @Option(help: "NAME=FILE.npy, once for each input.")
+        @Option(help: "NAME=FILE.npy, or an ONNX TensorProto NAME=FILE.pb, once for each input.")
         var input: [String] = []
 
         @Option(help: "The folder for the outputs, made if it is not there.")
