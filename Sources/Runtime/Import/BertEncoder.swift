@@ -2,11 +2,14 @@
 struct BertEncoder {
     let configuration: BertConfiguration
     let isNormalized: Bool
+    /// Whether an input `segments` names each token's segment; without it every token is of segment 0.
+    var takesSegments = false
 
     /// The least norm that a vector is divided by (as in PyTorch's `normalize`).
     static let normFloor: Float = 1e-12
 
-    func build<Graph: EncoderGraph>(into graph: inout Graph) -> Graph.Value {
+    /// Gives the last layer's tokens, [tokens, hidden], and the embeddings, [sentences, hidden].
+    func build<Graph: EncoderGraph>(into graph: inout Graph) -> (tokens: Graph.Value, embeddings: Graph.Value) {
         let ids = graph.input("ids", axes: ["tokens"])
         let positions = graph.input("positions", axes: ["tokens"])
         let slots = graph.input("slots", axes: ["sentences", "length"])
@@ -27,13 +30,17 @@ struct BertEncoder {
             let bias = next(&graph)
             return graph.linear(x, weight: weight, bias: bias)
         }
-        // (word + segment) + position: PyTorch's order. Every token is of segment 0.
+        // (word + segment) + position: PyTorch's order.
         let words = next(&graph)
         let positionTable = next(&graph)
         let segments = next(&graph)
         var x = graph.rows(of: words, at: ids)
-        let segment = graph.row(0, of: segments)
-        x = graph.sum(x, segment)
+        if takesSegments {
+            let given = graph.input("segments", axes: ["tokens"])
+            x = graph.sum(x, graph.rows(of: segments, at: given))
+        } else {
+            x = graph.sum(x, graph.row(0, of: segments))
+        }
         x = graph.sum(x, graph.rows(of: positionTable, at: positions))
         x = norm(x, &graph)
         let scale = 1 / Float(configuration.headSize).squareRoot()
@@ -52,6 +59,6 @@ struct BertEncoder {
         }
         precondition(weights.next() == nil, "the encoder leaves a weight unused")
         let pooled = graph.meanPooled(x, slots: slots, lengths: lengths)
-        return isNormalized ? graph.normalized(pooled, floor: BertEncoder.normFloor) : pooled
+        return (x, isNormalized ? graph.normalized(pooled, floor: BertEncoder.normFloor) : pooled)
     }
 }

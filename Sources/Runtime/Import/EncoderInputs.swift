@@ -19,7 +19,7 @@ public struct EncoderInputs: Sendable, Equatable {
     public let tokens: Int
     public let sentences: Int
     public let length: Int
-    /// `ids`, `positions`, `slots`, `lengths`, `places`, in this order.
+    /// `ids`, `positions`, `slots`, `lengths`, `places`, in this order, and `segments` where they are given.
     public let inputs: [Input]
     /// The sentences that were longer than the model takes and lost their end.
     public let truncated: [Int]
@@ -46,8 +46,11 @@ public struct EncoderInputs: Sendable, Equatable {
         return try EncoderInputs(encoded, truncated: truncated)
     }
 
-    /// Lays out the ids of a batch; every sentence has at least one.
-    public init(_ encoded: [[Int32]], truncated: [Int]) throws(EncoderInputsFault) {
+    /// Lays out the ids of a batch; every sentence has at least one. `segments` has one number for each id.
+    public init(
+        _ encoded: [[Int32]], truncated: [Int], segments: [[Int32]]? = nil
+    ) throws(EncoderInputsFault) {
+        if let segments { precondition(segments.map(\.count) == encoded.map(\.count), "each id has its segment") }
         let length = encoded.lazy.map(\.count).max() ?? 0
         let total = encoded.lazy.map(\.count).reduce(0, +)
         let slotCount = encoded.count.multipliedReportingOverflow(by: length)
@@ -75,13 +78,17 @@ public struct EncoderInputs: Sendable, Equatable {
         sentences = encoded.count
         self.length = length
         self.truncated = truncated
-        inputs = [
+        var inputs = [
             Input(name: "ids", shape: [total], values: ids),
             Input(name: "positions", shape: [total], values: positions),
             Input(name: "slots", shape: [encoded.count, length], values: slots),
             Input(name: "lengths", shape: [encoded.count], values: encoded.map { Int32($0.count) }),
             Input(name: "places", shape: [total], values: places),
         ]
+        if let segments {
+            inputs.append(Input(name: "segments", shape: [total], values: Array(segments.joined())))
+        }
+        self.inputs = inputs
     }
 }
 

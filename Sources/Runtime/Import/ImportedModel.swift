@@ -21,7 +21,16 @@ public struct ImportedModel: Sendable {
 
     /// Writes the encoder's step graph into a builder; returns the embeddings, f32 [sentences, hidden].
     public func build<Graph: EncoderGraph>(into graph: inout Graph) -> Graph.Value {
-        BertEncoder(configuration: configuration, isNormalized: settings.isNormalized).build(into: &graph)
+        BertEncoder(configuration: configuration, isNormalized: settings.isNormalized).build(into: &graph).embeddings
+    }
+
+    /// The same with the last layer's tokens, f32 [tokens, hidden], and, where asked for, the input `segments` (i32 [tokens]).
+    public func buildWithTokens<Graph: EncoderGraph>(
+        into graph: inout Graph, takesSegments: Bool
+    ) -> (tokens: Graph.Value, embeddings: Graph.Value) {
+        BertEncoder(
+            configuration: configuration, isNormalized: settings.isNormalized, takesSegments: takesSegments
+        ).build(into: &graph)
     }
 }
 

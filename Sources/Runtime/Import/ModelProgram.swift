@@ -11,16 +11,18 @@ struct ProgramEncoderGraph: EncoderGraph {
     var builder: GraphBuilder
     private var used = 0
 
-    init(parameters: [TensorDeclaration]) {
+    init(parameters: [TensorDeclaration], takesSegments: Bool) {
         self.parameters = parameters
         let (tokens, sentences, length) = (Dimension(1, axis: 0), Dimension(1, axis: 1), Dimension(1, axis: 2))
-        inputs = [
+        var inputs = [
             TensorDeclaration(name: "ids", type: TensorType(.i32, [tokens])),
             TensorDeclaration(name: "positions", type: TensorType(.i32, [tokens])),
             TensorDeclaration(name: "slots", type: TensorType(.i32, [sentences, length])),
             TensorDeclaration(name: "lengths", type: TensorType(.i32, [sentences])),
             TensorDeclaration(name: "places", type: TensorType(.i32, [tokens])),
         ]
+        if takesSegments { inputs.append(TensorDeclaration(name: "segments", type: TensorType(.i32, [tokens]))) }
+        self.inputs = inputs
         builder = GraphBuilder(leading: (parameters + inputs).map(\.type))
     }
 
@@ -76,13 +78,31 @@ struct ProgramEncoderGraph: EncoderGraph {
 extension ImportedModel {
     /// The encoder as a program with the axes `tokens`, `sentences` and `length`. Two imports of one folder give the same program.
     public func program() throws(ProgramFault) -> Program {
+        var graph = emptyGraph(takesSegments: false)
+        let embeddings = build(into: &graph)
+        return try graph.program(outputs: [embeddings])
+    }
+
+    /// The same ops with one output more, the last layer's tokens, before the embeddings: what a local run shows beside what
+    /// the network's program gives. Its root is another, the embeddings' bits are not.
+    package func programWithTokens(takesSegments: Bool) throws(ProgramFault) -> Program {
+        var graph = emptyGraph(takesSegments: takesSegments)
+        let (tokens, embeddings) = buildWithTokens(into: &graph, takesSegments: takesSegments)
+        return try graph.program(outputs: [tokens, embeddings])
+    }
+
+    private func emptyGraph(takesSegments: Bool) -> ProgramEncoderGraph {
         let declarations = parameters.map {
             TensorDeclaration(name: $0.name, type: TensorType(.f32, $0.shape.map { Dimension(UInt64($0)) }))
         }
-        var graph = ProgramEncoderGraph(parameters: declarations)
-        let embeddings = build(into: &graph)
-        return try Program(
-            axes: ProgramEncoderGraph.axes, parameters: declarations, inputs: graph.inputs,
-            scans: [Scan(steps: 1, operations: graph.builder.operations, outputs: [embeddings])])
+        return ProgramEncoderGraph(parameters: declarations, takesSegments: takesSegments)
+    }
+}
+
+extension ProgramEncoderGraph {
+    fileprivate func program(outputs: [ValueID]) throws(ProgramFault) -> Program {
+        try Program(
+            axes: ProgramEncoderGraph.axes, parameters: parameters, inputs: inputs,
+            scans: [Scan(steps: 1, operations: builder.operations, outputs: outputs)])
     }
 }

@@ -44,6 +44,39 @@ public struct NumpyArray: Sendable, Equatable {
             (0..<raw.count / 4).map { raw.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self) }
         }
     }
+
+    /// The values of an array of whole numbers or truth values; nil for f32.
+    public var integers: [Int64]? {
+        bytes.withUnsafeBytes { raw in
+            let count = raw.count / type.byteCount
+            switch type {
+            case .f32: return nil
+            case .i32:
+                return (0..<count).map {
+                    Int64(Int32(littleEndian: raw.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self)))
+                }
+            case .i64:
+                return (0..<count).map {
+                    Int64(littleEndian: raw.loadUnaligned(fromByteOffset: $0 * 8, as: Int64.self))
+                }
+            case .i8: return raw.map { Int64(Int8(bitPattern: $0)) }
+            case .u8, .bool: return raw.map { Int64($0) }
+            }
+        }
+    }
+}
+
+/// Why a .npy file cannot be had: it cannot be read, or it is not one that is taken.
+public enum NumpyFileFault: Error, Equatable, Sendable, CustomStringConvertible {
+    case file(FileFault)
+    case contents(path: String, NumpyFault)
+
+    public var description: String {
+        switch self {
+        case .file(let fault): fault.description
+        case .contents(let path, let fault): "\(path): \(fault)"
+        }
+    }
 }
 
 /// Why a .npy file is refused.

@@ -20,8 +20,23 @@ public enum NumpyFile {
         return output
     }
 
+    /// Reads a file of at most `limit` bytes.
+    public static func read(path: String, limit: Int) throws(NumpyFileFault) -> NumpyArray {
+        let file: MappedFile
+        do throws(FileFault) { file = try MappedFile(path: path, limit: limit) } catch { throw .file(error) }
+        do throws(NumpyFault) { return try decode(file.bytes) } catch { throw .contents(path: path, error) }
+    }
+
     /// Reads a whole file.
     public static func decode(_ file: [UInt8]) throws(NumpyFault) -> NumpyArray {
+        let result: Result<NumpyArray, NumpyFault> = file.withUnsafeBytes { raw in
+            do throws(NumpyFault) { return .success(try decode(raw)) } catch { return .failure(error) }
+        }
+        return try result.get()
+    }
+
+    /// Reads a whole file in place; nothing larger than the file is allocated, whatever its header says.
+    public static func decode(_ file: UnsafeRawBufferPointer) throws(NumpyFault) -> NumpyArray {
         if file.isEmpty { throw .empty }
         guard file.count >= 10, file[0] == 0x93, file[1..<6].elementsEqual("NUMPY".utf8) else { throw .notNumpy }
         guard file[6] == 1, file[7] == 0 else { throw .version(file[6], file[7]) }

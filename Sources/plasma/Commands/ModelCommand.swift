@@ -7,8 +7,8 @@ import Runtime
 
 struct ModelCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "model", abstract: "Import models, publish them, look at them.",
-        subcommands: [Import.self, Publish.self, List.self, Show.self])
+        commandName: "model", abstract: "Import models, run and check them here, publish them, look at them.",
+        subcommands: [Import.self, Run.self, Check.self, Publish.self, List.self, Show.self])
 
     struct Import: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -106,24 +106,6 @@ struct ModelCommand: AsyncParsableCommand {
                 if models.isEmpty { return "no model is published yet: plasma model publish FOLDER" }
                 return models.map { "\($0["name"]?.string ?? "")\t\($0["manifest"]?.string ?? "")" }
                     .joined(separator: "\n")
-            }
-        }
-    }
-
-    struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show a published model.")
-
-        @OptionGroup var options: ClientOptions
-
-        @Argument(help: "The model's name.")
-        var name: String
-
-        func run() async throws {
-            let model = try await options.withNode { try await $0.call("model.get", ["name": .string(name)]) }
-            options.show(model) { model in
-                ["name", "manifest", "program", "publisher", "royalty"].map { key in
-                    "\(key): \(model[key]?.string ?? model[key]?.text(pretty: false) ?? "")"
-                }.joined(separator: "\n")
             }
         }
     }
