@@ -48,7 +48,7 @@ struct EnginePlay {
     private static func engine(_ keys: [PublicKey], _ validators: ValidatorSet, _ journal: [JournalRecord]) -> Simplex {
         var engine = Simplex(
             network: network, epoch: 0, validators: validators, seed: genesis, parameters: parameters, ownIndex: own,
-            signer: SymbolicScheme(keys[own]), floor: .genesis(genesis), amnesiac: false)
+            signer: SymbolicScheme(keys[own]), floor: .genesis(genesis), challenge: nil)
         engine.restore(journal)
         return engine
     }
@@ -187,6 +187,7 @@ struct EnginePlay {
     }
 
     private mutating func request() {
+        if next() % 8 == 0 { return give(.message(.positionRequest(nonce: EnginePlay.genesis), from: keys[1 + next() % 3])) }
         let first = someView()
         give(.message(.request(from: first, through: View(first.value + UInt64(next() % 64))), from: keys[1]))
     }
