@@ -68,26 +68,27 @@ struct Ballot: Sendable {
 
     func tally(of subject: Subject) -> Tally? { tallies.first { $0.votes > 0 && $0.subject == subject } }
 
-    /// The votes for a subject that nobody has looked at, in order of their signers.
-    func unchecked(_ subject: Subject) -> [Vote] { select(subject, .unchecked) { held($0).vote } }
-
-    /// A certificate of all good votes for a subject.
-    func certificate(_ subject: Subject) -> Certificate {
-        Certificate(
-            subject: subject, signers: select(subject, .good) { $0.signer },
-            signatures: select(subject, .good) { $0.signature })
-    }
-
-    private func select<T>(_ subject: Subject, _ check: HeldVote.Check, _ part: (Entry) -> T) -> [T] {
-        guard let tally = tallies.firstIndex(where: { $0.subject == subject }) else { return [] }
-        var found: [T] = []
-        found.reserveCapacity(tallies[tally].votes)
+    /// The votes for a subject that have come so far.
+    func batch(_ subject: Subject, _ check: HeldVote.Check) -> VoteBatch {
+        var batch = VoteBatch(subject: subject)
+        guard let tally = tallies.firstIndex(where: { $0.subject == subject }) else { return batch }
+        batch.reserve(tallies[tally].votes)
         for place in places where place != 0 {
-            let entry = entries[Int(place) - 1]
-            if entry.tally == tally, entry.check == check { found.append(part(entry)) }
+            let index = Int(place) - 1
+            if entries[index].tally == tally, entries[index].check == check {
+                batch.append(entries[index].signer, entries[index].signature)
+            }
         }
-        return found
+        return batch
     }
+
+    /// Whether this very vote is held.
+    func holds(_ subject: Subject, _ signer: UInt16, _ signature: Signature) -> Bool {
+        guard let place = place(of: signer) else { return false }
+        return entries[place].signature == signature && tallies[entries[place].tally].subject == subject
+    }
+
+    func source(of signer: UInt16) -> PublicKey? { place(of: signer).flatMap { entries[$0].source } }
 
     /// Holds a vote, in place of its signer's other. `validators`: how many there are.
     mutating func hold(
@@ -141,4 +142,35 @@ struct Ballot: Sendable {
         if entry.check == .good { tallies[entry.tally].good &+= weight }
         if entry.check == .unchecked { tallies[entry.tally].unchecked += sign }
     }
+}
+
+/// Votes for one subject, in order of their signers.
+struct VoteBatch: Sendable {
+    let subject: Subject
+    private(set) var signers: [UInt16] = []
+    private(set) var signatures: [Signature] = []
+
+    init(subject: Subject) { self.subject = subject }
+
+    init(_ vote: Vote) {
+        subject = vote.subject
+        signers = [vote.signer]
+        signatures = [vote.signature]
+    }
+
+    mutating func reserve(_ count: Int) {
+        signers.reserveCapacity(count)
+        signatures.reserveCapacity(count)
+    }
+
+    mutating func append(_ signer: UInt16, _ signature: Signature) {
+        signers.append(signer)
+        signatures.append(signature)
+    }
+
+    var votes: [Vote] {
+        zip(signers, signatures).map { Vote(subject: subject, signer: $0, signature: $1) }
+    }
+
+    var certificate: Certificate { Certificate(subject: subject, signers: signers, signatures: signatures) }
 }

@@ -37,7 +37,7 @@ extension Simplex {
         guard vote.subject.kind == .notarize, let ownIndex, let place = rounds.place(of: vote.subject.view),
             rounds.list[place].notarization?.subject == vote.subject
         else { return }
-        if leader(of: vote.subject.view.next()) == ownIndex { check([vote]) }
+        if leader(of: vote.subject.view.next()) == ownIndex { check(vote) }
     }
 
     /// The number of the next signature check: an engine that takes another's place goes on counting, so that answers to the old one's

@@ -182,9 +182,9 @@ extension Simplex {
         writer.write(UInt32(checks.count))
         for id in checks.keys.sorted() {
             switch checks[id] {
-            case .votes(let votes):
+            case .votes(let batch):
                 writer.write(UInt8(1))
-                writer.write(list: votes)
+                writer.write(list: batch.votes)
             case .certificate(let delivered):
                 writer.write(UInt8(2))
                 writer.write(delivered.certificate)

@@ -37,7 +37,7 @@ extension Simplex {
         } else if rounds[next]?.refused == true {
             giveUp(.invalidProposal, at: now)
         } else if let vote = leadersNullify?.vote, leadersNullify?.check == .unchecked {
-            check([vote])
+            check(vote)
         }
         proposeIfLeader()
         verifySlot(next)

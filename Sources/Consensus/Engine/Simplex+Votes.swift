@@ -33,9 +33,9 @@ extension Simplex {
         hold(vote, .unchecked, from: peer)
         if isLeaders, kind == .notarize, wantsProposal {
             // The proposal: checked at once, alone.
-            check([vote])
+            check(vote)
         } else if isLeaders, kind == .nullify, subject.view == view {
-            check([vote])
+            check(vote)
         } else {
             gather(subject, at: now)
             checkLate(vote)
@@ -123,26 +123,19 @@ extension Simplex {
         outputs.append(.verifySignatures(id, items))
     }
 
-    mutating func check(_ votes: [Vote]) {
-        if votes.isEmpty { return }
-        var items: [VerificationItem] = []
-        items.reserveCapacity(votes.count)
-        // Most of them say the same: its bytes are written once.
-        var subject = votes[0].subject
-        var message = subject.signingBytes(network: network)
-        for vote in votes {
-            withRound(vote.subject.view) {
-                $0.withBallot(vote.subject.kind) { $0.setCheck(of: vote.signer, .underWay) }
-            }
-            if vote.subject != subject {
-                subject = vote.subject
-                message = subject.signingBytes(network: network)
-            }
-            items.append(
-                VerificationItem(
-                    key: validators[Int(vote.signer)].publicKey, signature: vote.signature, message: message))
+    mutating func check(_ vote: Vote) { check(VoteBatch(vote)) }
+
+    /// Has the signatures of held votes checked.
+    private mutating func check(_ batch: VoteBatch) {
+        let message = batch.subject.signingBytes(network: network)
+        withRound(batch.subject.view) { round in
+            round.withBallot(batch.subject.kind) { for signer in batch.signers { $0.setCheck(of: signer, .underWay) } }
         }
-        request(.votes(votes), items)
+        let items = batch.signers.indices.map {
+            VerificationItem(
+                key: validators[Int(batch.signers[$0])].publicKey, signature: batch.signatures[$0], message: message)
+        }
+        request(.votes(batch), items)
     }
 
     /// Counts a vote of ours, which needs no check.
@@ -159,23 +152,26 @@ extension Simplex {
             tally.possible >= validators.quorumWeight
         else { return }
         if tally.good >= validators.quorumWeight {
-            apply(rounds.list[place][subject.kind].certificate(subject), from: nil, at: now)
+            apply(rounds.list[place][subject.kind].batch(subject, .good).certificate, from: nil, at: now)
         } else if tally.unchecked > 0 {
-            check(rounds.list[place][subject.kind].unchecked(subject))
+            check(rounds.list[place][subject.kind].batch(subject, .unchecked))
         }
     }
 
     mutating func checked(_ id: UInt64, _ results: [Bool], at now: Instant) {
         guard let pending = checks.removeValue(forKey: id) else { return }
         switch pending {
-        case .votes(let votes):
-            if results.count != votes.count { return }
-            var subjects: [Subject] = []
-            for (vote, good) in zip(votes, results) {
-                if good { accept(vote, at: now) } else { drop(vote) }
-                if subjects.last != vote.subject { subjects.append(vote.subject) }
+        case .votes(let batch):
+            if results.count != batch.signers.count { return }
+            for (index, good) in results.enumerated() {
+                let (signer, signature) = (batch.signers[index], batch.signatures[index])
+                if good {
+                    accept(batch.subject, signer, signature, at: now)
+                } else {
+                    drop(batch.subject, signer, signature)
+                }
             }
-            for subject in subjects { gather(subject, at: now) }
+            gather(batch.subject, at: now)
         case .rival(let vote, let held, let peer):
             releaseCheck(of: peer)
             if results.count == 2 { settle(vote, results[0], held, results[1], from: peer, at: now) }
@@ -195,26 +191,24 @@ extension Simplex {
     }
 
     /// Whoever forged it, the signer's own vote may still come.
-    private mutating func drop(_ vote: Vote) {
-        guard let place = rounds.place(of: vote.subject.view),
-            rounds.list[place][vote.subject.kind][vote.signer]?.vote == vote
+    private mutating func drop(_ subject: Subject, _ signer: UInt16, _ signature: Signature) {
+        guard let place = rounds.place(of: subject.view),
+            rounds.list[place][subject.kind].holds(subject, signer, signature)
         else { return }
-        rounds.list[place].withBallot(vote.subject.kind) { $0.remove(vote.signer) }
+        rounds.list[place].withBallot(subject.kind) { $0.remove(signer) }
     }
 
     /// A held vote whose signature is good.
-    private mutating func accept(_ vote: Vote, at now: Instant) {
-        let voteView = vote.subject.view
-        guard let place = rounds.place(of: voteView),
-            let held = rounds.list[place][vote.subject.kind][vote.signer], held.vote == vote
+    private mutating func accept(_ subject: Subject, _ signer: UInt16, _ signature: Signature, at now: Instant) {
+        guard let place = rounds.place(of: subject.view),
+            rounds.list[place][subject.kind].holds(subject, signer, signature)
         else { return }
-        rounds.list[place].withBallot(vote.subject.kind) { $0.setCheck(of: vote.signer, .good) }
-        heard(Int(vote.signer), in: voteView)
-        let leader = rounds.list[place].leader
-        guard Int(vote.signer) == leader else { return }
-        switch vote.subject {
-        case .notarize(let proposal): fillSlot(proposal, from: held.source)
-        case .nullify: if voteView == view { giveUp(.leaderNullified, at: now) }
+        rounds.list[place].withBallot(subject.kind) { $0.setCheck(of: signer, .good) }
+        heard(Int(signer), in: subject.view)
+        guard Int(signer) == rounds.list[place].leader else { return }
+        switch subject {
+        case .notarize(let proposal): fillSlot(proposal, from: rounds.list[place][subject.kind].source(of: signer))
+        case .nullify: if subject.view == view { giveUp(.leaderNullified, at: now) }
         case .finalize: break
         }
     }
@@ -224,12 +218,12 @@ extension Simplex {
         _ vote: Vote, _ good: Bool, _ held: Vote, _ heldGood: Bool, from peer: PublicKey, at now: Instant
     ) {
         if !good { return }
-        if !heldGood { drop(held) }
+        if !heldGood { drop(held.subject, held.signer, held.signature) }
         if vote.subject.kind == held.subject.kind, admits(vote.subject.view),
             rounds[vote.subject.view]?[vote.subject.kind].contains(vote.signer) != true
         {
             hold(vote, .good, from: peer)
-            accept(vote, at: now)
+            accept(vote.subject, vote.signer, vote.signature, at: now)
             gather(vote.subject, at: now)
             return
         }

@@ -70,7 +70,7 @@ public struct Simplex: Sendable {
     }
 
     enum PendingCheck: Sendable {
-        case votes([Vote])
+        case votes(VoteBatch)
         case certificate(Delivered)
         /// A vote beside the one held of the same signer and view: which of them is true, or are both?
         case rival(Vote, held: Vote, from: PublicKey)
