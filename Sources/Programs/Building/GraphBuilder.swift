@@ -5,6 +5,8 @@ public struct GraphBuilder: Sendable {
     /// Types of all values so far, leading ones first.
     public private(set) var types: [TensorType]
     public private(set) var operations: [OperationRecord] = []
+    /// Leading tensors that came after the first op, by number.
+    private(set) var late: [ValueID] = []
 
     /// A graph over leading tensors (parameters, inputs, carried tensors).
     public init(leading: [TensorType]) { types = leading }
@@ -13,6 +15,13 @@ public struct GraphBuilder: Sendable {
     public mutating func append(_ operation: Operation, _ result: TensorType) -> ValueID {
         operations.append(OperationRecord(operation, result))
         types.append(result)
+        return ValueID(types.count - 1)
+    }
+
+    /// A leading tensor that was not known at the start. Numbers are as a program's only after `assembled`.
+    public mutating func lateLeading(_ type: TensorType) -> ValueID {
+        types.append(type)
+        late.append(ValueID(types.count - 1))
         return ValueID(types.count - 1)
     }
 
@@ -30,9 +39,10 @@ public struct GraphBuilder: Sendable {
     /// Sum or extremum of each row.
     public mutating func reduce(_ reduction: Reduction, _ input: ValueID, extent: ValueID? = nil) -> ValueID {
         let type = type(input)
+        let isPlace = reduction == .argumentOfMaximum || reduction == .argumentOfMinimum
         return append(
             .reduce(reduction, input: input, extent: extent, prefix: false),
-            TensorType(type.element, Array(type.shape.dropLast())))
+            TensorType(isPlace ? .i32 : type.element, Array(type.shape.dropLast())))
     }
 
     /// A·Bᵀ over the common last axis.
