@@ -14,3 +14,13 @@ extension HuggingFaceFolder {
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 }
+
+/// What the file system says of a path.
+enum FileProbe {
+    /// The path with every link followed; nil where nothing is there.
+    static func resolved(_ path: String) -> String? {
+        guard let found = realpath(path, nil) else { return nil }
+        defer { free(found) }
+        return String(cString: found)
+    }
+}

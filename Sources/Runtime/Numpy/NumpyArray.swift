@@ -1,6 +1,7 @@
 /// The element types of the .npy files that are read and written.
 public enum NumpyType: String, Sendable, CaseIterable {
     case f32 = "<f4"
+    case f16 = "<f2"
     case i32 = "<i4"
     case i64 = "<i8"
     case i8 = "|i1"
@@ -11,6 +12,7 @@ public enum NumpyType: String, Sendable, CaseIterable {
     public var byteCount: Int {
         switch self {
         case .i8, .u8, .bool: 1
+        case .f16: 2
         case .f32, .i32: 4
         case .i64: 8
         }
@@ -45,12 +47,12 @@ public struct NumpyArray: Sendable, Equatable {
         }
     }
 
-    /// The values of an array of whole numbers or truth values; nil for f32.
+    /// The values of an array of whole numbers or truth values; nil for floats.
     public var integers: [Int64]? {
         bytes.withUnsafeBytes { raw in
             let count = raw.count / type.byteCount
             switch type {
-            case .f32: return nil
+            case .f32, .f16: return nil
             case .i32:
                 return (0..<count).map {
                     Int64(Int32(littleEndian: raw.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self)))
@@ -100,7 +102,7 @@ extension NumpyFault: CustomStringConvertible {
             "The .npy file has version \(major).\(minor): save it again so that it has version 1.0."
         case .header(let what): "The .npy header \(what): write the file again with numpy.save."
         case .unsupportedType(let name):
-            "The .npy file holds \(name.prefix(20)): convert it to one of <f4, <i4, <i8, |i1, |u1, |b1."
+            "The .npy file holds \(name.prefix(20)): convert it to one of <f4, <f2, <i4, <i8, |i1, |u1, |b1."
         case .fortranOrder: "The .npy file is in Fortran order: save numpy.ascontiguousarray of it."
         case .shape: "The .npy file's shape is not a list of sizes: write the file again with numpy.save."
         case .size(let needed, let found):

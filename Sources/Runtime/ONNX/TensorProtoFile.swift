@@ -36,7 +36,9 @@ public enum TensorProtoFile {
     }
 
     /// TensorProto.DataType by its number.
-    private static let types: [UInt64: NumpyType] = [1: .f32, 2: .u8, 3: .i8, 6: .i32, 7: .i64, 9: .bool]
+    private static let types: [UInt64: NumpyType] = [
+        1: .f32, 2: .u8, 3: .i8, 6: .i32, 7: .i64, 9: .bool, 10: .f16,
+    ]
 }
 
 /// Why a TensorProto is refused.
@@ -53,7 +55,7 @@ extension TensorProtoFault: CustomStringConvertible {
         switch self {
         case .malformed: "The file is not an ONNX TensorProto: write it with onnx.numpy_helper.from_array."
         case .unsupportedType(let number):
-            "The TensorProto has the data type \(number): convert it to float32, int32, int64, int8, uint8 or bool."
+            "The TensorProto has the data type \(number): convert it to float32, float16, int32, int64, int8, uint8 or bool."
         case .external: "The TensorProto keeps its data in another file: save it with its data inside."
         case .shape: "The TensorProto's dims are not a list of sizes: write the file again."
         case .size(let needed, let found):
@@ -69,86 +71,48 @@ private struct TensorMessage {
     var floats: [UInt64] = []
     var int32s: [UInt64] = []
     var int64s: [UInt64] = []
-    var raw: Slice<UnsafeRawBufferPointer>?
+    var raw: UnsafeRawBufferPointer?
     var isExternal = false
+    private var hasBadDimension = false
 
     mutating func read(_ file: UnsafeRawBufferPointer) throws(TensorProtoFault) {
-        var reader = ProtobufReader(file[...])
-        while !reader.isAtEnd {
-            let key = try reader.varint()
-            let (field, wire) = (key >> 3, key & 7)
-            switch (field, wire) {
-            case (1, 0): try add(dimension: try reader.varint())
-            case (1, 2):
-                var packed = ProtobufReader(try reader.bytes())
-                while !packed.isAtEnd { try add(dimension: try packed.varint()) }
-            case (2, 0): type = try reader.varint()
-            case (4, 5): floats.append(try reader.fixed(4))
-            case (4, 2):
-                var packed = ProtobufReader(try reader.bytes())
-                while !packed.isAtEnd { floats.append(try packed.fixed(4)) }
-            case (5, 0): int32s.append(try reader.varint())
-            case (5, 2):
-                var packed = ProtobufReader(try reader.bytes())
-                while !packed.isAtEnd { int32s.append(try packed.varint()) }
-            case (7, 0): int64s.append(try reader.varint())
-            case (7, 2):
-                var packed = ProtobufReader(try reader.bytes())
-                while !packed.isAtEnd { int64s.append(try packed.varint()) }
-            case (9, 2): raw = try reader.bytes()
-            case (14, 0): isExternal = try reader.varint() == 1
-            case (0, _), (1...7, _), (9, _), (14, _): throw .malformed
-            default: try reader.skip(wire)
+        var reader = ProtobufReader(file)
+        do throws(ProtobufReader.Fault) {
+            while !reader.isAtEnd {
+                let (field, wire) = try reader.key()
+                switch (field, wire) {
+                case (1, .varint): add(dimension: try reader.varint())
+                case (1, .bytes):
+                    var packed = ProtobufReader(try reader.block())
+                    while !packed.isAtEnd { add(dimension: try packed.varint()) }
+                case (2, .varint): type = try reader.varint()
+                case (4, .fixed32): floats.append(UInt64(try reader.fixed32()))
+                case (4, .bytes):
+                    var packed = ProtobufReader(try reader.block())
+                    while !packed.isAtEnd { floats.append(UInt64(try packed.fixed32())) }
+                case (5, .varint): int32s.append(try reader.varint())
+                case (5, .bytes):
+                    var packed = ProtobufReader(try reader.block())
+                    while !packed.isAtEnd { int32s.append(try packed.varint()) }
+                case (7, .varint): int64s.append(try reader.varint())
+                case (7, .bytes):
+                    var packed = ProtobufReader(try reader.block())
+                    while !packed.isAtEnd { int64s.append(try packed.varint()) }
+                case (9, .bytes): raw = try reader.block()
+                case (14, .varint): isExternal = try reader.varint() == 1
+                case (1...7, _), (9, _), (14, _): throw ProtobufReader.Fault()
+                default: try reader.skip(wire)
+                }
             }
-        }
+        } catch { throw .malformed }
+        if hasBadDimension { throw .shape }
     }
 
-    private mutating func add(dimension: UInt64) throws(TensorProtoFault) {
-        guard dimensions.count < NumpyFile.rankLimit, let size = Int(exactly: dimension) else { throw .shape }
-        dimensions.append(size)
-    }
-}
-
-/// The wire format of protocol buffers: varints, fixed numbers and lengths, never past the end.
-private struct ProtobufReader {
-    private var rest: Slice<UnsafeRawBufferPointer>
-
-    init(_ bytes: Slice<UnsafeRawBufferPointer>) { rest = bytes }
-
-    var isAtEnd: Bool { rest.isEmpty }
-
-    mutating func varint() throws(TensorProtoFault) -> UInt64 {
-        var value: UInt64 = 0
-        for shift in stride(from: UInt64(0), to: 70, by: 7) {
-            guard let byte = rest.popFirst(), shift < 63 || byte <= 1 else { throw .malformed }
-            value |= UInt64(byte & 0x7F) << shift
-            if byte < 0x80 { return value }
-        }
-        throw .malformed
-    }
-
-    mutating func fixed(_ count: Int) throws(TensorProtoFault) -> UInt64 {
-        if rest.count < count { throw .malformed }
-        var value: UInt64 = 0
-        for place in 0..<count { value |= UInt64(rest[rest.startIndex + place]) << (8 * UInt64(place)) }
-        rest = rest.dropFirst(count)
-        return value
-    }
-
-    mutating func bytes() throws(TensorProtoFault) -> Slice<UnsafeRawBufferPointer> {
-        guard let count = Int(exactly: try varint()), count <= rest.count else { throw .malformed }
-        let part = rest.prefix(count)
-        rest = rest.dropFirst(count)
-        return part
-    }
-
-    mutating func skip(_ wire: UInt64) throws(TensorProtoFault) {
-        switch wire {
-        case 0: _ = try varint()
-        case 1: _ = try fixed(8)
-        case 2: _ = try bytes()
-        case 5: _ = try fixed(4)
-        default: throw .malformed
+    private mutating func add(dimension: UInt64) {
+        if dimensions.count < NumpyFile.rankLimit, let size = Int(exactly: dimension) {
+            dimensions.append(size)
+        } else {
+            hasBadDimension = true
         }
     }
 }
