@@ -29,14 +29,14 @@ extension Duration {
 extension ModelCommand {
     struct Run: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Run a model of a folder on NumPy files; nothing leaves this machine.",
+            abstract: "Run a model of a folder or an ONNX file on NumPy files; nothing leaves this machine.",
             discussion: """
                 Example: plasma model run .cache/all-MiniLM-L6-v2 --input input_ids=ids.npy --output out
                 Inputs: input_ids, attention_mask, token_type_ids, each [batch, length]. Outputs: last_hidden_state.npy, \
                 sentence_embedding.npy.
                 """)
 
-        @Argument(help: "A folder with config.json, model.safetensors and a tokenizer.")
+        @Argument(help: "A folder with config.json, model.safetensors and a tokenizer, or a file MODEL.onnx.")
         var folder: String
 
         @Option(help: "NAME=FILE.npy, or an ONNX TensorProto NAME=FILE.pb, once for each input.")
@@ -47,7 +47,10 @@ extension ModelCommand {
 
         @OptionGroup var options: LocalRunOptions
 
+        @OptionGroup var graph: GraphOptions
+
         func run() throws {
+            if GraphOptions.isGraph(folder) { return try runGraph() }
             do {
                 let model = try LocalModel(folder: folder)
                 let arrays = try EncoderArrays(arguments: input, configuration: model.imported.configuration)
@@ -98,17 +101,17 @@ extension ModelCommand {
             for output in run.outputs { print("\(url(output).relativePath): f32 \(output.array.shape)") }
         }
 
-        private static func milliseconds(_ duration: Duration) -> String {
+        static func milliseconds(_ duration: Duration) -> String {
             String(format: "%.1f ms", duration.seconds * 1000)
         }
     }
 
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Run a model of a folder and hold its outputs against those of another runtime.",
+            abstract: "Run a model of a folder or an ONNX file and hold its outputs against those of another runtime.",
             discussion: "Example: plasma model check .cache/all-MiniLM-L6-v2 --against reference.json")
 
-        @Argument(help: "A folder with config.json, model.safetensors and a tokenizer.")
+        @Argument(help: "A folder with config.json, model.safetensors and a tokenizer, or a file MODEL.onnx.")
         var folder: String
 
         @Option(help: "A JSON file that names inputs, expected outputs and bounds.")
@@ -116,12 +119,16 @@ extension ModelCommand {
 
         @OptionGroup var options: LocalRunOptions
 
+        @OptionGroup var graph: GraphOptions
+
         func run() throws {
             let comparisons: [OutputComparison]
             do {
-                let reference = try ModelReference(path: against)
-                comparisons = try reference.check(
-                    try LocalModel(folder: folder), threads: options.threads, memory: options.memory)
+                comparisons =
+                    GraphOptions.isGraph(folder)
+                    ? try checkGraph()
+                    : try ModelReference(path: against).check(
+                        try LocalModel(folder: folder), threads: options.threads, memory: options.memory)
             } catch { throw Failure(describing: error) }
             let failed = comparisons.filter { !$0.holds }
             if options.format == .json {

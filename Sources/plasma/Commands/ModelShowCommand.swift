@@ -8,12 +8,12 @@ import Runtime
 extension ModelCommand {
     struct Show: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Show a published model, or the model of a folder on this machine.",
+            abstract: "Show a published model, or the model of a folder or ONNX file on this machine.",
             discussion: "Example: plasma model show .cache/all-MiniLM-L6-v2 --batch 8 --length 128")
 
         @OptionGroup var options: ClientOptions
 
-        @Argument(help: "The model's name on the network, or a folder's path.")
+        @Argument(help: "The model's name on the network, or the path of a folder or a file MODEL.onnx.")
         var name: String
 
         @Option(help: "Rows of the example batch, for a folder.")
@@ -25,7 +25,10 @@ extension ModelCommand {
         @Option(help: "Threads that the example's memory is planned for, for a folder.")
         var threads: Int = 1
 
+        @OptionGroup var graph: GraphOptions
+
         func run() async throws {
+            if GraphOptions.isGraph(name) { return try showGraph() }
             // A name with a slash is a path even where nothing is there, so that a wrong path is called one.
             var isFolder: ObjCBool = false
             let exists = FileManager.default.fileExists(atPath: name, isDirectory: &isFolder)
