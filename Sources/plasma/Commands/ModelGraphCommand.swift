@@ -106,6 +106,7 @@ extension ModelCommand.Show {
         do {
             sizes = try graph.sizes()
             local = try LocalGraph(path: name)
+            for name in sizes.keys.sorted() where !local.model.axes.contains(name) { throw ONNXFault.unknownAxis(name) }
             // Without all sizes there is no program yet, but the file can be looked at.
             if local.model.axes.allSatisfy({ sizes[$0] != nil }) {
                 summary = try GraphSummary(
