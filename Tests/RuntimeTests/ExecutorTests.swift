@@ -139,7 +139,7 @@ import Testing
                         let executor = Executor(program: fixed, model: prepared, threads: threads)
                         #expect(executor.isFused)
                         let found = try executor.run(inputs: zip(inputs, inputPointers).map { ($0.0, $1) })
-                        #expect(found == expected[0], "seed \(seed) \(variant) \(threads) threads")
+                        #expect(found == expected.outputs[0], "seed \(seed) \(variant) \(threads) threads")
                     }
                 }
             }

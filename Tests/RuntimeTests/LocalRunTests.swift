@@ -104,7 +104,7 @@ import Testing
             }
         }
         let run = try LocalRun(model, arrays, threads: 2)
-        #expect(run.outputs[1].array.bytes == expected[0][0].bytes)
+        #expect(run.outputs[1].array.bytes == expected.outputs[0][0].bytes)
         #expect(try run.computeUnits == fixed.cost())
         #expect(run.peakMemory > UInt64(model.parameterCount * 4))
         // Segments that are all 0 are what a model without them has.

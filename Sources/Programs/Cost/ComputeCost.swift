@@ -2,7 +2,8 @@ public import Primitives
 
 /// The price of a program in weighted operations: a pure function of its shapes, so that nobody has to trust a clock.
 ///
-/// An element of `map` costs its operations (transcendental ones eight), of `reduce` one, of `contract` 2·K, of `sort` 4·⌈log₂ n⌉; a `gather` costs one an
+/// An element of `map` costs its operations (transcendental ones eight), of `reduce` one, of `contract` 2·K (*selected*: one, and two for each
+/// of the right side's), of `sort` 4·⌈log₂ n⌉; a `gather` costs one an
 /// element where it is an output or reads an index tensor, else nothing. Bytes of parameters and inputs are read once, an eighth of an operation each.
 public enum ComputeCost {
     /// What a named function costs beside an addition.
@@ -23,7 +24,9 @@ public enum ComputeCost {
         switch record.operation {
         case .map(let expression, _): return count * UInt128(max(1, weight(expression)))
         case .reduce(_, let input, _, _): return UInt128(types[Int(input.index)].count)
-        case .contract(let left, _, _, _):
+        case .contract(let left, let right, _, let selected):
+            // Each of the right side's numbers is added once, and each of the result's written.
+            if selected { return count + 2 * UInt128(types[Int(right.index)].count) }
             return 2 * count * UInt128(types[Int(left.index)].shape.last?.factor ?? 1)
         case .gather(let pieces, _):
             let indexed = pieces.contains { $0.coordinates.contains { $0.table != nil } }

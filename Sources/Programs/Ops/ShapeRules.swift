@@ -22,6 +22,7 @@ enum ShapeRules {
         case .contract(let left, let right, let extent, let selected):
             let (a, b) = (shape(left), shape(right))
             if selected {
+                if extent != nil { return "a selected contract takes no extent" }
                 guard a.count == 1, b.count == 2, result.count == 2, b[1] == a[0], result[1] == b[0] else {
                     return "a selected contract of \(a) and \(b) does not make \(result)"
                 }

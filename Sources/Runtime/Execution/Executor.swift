@@ -67,9 +67,9 @@ public final class Executor: Sendable {
         if let plan, isFused, let batch = PackedBatch(program, plan, ordered) {
             return try run(plan, batch, ordered, progress, isCancelled)
         }
-        let steps = try ReferenceExecutor(program).run(parameters: model.parameters, inputs: ordered)
+        let result = try ReferenceExecutor(program).run(parameters: model.parameters, inputs: ordered)
         progress(1)
-        return steps.flatMap { $0 }
+        return result.outputs.flatMap { $0 }
     }
 
     private func arena(_ plan: FusedPlan, tokens: Int, sentences: Int) -> ArenaPlan {

@@ -5,11 +5,11 @@ internal import Programs
 struct MapInterpreter {
     private let nodes: [MapNode]
     private let types: [ElementType]
-    private let step: Int64
+    private let random: RandomSource
 
-    init(_ expression: MapExpression, _ inputs: [ElementType], step: Int64) throws(ExecutionFault) {
+    init(_ expression: MapExpression, _ inputs: [ElementType], _ random: RandomSource) {
         nodes = expression.nodes
-        self.step = step
+        self.random = random
         var types: [ElementType] = []
         for node in expression.nodes {
             switch node {
@@ -17,8 +17,7 @@ struct MapInterpreter {
                 let type = inputs[Int(number)]
                 types.append(type == .bf16 || type == .f16 ? .f32 : type)
             case .constant(let type, _): types.append(type)
-            case .index, .step: types.append(.i64)
-            case .random: throw .unsupported("random numbers in a map")
+            case .index, .step, .random: types.append(.i64)
             case .operation(let operation, let arguments):
                 let first = types[Int(arguments[0])]
                 switch operation {
@@ -36,7 +35,8 @@ struct MapInterpreter {
         self.types = types
     }
 
-    func evaluate(_ inputs: [Int64], _ coordinates: [Int]) -> Int64 {
+    /// The value at the coordinates, which are those of the `element`-th of the result.
+    func evaluate(_ inputs: [Int64], _ coordinates: [Int], element: Int) -> Int64 {
         var words: [Int64] = []
         words.reserveCapacity(nodes.count)
         for (place, node) in nodes.enumerated() {
@@ -44,8 +44,8 @@ struct MapInterpreter {
             case .input(let number): words.append(inputs[Int(number)])
             case .constant(let type, let bits): words.append(MapInterpreter.signed(bits, type))
             case .index(let axis): words.append(Int64(coordinates[Int(axis)]))
-            case .step: words.append(step)
-            case .random: words.append(0)
+            case .step: words.append(Int64(bitPattern: random.step))
+            case .random(let draw): words.append(Int64(random.word(element: element, draw: draw)))
             case .operation(let operation, let arguments):
                 let operands = arguments.map { words[Int($0)] }
                 words.append(

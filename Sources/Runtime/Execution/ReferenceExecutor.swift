@@ -19,11 +19,47 @@ public struct ReferenceExecutor {
 
     public init(_ program: SpecialisedProgram) { self.program = program }
 
-    /// Runs all scans. Parameters and inputs in the program's order; the result is the outputs of every step, in order.
+    /// Runs all scans. Parameters and inputs in the program's order; `carried` gives the start of carried tensors by their place, the others start as zeros.
     public func run(
-        parameters: [UnsafeRawBufferPointer], inputs: [UnsafeRawBufferPointer], seed: UInt64 = 0
-    ) throws(ExecutionFault) -> [[Tensor]] {
-        guard program.carried.isEmpty else { throw .unsupported("a program with carried state") }
+        parameters: [UnsafeRawBufferPointer], inputs: [UnsafeRawBufferPointer],
+        carried: [Int: UnsafeRawBufferPointer] = [:], seed: UInt64 = 0
+    ) throws(ExecutionFault) -> ProgramResult {
+        let leading = try load(parameters: parameters, inputs: inputs)
+        var state = try loadCarried(carried)
+        var steps: [UInt64] = []
+        var outputs: [[Tensor]] = []
+        var firstOperation = 0
+        for scan in program.scans {
+            var taken: UInt64 = 0
+            while taken < scan.steps.factor {
+                let values = try evaluate(
+                    scan, leading + state, step: taken, firstOperation: firstOperation, seed: seed)
+                outputs.append(scan.outputs.map { ReferenceExecutor.store(values[Int($0.index)]) })
+                state = scan.carried.map { values[Int($0.index)] }
+                taken += 1
+                if let stop = scan.stop, state[Int(stop)].words.first.map({ $0 != 0 }) == true { break }
+            }
+            steps.append(taken)
+            firstOperation += scan.operations.count
+        }
+        return ProgramResult(steps: steps, outputs: outputs, carried: state.map(ReferenceExecutor.store))
+    }
+
+    /// All values of one step, leading ones first.
+    func evaluate(
+        _ scan: Scan, _ leading: [Value], step: UInt64, firstOperation: Int, seed: UInt64
+    ) throws(ExecutionFault) -> [Value] {
+        var values = leading
+        for (number, record) in scan.operations.enumerated() {
+            let draw = RandomSource(seed: seed, operation: firstOperation + number, step: step)
+            values.append(try ReferenceExecutor.evaluate(record, values, draw))
+        }
+        return values
+    }
+
+    func load(
+        parameters: [UnsafeRawBufferPointer], inputs: [UnsafeRawBufferPointer]
+    ) throws(ExecutionFault) -> [Value] {
         if parameters.count != program.parameters.count {
             throw .inputCount(expected: program.parameters.count, found: parameters.count)
         }
@@ -32,24 +68,25 @@ public struct ReferenceExecutor {
         }
         var leading: [Value] = []
         for (declaration, bytes) in zip(program.parameters + program.inputs, parameters + inputs) {
-            if bytes.count != Int(clamping: declaration.type.byteCount) {
-                throw .inputSize(name: declaration.name, expected: declaration.type.byteCount, found: bytes.count)
-            }
-            leading.append(ReferenceExecutor.load(declaration.type, bytes))
+            leading.append(try ReferenceExecutor.load(declaration, bytes))
         }
-        var steps: [[Tensor]] = []
-        for scan in program.scans {
-            for step in 0..<scan.steps.factor {
-                var values = leading
-                for (number, record) in scan.operations.enumerated() {
-                    values.append(
-                        try ReferenceExecutor.evaluate(
-                            record, values, step: Int64(step), op: UInt64(number), seed: seed))
-                }
-                steps.append(scan.outputs.map { ReferenceExecutor.store(values[Int($0.index)]) })
+        return leading
+    }
+
+    func loadCarried(_ given: [Int: UnsafeRawBufferPointer]) throws(ExecutionFault) -> [Value] {
+        var state: [Value] = []
+        for (place, declaration) in program.carried.enumerated() {
+            if let bytes = given[place] {
+                state.append(try ReferenceExecutor.load(declaration, bytes))
+            } else {
+                let type = declaration.type
+                state.append(
+                    Value(
+                        element: type.element, shape: type.dimensions,
+                        words: [Int64](repeating: 0, count: Int(type.count))))
             }
         }
-        return steps
+        return state
     }
 
     // MARK: Loading and storing
@@ -57,6 +94,15 @@ public struct ReferenceExecutor {
     static let canonicalNaN: UInt32 = 0x7FC0_0000
 
     static func canonical(_ value: Float) -> Int64 { Int64(value.isNaN ? canonicalNaN : value.bitPattern) }
+
+    private static func load(
+        _ declaration: TensorDeclaration, _ bytes: UnsafeRawBufferPointer
+    ) throws(ExecutionFault) -> Value {
+        if bytes.count != Int(clamping: declaration.type.byteCount) {
+            throw .inputSize(name: declaration.name, expected: declaration.type.byteCount, found: bytes.count)
+        }
+        return load(declaration.type, bytes)
+    }
 
     static func load(_ type: TensorType, _ bytes: UnsafeRawBufferPointer) -> Value {
         let count = Int(type.count)
@@ -98,7 +144,7 @@ public struct ReferenceExecutor {
     // MARK: Primitives
 
     static func evaluate(
-        _ record: OperationRecord, _ values: [Value], step: Int64, op: UInt64, seed: UInt64
+        _ record: OperationRecord, _ values: [Value], _ random: RandomSource
     ) throws(ExecutionFault) -> Value {
         let shape = record.result.dimensions
         var out = Value(
@@ -106,7 +152,7 @@ public struct ReferenceExecutor {
         switch record.operation {
         case .map(let expression, let inputs):
             let operands = inputs.map { values[Int($0.index)] }
-            let program = try MapInterpreter(expression, operands.map(\.element), step: step)
+            let program = MapInterpreter(expression, operands.map(\.element), random)
             var coordinates = [Int](repeating: 0, count: shape.count)
             var elements = [Int64](repeating: 0, count: operands.count)
             for i in 0..<out.count {
@@ -114,23 +160,26 @@ public struct ReferenceExecutor {
                 for (n, operand) in operands.enumerated() {
                     elements[n] = operand.words[broadcastOffset(coordinates, operand.shape)]
                 }
-                out.words[i] = program.evaluate(elements, coordinates)
+                out.words[i] = stored(program.evaluate(elements, coordinates, element: i), record.result.element)
             }
         case .reduce(let reduction, let input, let extent, let prefix):
-            if prefix { throw .unsupported("a prefix reduction") }
             let source = values[Int(input.index)]
             let length = source.shape.last ?? 1
             let rows = Array(source.shape.dropLast())
             var coordinates = [Int](repeating: 0, count: rows.count)
-            for row in 0..<out.count {
+            for row in 0..<rows.reduce(1, *) {
                 unravel(row, rows, &coordinates)
                 let take = extentValue(extent, values, coordinates, length)
-                out.words[row] = reduce(reduction, source, start: row * length, count: take)
+                if prefix {
+                    let words = prefixes(reduction, source, start: row * length, count: take, length: length)
+                    out.words.replaceSubrange(row * length..<(row + 1) * length, with: words)
+                } else {
+                    out.words[row] = reduce(reduction, source, start: row * length, count: take)
+                }
             }
         case .contract(let left, let right, let extent, let selected):
-            if selected { throw .unsupported("a selected contraction") }
             let (a, b) = (values[Int(left.index)], values[Int(right.index)])
-            contract(a, b, extent, values, &out)
+            if selected { selectedContract(a, b, &out) } else { contract(a, b, extent, values, &out) }
         case .gather(let pieces, let fill):
             var coordinates = [Int](repeating: 0, count: shape.count)
             for i in 0..<out.count {
@@ -214,6 +263,61 @@ public struct ReferenceExecutor {
         return canonical(float == 0 ? 0 : float)
     }
 
+    /// Every partial result of a row. Terms past `count` do not take part, so what stands there repeats the last of its chunk, or the chunks before.
+    private static func prefixes(
+        _ reduction: Reduction, _ source: Value, start: Int, count: Int, length: Int
+    ) -> [Int64] {
+        guard reduction == .sum else {
+            return (0..<length).map { reduce(reduction, source, start: start, count: min($0 + 1, count)) }
+        }
+        if source.element != .f32 {
+            return (0..<length).map { reduce(.sum, source, start: start, count: min($0 + 1, count)) }
+        }
+        var out: [Int64] = []
+        var before: Float = 0
+        for chunk in stride(from: 0, to: length, by: 256) {
+            let end = min(chunk + 256, length)
+            var chain: Float = 0
+            for i in chunk..<end {
+                if i < count { chain += source.float(start + i) }
+                out.append(canonical((before + chain) + 0))
+            }
+            let taken = max(0, min(end, count) - chunk)
+            let row = (0..<taken).map { source.float(start + chunk + $0) }
+            before += pk_row_sum_f32(PK_SCALAR, row, taken)
+        }
+        return out
+    }
+
+    /// C[m,n] = the sum of B[n,k] over those k whose index is m, in SEG order: terms that do not take part are skipped, segments are of all k.
+    private static func selectedContract(_ indices: Value, _ b: Value, _ out: inout Value) {
+        let k = b.shape[1]
+        let n = b.shape[0]
+        for m in 0..<out.shape[0] {
+            for column in 0..<n {
+                var total: Float = 0
+                for start in stride(from: 0, to: k, by: 256) {
+                    var segment: Float = 0
+                    for i in start..<min(start + 256, k) where indices.words[i] == Int64(m) {
+                        segment += b.float(column * k + i)
+                    }
+                    total += segment
+                }
+                out.words[m * n + column] = canonical(total + 0)
+            }
+        }
+    }
+
+    /// What a tensor of storage type keeps of an f32.
+    private static func stored(_ word: Int64, _ element: ElementType) -> Int64 {
+        let float = Float(bitPattern: UInt32(truncatingIfNeeded: word))
+        switch element {
+        case .bf16: return canonical(pk_bf16_to_f32(pk_f32_to_bf16(float)))
+        case .f16: return canonical(pk_f16_to_f32(pk_f32_to_f16(float)))
+        default: return word
+        }
+    }
+
     private static func contract(_ a: Value, _ b: Value, _ extent: ValueID?, _ values: [Value], _ out: inout Value) {
         let k = a.shape[a.shape.count - 1]
         let m = a.shape[a.shape.count - 2]
@@ -292,6 +396,9 @@ public struct ReferenceExecutor {
         switch element {
         case .i32: return Int64(Int32(truncatingIfNeeded: fill))
         case .i8: return Int64(Int8(truncatingIfNeeded: fill))
+        case .f32: return canonical(Float(bitPattern: UInt32(truncatingIfNeeded: fill)))
+        case .bf16: return canonical(pk_bf16_to_f32(UInt16(truncatingIfNeeded: fill)))
+        case .f16: return canonical(pk_f16_to_f32(UInt16(truncatingIfNeeded: fill)))
         default: return Int64(bitPattern: fill)
         }
     }
