@@ -93,8 +93,10 @@ public struct Generator: Sendable {
     }
 
     /// Continues each prompt. A row's tokens do not depend on the rows beside it where they are not drawn; a draw depends on the row's place.
+    /// `onTokens` is told the tokens of each step, one a row.
     public func generate(
-        _ prompts: [[Int32]], _ settings: GenerationSettings, givesLogits: Bool = false, memory: UInt64 = .max
+        _ prompts: [[Int32]], _ settings: GenerationSettings, givesLogits: Bool = false, memory: UInt64 = .max,
+        onTokens: ([Int32]) -> Void = { _ in }
     ) throws(GenerationFault) -> Generation {
         let length = try check(prompts, settings)
         // The prefill gives the first token; a scan has at least one step.
@@ -109,10 +111,16 @@ public struct Generator: Sendable {
         } catch { throw .program(error) }
         let runner = ProgramRunner(fixed, model.parameters, threads: threads)
         if runner.peakMemory > memory { throw .memory(needed: runner.peakMemory, available: memory) }
+        var told = 0
         let result: ProgramResult
         do throws(ExecutionFault) {
             result = try runner.run(
-                inputs: inputs(prompts, length: length, stops: stops, settings), seed: settings.seed)
+                inputs: inputs(prompts, length: length, stops: stops, settings), seed: settings.seed
+            ) { outputs in
+                // The least scan may give one token more than was asked for.
+                if told < settings.maximumTokens { onTokens(Generator.tokens(outputs)) }
+                told += 1
+            }
         } catch { throw .execution(error) }
         return collect(result, prompts.count, settings, givesLogits: givesLogits)
     }
@@ -161,13 +169,17 @@ public struct Generator: Sendable {
         return inputs
     }
 
+    private static func tokens(_ step: [Tensor]) -> [Int32] {
+        step[0].bytes.withUnsafeBytes { Array($0.bindMemory(to: Int32.self)) }
+    }
+
     private func collect(
         _ result: ProgramResult, _ count: Int, _ settings: GenerationSettings, givesLogits: Bool
     ) -> Generation {
         var rows = [[Int32]](repeating: [], count: count)
         var finished = [Bool](repeating: false, count: count)
         for step in result.outputs.prefix(settings.maximumTokens) {
-            let tokens = step[0].bytes.withUnsafeBytes { Array($0.bindMemory(to: Int32.self)) }
+            let tokens = Generator.tokens(step)
             for row in 0..<count where !finished[row] {
                 rows[row].append(tokens[row])
                 finished[row] = settings.stops.contains(tokens[row])

@@ -24,7 +24,10 @@ struct ProgramRunner {
         return leading + (widest.max() ?? 0)
     }
 
-    func run(inputs: [HeldBytes], seed: UInt64 = 0) throws(ExecutionFault) -> ProgramResult {
+    /// `onStep` is told the outputs of each step, in order.
+    func run(
+        inputs: [HeldBytes], seed: UInt64 = 0, onStep: ([Tensor]) -> Void = { _ in }
+    ) throws(ExecutionFault) -> ProgramResult {
         let result: Result<ProgramResult, ExecutionFault> = withExtendedLifetime((parameters, inputs)) {
             do throws(ExecutionFault) {
                 return .success(
@@ -32,6 +35,8 @@ struct ProgramRunner {
                         parameters: parameters.map(\.bytes), inputs: inputs.map(\.bytes), seed: seed))
             } catch { return .failure(error) }
         }
-        return try result.get()
+        let outputs = try result.get()
+        for step in outputs.outputs { onStep(step) }
+        return outputs
     }
 }
