@@ -49,6 +49,29 @@ import Testing
         }
     }
 
+    /// Sums over positions are cut into segments of 256; a text that grows past one keeps its bits.
+    @Test func decodingEqualsPrefillAcrossSegments() throws {
+        let folder = try SmallDecoderFolder(seed: 3)
+        let generator = try Generator(try ModelImporter.importTransformer(folder.path), threads: 1)
+        var random = SplitMix64(seed: 4)
+        let prompts = [253, 31].map { count in
+            (0..<count).map { _ in Int32(random.next() % UInt64(SmallDecoderFolder.vocabulary)) }
+        }
+        var settings = GenerationSettings()
+        settings.maximumTokens = 8
+        let batch = try generator.generate(prompts, settings, givesLogits: true)
+        settings.maximumTokens = 1
+        for (row, prompt) in prompts.enumerated() {
+            for step in [0, 2, 3, 4, 7] {
+                let all = prompt + batch.rows[row].prefix(step)
+                let prefilled = try generator.generate([all], settings, givesLogits: true)
+                #expect(
+                    Self.bits(prefilled.logits[0], row: 0) == Self.bits(batch.logits[step], row: row),
+                    "\(all.count) tokens")
+            }
+        }
+    }
+
     @Test func aStopTokenEndsItsRowAndTheLastOneEndsTheScan() throws {
         let fixture = try TransformerFixture("llama")
         let generator = try Generator(try fixture.model(), threads: 1)

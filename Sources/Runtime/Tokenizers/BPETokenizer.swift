@@ -32,9 +32,13 @@ public struct BPETokenizer: Sendable {
     /// The ids of `<0x00>` to `<0xFF>`, where these stand in for unknown letters.
     private let byteIDs: [Int32?]?
     private let ignoresMerges: Bool
-    private let unicode = BertUnicode()
-    private let classes = TextClasses()
-    private let alphabet = ByteAlphabet()
+    // The same for all, and a megabyte.
+    private static let unicode = BertUnicode()
+    private static let classes = TextClasses()
+    private static let alphabet = ByteAlphabet()
+    private var unicode: BertUnicode { BPETokenizer.unicode }
+    private var classes: TextClasses { BPETokenizer.classes }
+    private var alphabet: ByteAlphabet { BPETokenizer.alphabet }
 
     /// Reads `tokenizer.json`. Its own truncation and padding are ignored.
     public init(tokenizerJSON bytes: UnsafeRawBufferPointer) throws(TokenizerFault) {
@@ -98,7 +102,7 @@ public struct BPETokenizer: Sendable {
         self.vocabulary = vocabulary
         self.pieces = pieces
         rawTokens = AddedTokens(added.filter { !$0.isNormalized }.map(\.token))
-        let (normalizers, unicode, classes) = (normalizers, unicode, classes)
+        let (normalizers, unicode, classes) = (normalizers, BPETokenizer.unicode, BPETokenizer.classes)
         normalizedTokens = AddedTokens(
             added.filter(\.isNormalized).map {
                 var token = $0.token

@@ -1,6 +1,8 @@
 import API
 import ArgumentParser
 import Foundation
+import Primitives
+import Programs
 import Runtime
 
 extension ModelCommand {

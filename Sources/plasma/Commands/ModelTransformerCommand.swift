@@ -1,6 +1,8 @@
 import API
 import ArgumentParser
 import Foundation
+import Primitives
+import Programs
 import Runtime
 
 /// What `model run`, `check` and `show` do with a folder whose model is run as it is: a decoder, RoBERTa or ViT.
