@@ -72,7 +72,7 @@ import Testing
             "scale_attn_by_inverse_layer_idx is true, which is not supported"
         ),
         ("vit", "\"num_channels\": 3", "\"num_channels\": 0", "num_channels is not a whole number"),
-        ("vit", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "lack the weight vit.encoder.layer.2"),
+        ("vit", "\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "lacks the weight vit.encoder.layer.2"),
         ("roberta", #""max_position_embeddings": 34"#, #""max_position_embeddings": 2"#, "leaves no position"),
     ])
     func aSettingThatCannotBeIsRefused(name: String, old: String, new: String, expected: String) throws {
@@ -86,7 +86,7 @@ import Testing
     @Test func weightsThatDoNotFitAreRefused() throws {
         let missing = try Copy("llama")
         try missing.replace("model.norm.weight", "model.nurm.weight", in: "model.safetensors")
-        #expect(missing.fault.contains("lack the weight model.norm.weight"))
+        #expect(missing.fault.contains("lacks the weight model.norm.weight"))
         let type = try Copy("llama")
         try type.replace(#""dtype":"F32","shape":[96,32]"#, #""dtype":"I32","shape":[96,32]"#, in: "model.safetensors")
         #expect(type.fault.contains("has the type I32"))

@@ -25,7 +25,6 @@ import Testing
         #expect(run.outputs.map(\.name) == ["logits"])
         let difference = relativeDifference(try Self.kept(run.outputs[0]), try fixture.floats("logits"))
         #expect(difference < 1e-5, "\(name): \(difference)")
-        print("\(name): logits differ by \(difference) of the greatest")
     }
 
     @Test func hiddenStatesOfRobertaEqualThoseOfTransformers() throws {
@@ -34,7 +33,6 @@ import Testing
         let difference = relativeDifference(
             try Self.kept(run.outputs[0]), try fixture.floats("last_hidden_state"))
         #expect(difference < 1e-5, "\(difference)")
-        print("roberta: last_hidden_state differs by \(difference) of the greatest")
         // Zeros where padding was.
         let values = try #require(run.outputs[0].array.floats)
         let width = values.count / run.outputs[0].rows.count
@@ -53,7 +51,6 @@ import Testing
         for output in run.outputs {
             let difference = relativeDifference(try Self.kept(output), try fixture.floats(output.name))
             #expect(difference < 1e-5, "\(name) \(output.name): \(difference)")
-            print("\(name): \(output.name) differs by \(difference) of the greatest")
         }
     }
 

@@ -112,17 +112,17 @@ public struct Generator: Sendable {
         let runner = ProgramRunner(fixed, model.parameters, threads: threads)
         if runner.peakMemory > memory { throw .memory(needed: runner.peakMemory, available: memory) }
         var told = 0
-        let result: ProgramResult
+        let outputs: [[Tensor]]
         do throws(ExecutionFault) {
-            result = try runner.run(
+            outputs = try runner.run(
                 inputs: inputs(prompts, length: length, stops: stops, settings), seed: settings.seed
-            ) { outputs in
+            ) { step in
                 // The least scan may give one token more than was asked for.
-                if told < settings.maximumTokens { onTokens(Generator.tokens(outputs)) }
+                if told < settings.maximumTokens { onTokens(Generator.tokens(step)) }
                 told += 1
             }
         } catch { throw .execution(error) }
-        return collect(result, prompts.count, settings, givesLogits: givesLogits)
+        return collect(outputs, prompts.count, settings, givesLogits: givesLogits)
     }
 
     /// Checks everything before memory is taken; gives the longest prompt's length.
@@ -174,11 +174,11 @@ public struct Generator: Sendable {
     }
 
     private func collect(
-        _ result: ProgramResult, _ count: Int, _ settings: GenerationSettings, givesLogits: Bool
+        _ outputs: [[Tensor]], _ count: Int, _ settings: GenerationSettings, givesLogits: Bool
     ) -> Generation {
         var rows = [[Int32]](repeating: [], count: count)
         var finished = [Bool](repeating: false, count: count)
-        for step in result.outputs.prefix(settings.maximumTokens) {
+        for step in outputs.prefix(settings.maximumTokens) {
             let tokens = Generator.tokens(step)
             for row in 0..<count where !finished[row] {
                 rows[row].append(tokens[row])
@@ -186,7 +186,7 @@ public struct Generator: Sendable {
             }
         }
         return Generation(
-            rows: rows, isFinished: finished, steps: result.outputs.count,
-            logits: givesLogits ? result.outputs.map { $0[1] } : [])
+            rows: rows, isFinished: finished, steps: outputs.count,
+            logits: givesLogits ? outputs.map { $0[1] } : [])
     }
 }

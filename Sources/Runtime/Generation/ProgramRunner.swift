@@ -1,6 +1,6 @@
 internal import Programs
 
-/// Runs any specialised program on this machine: the one place that chooses its executor.
+/// Runs any specialised program on this machine, step by step: the one place that chooses its executor.
 struct ProgramRunner {
     private let program: SpecialisedProgram
     private let parameters: [StoredParameter]
@@ -24,19 +24,28 @@ struct ProgramRunner {
         return leading + (widest.max() ?? 0)
     }
 
-    /// `onStep` is told the outputs of each step, in order.
+    /// Gives the outputs of every step; `onStep` is told each as soon as it is there.
     func run(
         inputs: [HeldBytes], seed: UInt64 = 0, onStep: ([Tensor]) -> Void = { _ in }
-    ) throws(ExecutionFault) -> ProgramResult {
-        let result: Result<ProgramResult, ExecutionFault> = withExtendedLifetime((parameters, inputs)) {
-            do throws(ExecutionFault) {
-                return .success(
-                    try ReferenceExecutor(program).run(
-                        parameters: parameters.map(\.bytes), inputs: inputs.map(\.bytes), seed: seed))
-            } catch { return .failure(error) }
+    ) throws(ExecutionFault) -> [[Tensor]] {
+        let reference = ReferenceExecutor(program)
+        // The values are copies: parameters and inputs are read here and not later.
+        let leading = try reference.load(parameters: parameters.map(\.bytes), inputs: inputs.map(\.bytes))
+        withExtendedLifetime((parameters, inputs)) {}
+        var state = try reference.loadCarried([:])
+        var outputs: [[Tensor]] = []
+        var firstOperation = 0
+        for scan in program.scans {
+            for step in 0..<scan.steps.factor {
+                let values = try reference.evaluate(
+                    scan, leading + state, step: step, firstOperation: firstOperation, seed: seed)
+                outputs.append(scan.outputs.map { ReferenceExecutor.store(values[Int($0.index)]) })
+                onStep(outputs[outputs.count - 1])
+                state = scan.carried.map { values[Int($0.index)] }
+                if let stop = scan.stop, state[Int(stop)].words.first.map({ $0 != 0 }) == true { break }
+            }
+            firstOperation += scan.operations.count
         }
-        let outputs = try result.get()
-        for step in outputs.outputs { onStep(step) }
         return outputs
     }
 }

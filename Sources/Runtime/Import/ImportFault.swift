@@ -46,8 +46,7 @@ extension ImportFault: CustomStringConvertible {
             return "\(folder) holds no model.safetensors: download the model's weights into it."
         case .safetensors(let file, let fault): return "\(file): \(fault)"
         case .missingWeight(let name):
-            return "The safetensors files lack the weight \(name): "
-                + "download them again or check that config.json is their own."
+            return "The folder lacks the weight \(name): download it again or check that config.json is its own."
         case .weightShape(let name, let found, let expected):
             return "The weight \(name) has the shape \(found) where config.json needs \(expected): "
                 + "check that both files are of one model."

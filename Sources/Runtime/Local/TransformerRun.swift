@@ -29,12 +29,12 @@ public struct TransformerRun: Sendable {
         let inputs = arrays.inputs(model.kind)
         let ready = ContinuousClock.now
         loadTime = ready - start
-        let result: ProgramResult
-        do throws(ExecutionFault) { result = try runner.run(inputs: inputs) } catch { throw .execution(error) }
+        let found: [[Tensor]]
+        do throws(ExecutionFault) { found = try runner.run(inputs: inputs) } catch { throw .execution(error) }
         runTime = ContinuousClock.now - ready
         self.threads = threads
         var outputs: [LocalRun.Output] = []
-        for (name, tensor) in zip(model.outputNames, result.outputs[0]) {
+        for (name, tensor) in zip(model.outputNames, found[0]) {
             let rows = arrays.rows(of: tensor.shape)
             var bytes = tensor.bytes
             let width = bytes.count / rows.count
