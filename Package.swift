@@ -33,7 +33,9 @@ let package = Package(
     targets: [
         .target(
             name: "CKernels",
-            cSettings: [.unsafeFlags(["-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno"])]),
+            cSettings: [
+                .unsafeFlags(["-O3", "-ffp-contract=off", "-fno-fast-math", "-fno-math-errno", "-fno-strict-aliasing"])
+            ]),
         .testTarget(
             name: "CKernelsTests",
             dependencies: ["CKernels"],

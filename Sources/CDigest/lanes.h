@@ -58,7 +58,8 @@ TARGET static void NAME(
         for (size_t lane = 0; lane < LANES; lane++) {
             size_t start = block * 128;
             size_t left = start < lengths[lane] ? lengths[lane] - start : 0;
-            const uint8_t *from = messages[lane] + start;
+            // Behind the end of a message that is over there may be nothing: no pointer goes there.
+            const uint8_t *from = left > 0 ? messages[lane] + start : messages[lane];
             size_t whole = left >= 128 ? 16 : left / 8;
             for (size_t i = 0; i < whole; i++) {
                 uint64_t word;

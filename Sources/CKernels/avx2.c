@@ -1,7 +1,9 @@
 #include "CKernels.h"
+#include "CMap.h"
 #include "coefficients.h"
 #include "reference.h"
 #include <math.h>
+#include <string.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)

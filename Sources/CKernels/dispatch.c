@@ -133,3 +133,26 @@ static void plain_unary(pk_function function, size_t n, const float *x, float *y
 void pk_unary_f32(pk_variant v, pk_function function, size_t n, const float *x, float *y) {
     DISPATCH(v, unary, plain_unary(function, n, x, y);, function, n, x, y)
 }
+
+static void plain_pack_turned(int n, int k, const float *b, size_t ldb, float *packed) {
+    for (int i = 0; i < k; i++)
+        for (int j = 0; j < n; j++) packed[(size_t)j * (size_t)k + (size_t)i] = b[(size_t)i * ldb + (size_t)j];
+}
+
+void pk_pack_turned(pk_variant v, int n, int k, const float *b, size_t ldb, float *packed) {
+    DISPATCH(v, pack_turned, plain_pack_turned(n, k, b, ldb, packed);, n, k, b, ldb, packed)
+}
+
+void pk_contract_strided_f32(pk_variant v, int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step,
+                             const float *packed, float *c, size_t ldc) {
+    DISPATCH(v, contract_strided, pk_ref_contract_strided(m, n, k, extents, a, lda, step, packed, c, ldc);, m, n, k, extents, a,
+             lda, step, packed, c, ldc)
+}
+
+float pk_row_extreme_f32(pk_variant v, const float *x, size_t n, int largest) {
+    DISPATCH(v, row_extreme, return largest ? pk_row_max_f32(x, n) : pk_row_min_f32(x, n);, x, n, largest)
+}
+
+void pk_map_run(pk_variant v, const pk_map *map, int64_t first, int64_t count, void *out, void *scratch) {
+    DISPATCH(v, map_run, pk_map_run_scalar(map, first, count, out, scratch);, map, first, count, out, scratch)
+}

@@ -1,7 +1,9 @@
 #include "CKernels.h"
+#include "CMap.h"
 #include "coefficients.h"
 #include "reference.h"
 #include <math.h>
+#include <string.h>
 #if defined(__aarch64__)
 #define VW 4
 #define VU 4

@@ -314,6 +314,23 @@ void pk_ref_contract(int m, int n, int k, const float *a, size_t lda, const floa
         }
 }
 
+void pk_ref_contract_strided(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b,
+                             float *c, size_t ldc) {
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) {
+            int extent = extents ? extents[i] : k;
+            float total = 0.0f;
+            for (int start = 0; start < extent; start += 256) {
+                float segment = 0.0f;
+                int end = start + 256 < extent ? start + 256 : extent;
+                for (int t = start; t < end; t++)
+                    segment = fmaf(a[(size_t)i * lda + (size_t)t * step], b[(size_t)j * (size_t)k + (size_t)t], segment);
+                total += segment;
+            }
+            c[(size_t)i * ldc + (size_t)j] = canonical(total + 0.0f);
+        }
+}
+
 void pk_ref_softmax(int rows, int n, const int *extents, const float *x, size_t ldx, float scale, float *y, size_t ldy) {
     for (int i = 0; i < rows; i++) {
         const float *row = x + (size_t)i * ldx;

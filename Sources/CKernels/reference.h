@@ -1,5 +1,6 @@
 #pragma once
 #include "CKernels.h"
+#include "CMap.h"
 
 /* The scalar specification, for the dispatcher and for lanes that a vector form leaves over. */
 float pk_ref_row_sum(const float *x, size_t n);
@@ -12,6 +13,9 @@ void pk_ref_attention(int rows, int extent, int width, const float *q, size_t ld
 void pk_ref_layer_norm(int rows, int n, const float *x, size_t ldx, const float *gain, const float *bias, float epsilon,
                        float *y, size_t ldy);
 float pk_ref_unary(pk_function function, float x);
+void pk_ref_contract_strided(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b,
+                             float *c, size_t ldc);
+void pk_map_run_scalar(const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);
 
 /* The entry points of a vector variant. */
 #define PK_DECLARE_VARIANT(suffix)                                                                                      \
@@ -29,6 +33,11 @@ float pk_ref_unary(pk_function function, float x);
                                 float epsilon, float *y, size_t ldy);                                                  \
     float pk_row_sum_##suffix(const float *x, size_t n);                                                               \
     void pk_column_row_sum_##suffix(int rows, int n, const float *x, size_t ldx, float *out);                          \
+    float pk_row_extreme_##suffix(const float *x, size_t n, int largest);                                              \
+    void pk_contract_strided_##suffix(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, \
+                                      const float *packed, float *c, size_t ldc);                                      \
+    void pk_pack_turned_##suffix(int n, int k, const float *b, size_t ldb, float *packed);                             \
+    void pk_map_run_##suffix(const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);               \
     void pk_unary_##suffix(pk_function function, size_t n, const float *x, float *y);
 
 #if defined(__x86_64__)

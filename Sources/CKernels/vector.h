@@ -34,3 +34,6 @@ INLINE vf canonical(vf x) { return canonical_one(x); }
 
 #include "vector_rows.h"
 #include "vector_contract.h"
+
+#define UNARY FN(unary)
+#include "map.h"

@@ -62,9 +62,9 @@ void FN(pack)(int n, int k, const float *b, size_t ldb, float *packed) {
 }
 
 /* One tile of `rows` by `vectors` (constants where it is called): b is k-major with stride ldb, and `vectors` past `near` lie `apart` floats
-   further on. The sums, before any epilogue, go to tile[row·vectors + vector]. */
+   further on; `step` is between successive k of a row of a. The sums, before any epilogue, go to tile[row·vectors + vector]. */
 INLINE void multiply(const int rows, const int vectors, const int near, size_t apart, int k, const float *a, size_t lda,
-                     const float *b, size_t ldb, vf *tile) {
+                     size_t step, const float *b, size_t ldb, vf *tile) {
     for (int start = 0; start < k || start == 0; start += 256) {
         int end = start + 256 < k ? start + 256 : k;
         vf acc[MR * NV];
@@ -78,13 +78,28 @@ INLINE void multiply(const int rows, const int vectors, const int near, size_t a
                 if (v * VW % 16 == 0) __builtin_prefetch(p + 8 * ldb);
             }
             UNROLL for (int r = 0; r < rows; r++) {
-                vf x = a[(size_t)r * lda + (size_t)i];
+                vf x = a[(size_t)r * lda + (size_t)i * step];
                 UNROLL for (int v = 0; v < vectors; v++) acc[r * vectors + v] = fma_one(x, w[v], acc[r * vectors + v]);
             }
         }
         UNROLL for (int t = 0; t < rows * vectors; t++) tile[t] = start == 0 ? acc[t] : tile[t] + acc[t];
     }
     UNROLL for (int t = 0; t < rows * vectors; t++) tile[t] = canonical(tile[t] + 0.0f);
+}
+
+/* The chains of `count` terms of one segment, from what acc holds. */
+INLINE void partial(const int rows, int count, const float *a, size_t lda, size_t step, const float *b, vf *out) {
+    vf acc[MR * NV];
+    UNROLL for (int t = 0; t < rows * NV; t++) acc[t] = out[t];
+    for (int i = 0; i < count; i++) {
+        vf w[NV];
+        UNROLL for (int v = 0; v < NV; v++) w[v] = load(b + (size_t)i * NP + v * VW);
+        UNROLL for (int r = 0; r < rows; r++) {
+            vf x = a[(size_t)r * lda + (size_t)i * step];
+            UNROLL for (int v = 0; v < NV; v++) acc[r * NV + v] = fma_one(x, w[v], acc[r * NV + v]);
+        }
+    }
+    UNROLL for (int t = 0; t < rows * NV; t++) out[t] = acc[t];
 }
 
 INLINE void activate(pk_function function, int count, vf *tile) {
@@ -129,7 +144,7 @@ static void finish(int rows, int vectors, int columns, vf *tile, const pk_epilog
 /* One panel. */
 static void panel_tile(int rows, int k, const float *a, size_t lda, const float *panel, vf *tile) {
     switch (rows) {
-#define CASE(R) case R: multiply(R, NV, NV, 0, k, a, lda, panel, NP, tile); break;
+#define CASE(R) case R: multiply(R, NV, NV, 0, k, a, lda, 1, panel, NP, tile); break;
         EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
 #undef CASE
     }
@@ -138,7 +153,7 @@ static void panel_tile(int rows, int k, const float *a, size_t lda, const float 
 /* Two panels side by side for at most half the rows: as many chains in flight as a full tile has. */
 static void twin_tile(int rows, int k, const float *a, size_t lda, const float *panel, vf *tile) {
     switch (rows) {
-#define CASE(R) case R: multiply(R, 2 * NV, NV, (size_t)k * NP, k, a, lda, panel, NP, tile); break;
+#define CASE(R) case R: multiply(R, 2 * NV, NV, (size_t)k * NP, k, a, lda, 1, panel, NP, tile); break;
         EACH_LOW_HEIGHT(CASE) FOURTH(CASE)
 #undef CASE
     }
@@ -147,7 +162,7 @@ static void twin_tile(int rows, int k, const float *a, size_t lda, const float *
 /* Two vectors or one, of a matrix that is k-major as it stands. */
 static void pair_tile(int rows, int k, const float *a, size_t lda, const float *b, size_t ldb, vf *tile) {
     switch (rows) {
-#define CASE(R) case R: multiply(R, 2, 2, 0, k, a, lda, b, ldb, tile); break;
+#define CASE(R) case R: multiply(R, 2, 2, 0, k, a, lda, 1, b, ldb, tile); break;
         EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
 #undef CASE
     }
@@ -155,7 +170,7 @@ static void pair_tile(int rows, int k, const float *a, size_t lda, const float *
 
 static void single_tile(int rows, int k, const float *a, size_t lda, const float *b, size_t ldb, vf *tile) {
     switch (rows) {
-#define CASE(R) case R: multiply(R, 1, 1, 0, k, a, lda, b, ldb, tile); break;
+#define CASE(R) case R: multiply(R, 1, 1, 0, k, a, lda, 1, b, ldb, tile); break;
         EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
 #undef CASE
     }
@@ -197,6 +212,89 @@ void FN(contract)(int m, int n, int k, const float *a, size_t lda, const float *
             panel_tile(rows, k, a + (size_t)i * lda, lda, panel, tile);
             finish(rows, NV, columns, tile, &s, c + (size_t)i * ldc + (size_t)j, ldc);
             i += rows;
+        }
+    }
+}
+
+/* One panel of a left side whose rows are no runs of memory. */
+static void strided_tile(int rows, int k, const float *a, size_t lda, size_t step, const float *panel, vf *tile) {
+    switch (rows) {
+#define CASE(R) case R: multiply(R, NV, NV, 0, k, a, lda, step, panel, NP, tile); break;
+        EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
+#undef CASE
+    }
+}
+
+/* One panel where each row has its own extent: the terms that all rows have, then those of the longer ones row by row. */
+static void ragged_tile(int rows, const int *extents, const float *a, size_t lda, size_t step, const float *panel, vf *tile) {
+    int most = 0, least = extents[0];
+    for (int r = 0; r < rows; r++) {
+        if (extents[r] > most) most = extents[r];
+        if (extents[r] < least) least = extents[r];
+    }
+    if (most == least) {
+        strided_tile(rows, most, a, lda, step, panel, tile);
+        return;
+    }
+    vf total[MR * NV];
+    for (int t = 0; t < rows * NV; t++) total[t] = 0.0f;
+    vf acc[MR * NV];
+    for (int start = 0; start < most; start += 256) {
+        int end = start + 256 < most ? start + 256 : most;
+        int all = least < start ? start : least < end ? least : end;
+        for (int t = 0; t < rows * NV; t++) acc[t] = 0.0f;
+        if (all > start) {
+            const float *from = a + (size_t)start * step;
+            const float *line = panel + (size_t)start * NP;
+            switch (rows) {
+#define CASE(R) case R: partial(R, all - start, from, lda, step, line, acc); break;
+                EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
+#undef CASE
+            }
+        }
+        for (int i = all; i < end; i++) {
+            const float *line = panel + (size_t)i * NP;
+            for (int r = 0; r < rows; r++) {
+                if (i >= extents[r]) continue;
+                vf x = a[(size_t)r * lda + (size_t)i * step];
+                UNROLL for (int v = 0; v < NV; v++) acc[r * NV + v] = fma_one(x, load(line + v * VW), acc[r * NV + v]);
+            }
+        }
+        for (int t = 0; t < rows * NV; t++) total[t] = total[t] + acc[t];
+    }
+    for (int t = 0; t < rows * NV; t++) tile[t] = canonical(total[t] + 0.0f);
+}
+
+/* As contract, for a left side with `step` between successive k; row i takes the first extents[i] terms, or all k where there are none. */
+void FN(contract_strided)(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step,
+                          const float *packed, float *c, size_t ldc) {
+    static const pk_epilogue nothing = {0};
+    vf tile[MR * NV];
+    for (int t = 0; t < MR * NV; t++) tile[t] = 0.0f;
+    for (int j = 0; j < n; j += NP) {
+        const float *panel = packed + (size_t)j * (size_t)k;
+        int columns = n - j < NP ? n - j : NP;
+        for (int i = 0; i < m;) {
+            int rows = height(i, m);
+            const float *from = a + (size_t)i * lda;
+            if (extents) ragged_tile(rows, extents + i, from, lda, step, panel, tile);
+            else if (step == 1) panel_tile(rows, k, from, lda, panel, tile);
+            else strided_tile(rows, k, from, lda, step, panel, tile);
+            finish(rows, NV, columns, tile, &nothing, c + (size_t)i * ldc + (size_t)j, ldc);
+            i += rows;
+        }
+    }
+}
+
+/* Packs a right side that is k-major: element (j, i) lies at b[i·ldb + j]. */
+void FN(pack_turned)(int n, int k, const float *b, size_t ldb, float *packed) {
+    for (int j = 0; j < n; j += NP) {
+        int columns = n - j < NP ? n - j : NP;
+        float *panel = packed + (size_t)j * (size_t)k;
+        for (int i = 0; i < k; i++) {
+            float *line = panel + (size_t)i * NP;
+            memcpy(line, b + (size_t)i * ldb + (size_t)j, (size_t)columns * sizeof(float));
+            if (columns < NP) memset(line + columns, 0, (size_t)(NP - columns) * sizeof(float));
         }
     }
 }

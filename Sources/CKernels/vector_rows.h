@@ -64,6 +64,29 @@ INLINE float row_total(const float *x, size_t n, float shift, int squares) {
 
 float FN(row_sum)(const float *x, size_t n) { return row_total(x, n, 0.0f, 0); }
 
+/* The greatest (or least) of a row by rule 5; the order is free. */
+INLINE float row_extreme(const float *x, size_t n, int largest) {
+    float m = largest ? -INFINITY : INFINITY;
+    vf best = m;
+    vi bad = 0;
+    size_t j = 0;
+    for (; j + VW <= n; j += VW) {
+        vf t = load(x + j);
+        bad |= t != t;
+        best = largest ? pick_one(t > best, t, best) : pick_one(t < best, t, best);
+    }
+    int invalid = __builtin_reduce_or(bad);
+    float most = largest ? __builtin_reduce_max(best) : __builtin_reduce_min(best);
+    if (largest ? most > m : most < m) m = most;
+    for (; j < n; j++) {
+        if (x[j] != x[j]) invalid = 1;
+        if (largest ? x[j] > m : x[j] < m) m = x[j];
+    }
+    return invalid ? __builtin_nanf("") : m == 0 ? 0.0f : m;
+}
+
+float FN(row_extreme)(const float *x, size_t n, int largest) { return row_extreme(x, n, largest); }
+
 void FN(column_row_sum)(int rows, int n, const float *x, size_t ldx, float *out) {
     for (int j = 0; j < n; j += VW) {
         int part = n - j < VW ? n - j : VW;

@@ -16,24 +16,40 @@ public struct ConsensusSimulation {
         }
     }
 
+    /// Nearly all are deliveries; the others are kept elsewhere, so that an event is small.
     private enum Event {
         case deliver(Parcel, from: Int)
         case timer
-        case verified(UInt64, [Bool])
-        case payload(View, Digest)
-        case verdict(Proposal)
-        case certified(Proposal)
+        indirect case verified(UInt64, [Bool])
+        indirect case payload(View, Digest)
+        indirect case verdict(Proposal)
+        indirect case certified(Proposal)
         case restart
+
+        /// For the trace.
+        var kind: UInt8 {
+            switch self {
+            case .deliver: 0
+            case .timer: 1
+            case .verified: 2
+            case .payload: 3
+            case .verdict: 4
+            case .certified: 5
+            case .restart: 6
+            }
+        }
     }
 
     private struct Scheduled {
-        let node: Int
-        let life: Int
+        let node: Int32
+        let life: Int32
         let event: Event
     }
 
     private struct Node {
         var engine: Simplex?
+        /// Whether there is an engine.
+        var isUp = false
         var journal: [JournalRecord] = []
         /// Grows with each crash: what was under way in an earlier life is lost.
         var life = 0
@@ -62,7 +78,10 @@ public struct ConsensusSimulation {
     private let dishonest: Set<Int>
     private var now = Instant(nanoseconds: 0)
     private var oracle: FinalityOracle
+    /// What happened since `trace`, to be digested together.
+    private var recent = ByteWriter(capacity: ConsensusSimulation.traceBytes + 64)
     private var trace: Digest = .zero
+    private static let traceBytes = 16 << 10
     private var crashes = 0
     private var pauses = 0
     private var wipes = 0
@@ -71,6 +90,8 @@ public struct ConsensusSimulation {
     private var healsAt: Instant
     private var endsAt: Instant
     private var reached = false
+    /// Whether a node has finalized something since it was last looked whether all have.
+    private var hasFinalized = false
     /// Outputs carried out so far, by all nodes.
     private var boundaries = 0
     /// When a proposal first left its leader, by payload, and how long nodes then took to finalize it.
@@ -137,21 +158,23 @@ public struct ConsensusSimulation {
         while let (at, next) = queue.popFirst(), at <= endsAt {
             now = at
             drawLinks()
-            if nodes[next.node].pausedUntil > now {
+            let index = Int(next.node)
+            if nodes[index].pausedUntil > now {
                 // It waits, in the order in which it came.
-                queue.insert(next, at: nodes[next.node].pausedUntil)
+                queue.insert(next, at: nodes[index].pausedUntil)
                 continue
             }
             if case .restart = next.event {
-                if nodes[next.node].engine == nil { boot(next.node) }
+                if !nodes[index].isUp { boot(index) }
                 continue
             }
-            if next.life != nodes[next.node].life || nodes[next.node].engine == nil { continue }
+            if Int(next.life) != nodes[index].life || !nodes[index].isUp { continue }
             events += 1
-            step(next)
-            if isFaulty, profile.crash > 0, random.next() % 1_000_000 < profile.crash { crash(next.node) }
+            step(next.event, at: index)
+            if isFaulty, profile.crash > 0, random.next() % 1_000_000 < profile.crash { crash(index) }
             healWhenReached()
         }
+        digestRecent()
         let finalized = nodes.map { $0.engine?.lastFinalized ?? 0 }
         oracle.judgeLiveness(healedAt: healsAt, within: .seconds(10), finalized: finalized)
         return SimulationReport(
@@ -169,9 +192,10 @@ public struct ConsensusSimulation {
 
     /// Ends the trouble once every honest node has finalized what was asked for.
     private mutating func healWhenReached() {
-        guard !reached, let views = profile.views else { return }
+        guard hasFinalized, !reached, let views = profile.views else { return }
+        hasFinalized = false
         for index in nodes.indices where !dishonest.contains(index) {
-            guard let engine = nodes[index].engine, engine.lastFinalized.value >= views else { return }
+            guard let last = nodes[index].engine?.lastFinalized, last.value >= views else { return }
         }
         reached = true
         if now < healsAt {
@@ -231,6 +255,7 @@ public struct ConsensusSimulation {
         engine.restore(nodes[index].journal)
         let outputs = engine.start(at: nodes[index].clock.reading(at: now))
         nodes[index].engine = engine
+        nodes[index].isUp = true
         carryOut(outputs, index)
         if !profile.isIdle { feed(index, .work(true)) }
     }
@@ -245,6 +270,7 @@ public struct ConsensusSimulation {
     private mutating func crash(_ index: Int, losesAll: Bool = false) {
         crashes += 1
         nodes[index].engine = nil
+        nodes[index].isUp = false
         nodes[index].life += 1
         nodes[index].timer = nil
         let unsynced = UInt64(nodes[index].journal.count - nodes[index].synced)
@@ -269,28 +295,34 @@ public struct ConsensusSimulation {
     }
 
     private mutating func feed(_ index: Int, _ input: Input) {
-        guard var engine = nodes[index].engine else { return }
-        nodes[index].engine = nil
-        let outputs = engine.handle(input, at: nodes[index].clock.reading(at: now))
-        if nodes[index].isWiped, !engine.isAmnesiac { nodes[index].isWiped = false }
-        nodes[index].engine = engine
+        let reading = nodes[index].clock.reading(at: now)
+        // In place: an engine is large.
+        guard let outputs = nodes[index].engine?.handle(input, at: reading) else { return }
+        if nodes[index].isWiped, nodes[index].engine?.isAmnesiac == false { nodes[index].isWiped = false }
         carryOut(outputs, index)
     }
 
-    private mutating func step(_ scheduled: Scheduled) {
-        let index = scheduled.node
-        var writer = ByteWriter()
-        writer.write(trace)
-        writer.write(UInt64(bitPattern: now.nanoseconds))
-        writer.write(UInt32(index))
-        switch scheduled.event {
+    /// Notes an event in the trace.
+    private mutating func note(_ event: Event, at index: Int) {
+        recent.write(UInt64(bitPattern: now.nanoseconds))
+        recent.write(UInt16(truncatingIfNeeded: index))
+        recent.write(event.kind)
+        if case .deliver(let parcel, _) = event { recent.write(parcel.digest) }
+        if recent.count >= ConsensusSimulation.traceBytes { digestRecent() }
+    }
+
+    private mutating func digestRecent() {
+        trace = Digest.of(Domain("sim.trace"), trace, Digest.of(Domain("sim.trace"), recent.bytes))
+        recent.removeAll()
+    }
+
+    private mutating func step(_ event: Event, at index: Int) {
+        note(event, at: index)
+        switch event {
         case .deliver(let parcel, let sender):
-            let message = parcel.message
-            writer.write(parcel.digest)
-            trace = Digest.of(Domain("sim.trace"), writer.bytes)
-            feed(index, .message(message, from: keys[sender]))
+            feed(index, .message(parcel.message, from: keys[sender]))
             if var (liar, context) = liars[index] {
-                let lies = liar.heard(message, &context)
+                let lies = liar.heard(parcel.message, &context)
                 liars[index] = (liar, context)
                 for lie in lies { transmit(Parcel(lie.message), from: index, to: lie.target) }
             }
@@ -334,8 +366,7 @@ public struct ConsensusSimulation {
                     schedule(index, after: clock.wait(until: instant, at: now), .timer)
                 }
             case .verifySignatures(let id, let items):
-                let results = items.map { SymbolicScheme(keys[0]).verify($0.key, $0.signature, $0.message) }
-                schedule(index, after: .milliseconds(1), .verified(id, results))
+                schedule(index, after: .milliseconds(1), .verified(id, SymbolicScheme.verify(items)))
             case .propose(let view, let parent):
                 var payload = ByteWriter()
                 payload.write(view)
@@ -346,6 +377,7 @@ public struct ConsensusSimulation {
             case .verifyProposal(let proposal, _): schedule(index, after: answerTime(), .verdict(proposal))
             case .certify(let proposal, _): schedule(index, after: answerTime(), .certified(proposal))
             case .finalized(let proposal, let certificate):
+                hasFinalized = true
                 if let (at, leader) = proposedAt[proposal.payloadDigest] {
                     finalityTimes.append(now.interval(since: at).nanoseconds)
                     if profile.regions { quorumDelays.append(Regions.quorumDelay(of: leader, nodes: profile.nodes)) }
@@ -406,6 +438,7 @@ public struct ConsensusSimulation {
             default: delay = delay + draw(SimulationProfile.slowness)
             }
         }
-        queue.insert(Scheduled(node: node, life: nodes[node].life, event: event), at: now.adding(delay))
+        queue.insert(
+            Scheduled(node: Int32(node), life: Int32(nodes[node].life), event: event), at: now.adding(delay))
     }
 }

@@ -28,6 +28,8 @@ public protocol BlobBytes: AnyObject, Sendable {
 /// Runs a job's program on its inputs, and knows nothing of chains.
 package final class JobRunner: @unchecked Sendable {
     static let maximumManifestBytes = 1 << 20
+    /// Models that stay packed between jobs; half of the memory that is offered, at most.
+    package static let maximumModels = 4
 
     private let blobs: any BlobKeeper
     private let threads: Int
@@ -40,15 +42,19 @@ package final class JobRunner: @unchecked Sendable {
         let shapes: [[Int]]
     }
 
-    // Guarded by `lock`. Weights are packed once a model, then reused by every job of it.
-    private var prepared: [ModelKey: PreparedModel] = [:]
+    // Guarded by `lock`. Weights are packed once a model, then reused by the jobs of it that come soon.
+    private var prepared: RecentlyUsed<ModelKey, PreparedModel>
 
     package init(blobs: any BlobKeeper, threads: Int, memory: UInt64, flipsBit: Bool) {
         self.blobs = blobs
         self.threads = threads
         self.memory = memory
         self.flipsBit = flipsBit
+        prepared = RecentlyUsed(maximumCount: JobRunner.maximumModels, maximumBytes: memory / 2)
     }
+
+    /// Models that are packed now.
+    package var preparedModels: Int { lock.withLock { prepared.count } }
 
     /// The blobs that a job reads beside its manifest, which is here. Throws a refusal where that cannot be read.
     package func blobs(of spec: JobSpec) throws -> [Digest] {
@@ -97,11 +103,15 @@ package final class JobRunner: @unchecked Sendable {
         let (program, _) = try specialised(spec, manifest)
         let weights = try manifest.parameterRoots.map { try blobs.mapped($0) }
         let inputs = try spec.inputs.map { (name: $0.name, blob: try blobs.mapped($0.root)) }
-        let model = try preparedModel(spec.manifest, program, weights)
+        let key = ModelKey(manifest: spec.manifest, shapes: program.parameters.map(\.type.dimensions))
+        let model =
+            try lock.withLock { prepared.value(for: key) }
+            ?? PreparedModel(program: program, parameters: weights.map(\.bytes), owners: weights)
         let executor = Executor(program: program, model: model, threads: threads)
         if executor.peakMemory > memory {
             throw WorkRefusal.tooLarge(needed: executor.peakMemory, available: memory)
         }
+        lock.withLock { prepared.keep(model, for: key, bytes: model.packedBytes) }
         var outputs = try executor.run(
             inputs: inputs.map { ($0.name, $0.blob.bytes) }, progress: progress)
         withExtendedLifetime((weights, inputs)) {}
@@ -119,16 +129,6 @@ package final class JobRunner: @unchecked Sendable {
         let outputRoot = try blobs.storeOutputs([roots])
         if outputRoot != ResultRoots.outputRoot([roots]) { throw WorkRefusal.failed("the outputs were kept wrongly") }
         return ResultCommitment(steps: [1], outputRoot: outputRoot, stateRoot: ResultRoots.stateRoot([]))
-    }
-
-    private func preparedModel(
-        _ manifest: Digest, _ program: SpecialisedProgram, _ weights: [any BlobBytes]
-    ) throws -> PreparedModel {
-        let key = ModelKey(manifest: manifest, shapes: program.parameters.map(\.type.dimensions))
-        if let known = lock.withLock({ prepared[key] }) { return known }
-        let model = try PreparedModel(program: program, parameters: weights.map(\.bytes), owners: weights)
-        lock.withLock { prepared[key] = model }
-        return model
     }
 }
 

@@ -99,6 +99,42 @@ import Testing
         }
     }
 
+    /// W = 10, Q = 7. What was forged and thrown out weighs nothing afterwards, whatever it said and however often it came.
+    @Test func votesThatComeAndGoAreCountedRight() throws {
+        var driver = try Driver(weights: [1, 4, 2, 1, 2], own: nil)
+        driver.start()
+        let view = driver.engine.view
+        for round in 0..<200 {
+            let subject = Subject.finalize(driver.proposal(view, "forged \(round)"))
+            // The last of them makes a quorum possible, so all are checked, and thrown out.
+            for signer in [1, 2, 3] { driver.give(try driver.forged(subject, by: signer), from: 4) }
+        }
+        let proposal = driver.proposal(view, "true")
+        driver.give(driver.vote(.finalize(proposal), by: 1))
+        driver.give(driver.vote(.finalize(driver.proposal(view, "another")), by: 2))
+        driver.give(driver.vote(.finalize(proposal), by: 4))
+        #expect(driver.engine.lastFinalized == 0)
+        let outputs = driver.give(driver.vote(.finalize(proposal), by: 3))
+        #expect(outputs.certificates.map(\.signers) == [[1, 3, 4]])
+        #expect(driver.engine.lastFinalized == view)
+    }
+
+    @Test func symbolicSignaturesCheckedTogetherAreCheckedLikeOneByOne() throws {
+        let driver = try ViewTests.following()
+        let good = (1...3).map { driver.vote(.nullify(0, View(UInt64($0))), by: $0) }
+        let votes = [good[0], try driver.forged(good[0].subject, by: 2), good[1], good[2], good[2]]
+        var items = votes.map {
+            VerificationItem(
+                key: driver.keys[Int($0.signer)], signature: $0.signature,
+                message: $0.subject.signingBytes(network: Driver.network))
+        }
+        items.append(VerificationItem(key: driver.keys[1], signature: votes[2].signature, message: items[2].message))
+        let results = SymbolicScheme.verify(items)
+        #expect(results == [true, false, true, true, true, false])
+        #expect(results == items.map { SymbolicScheme(driver.keys[0]).verify($0.key, $0.signature, $0.message) })
+        #expect(SymbolicScheme.verify([]).isEmpty)
+    }
+
     @Test func aForgedProposalDoesNotKeepTheTrueOneOut() throws {
         for answersAtOnce in [true, false] {
             var driver = try ViewTests.following()

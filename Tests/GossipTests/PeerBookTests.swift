@@ -20,6 +20,8 @@ private final class Book {
     func ended(_ peer: PublicKey) { book.ended(peer) }
 
     func ban(_ peer: PublicKey, at now: Instant) { book.ban(peer, at: now) }
+
+    var marks: Int { book.marks }
 }
 
 private final class TestRelay {
@@ -112,6 +114,46 @@ private final class TestRelay {
         #expect(book.targets([above], at: Self.start).isEmpty)
         #expect(book.greeted(above, dialled: false, at: Self.start) == .refused("banned"))
         #expect(book.targets([above], at: Self.start.adding(PeerBook.banTime)).count == 1)
+    }
+
+    /// Identities cost nothing: before, each that was banned or could not be reached was remembered for good.
+    @Test func bansAndPausesThatAreOverAreForgotten() throws {
+        let (own, above, below) = try Self.pair()
+        let book = Book(own: own, maximumPeers: 8)
+        book.ban(above.identity, at: Self.start)
+        #expect(book.targets([below], at: Self.start).count == 1)
+        book.dialEnded(below.identity, at: Self.start)
+        #expect(book.marks == 2)
+        // Still there while they count, and for a while after a pause: the next will be longer.
+        #expect(book.targets([], at: Self.start.adding(.seconds(59))).isEmpty)
+        #expect(book.marks == 2)
+        #expect(book.targets([], at: Self.start.adding(.seconds(61))).isEmpty)
+        #expect(book.marks == 0)
+    }
+
+    @Test func noMoreThanSoManyBansAndPausesAreRemembered() throws {
+        let (own, above, below) = try Self.pair()
+        let book = Book(own: own, maximumPeers: 8)
+        func stranger(_ number: Int) throws -> PublicKey {
+            try PublicKey(bytes: Digest.of(Domain("test"), UInt64(number).canonicalBytes).bytes)
+        }
+        book.ban(above.identity, at: Self.start)
+        _ = book.targets([below], at: Self.start)
+        book.dialEnded(below.identity, at: Self.start)
+        let later = Self.start.adding(.seconds(1))
+        for number in 1..<PeerBook.maximumMarks {
+            let peer = try stranger(number)
+            book.ban(peer, at: later)
+            book.dialEnded(peer, at: later)
+        }
+        #expect(book.marks == 2 * PeerBook.maximumMarks)
+        #expect(book.greeted(above, dialled: false, at: later) == .refused("banned"))
+        // One more of each: those that end first make room.
+        book.ban(try stranger(0), at: later)
+        book.dialEnded(try stranger(0), at: later)
+        #expect(book.marks == 2 * PeerBook.maximumMarks)
+        #expect(book.greeted(above, dialled: false, at: later) == .accepted)
+        #expect(book.targets([below], at: Self.start).map(\.identity) == [below.identity])
     }
 
     @Test func whoHasGreetedIsDialledAgainWithoutDiscovery() throws {

@@ -18,6 +18,8 @@ void pk_set_float_environment(void);
 /* B is [n, k] row-major. The packed layout is the variant's own; its size is in floats. */
 size_t pk_pack_size(pk_variant variant, int n, int k);
 void pk_pack(pk_variant variant, int n, int k, const float *b, size_t ldb, float *packed);
+/* The same where B is [k, n]: element (j, i) lies at b[i·ldb + j]. */
+void pk_pack_turned(pk_variant variant, int n, int k, const float *b, size_t ldb, float *packed);
 /* Threads may share out columns at multiples of this: from column j on, the matrix is `packed + j·k`, with c, bias and residual moved by j. */
 int pk_panel_columns(pk_variant variant);
 
@@ -41,6 +43,10 @@ typedef struct {
 void pk_contract_f32(pk_variant variant, int m, int n, int k, const float *a, size_t lda, const float *packed, float *c,
                      size_t ldc, const pk_epilogue *epilogue);
 
+/* The same where successive k of a row of A lie `step` apart, and row i takes its first extents[i] terms (NULL: all k; 0 ≤ extent ≤ k). */
+void pk_contract_strided_f32(pk_variant variant, int m, int n, int k, const int *extents, const float *a, size_t lda,
+                             size_t step, const float *packed, float *c, size_t ldc);
+
 /* p = softmax(x·scale) over the first extents[i] of each row's n (NULL: all), +0 beyond; x may be y. */
 void pk_softmax_f32(pk_variant variant, int rows, int n, const int *extents, const float *x, size_t ldx, float scale,
                     float *y, size_t ldy);
@@ -62,6 +68,7 @@ void pk_row_prefix_f32(const float *x, size_t n, float *out);
 /* Rule 5: by integer key, NaN wins, ties to the lowest index, a zero is +0; of nothing, −∞, +∞ and index 0. */
 float pk_row_max_f32(const float *x, size_t n);
 float pk_row_min_f32(const float *x, size_t n);
+float pk_row_extreme_f32(pk_variant variant, const float *x, size_t n, int largest);
 size_t pk_row_argmax_f32(const float *x, size_t n);
 
 typedef enum {
@@ -103,3 +110,6 @@ void pk_widen_bf16(size_t n, const uint16_t *x, float *y);
 void pk_widen_f16(size_t n, const uint16_t *x, float *y);
 void pk_narrow_bf16(size_t n, const float *x, uint16_t *y);
 void pk_narrow_f16(size_t n, const float *x, uint16_t *y);
+
+#include "CGather.h"
+#include "CMap.h"

@@ -5,7 +5,7 @@ extension Simplex {
     public var status: EngineStatus {
         let round = rounds[view]
         var spoke: Set<UInt16> = []
-        for votes in (round?.votes ?? [:]).values { spoke.formUnion(votes.keys) }
+        for kind in Subject.Kind.allCases { spoke.formUnion(round?[kind].signers ?? []) }
         var missing: [View] = []
         if case .failure(let lacking) = parent(for: view) { missing = Array(lacking.views.sorted().prefix(16)) }
         return EngineStatus(
@@ -15,11 +15,11 @@ extension Simplex {
             reason: round?.timeoutReason, abstains: !maySign(in: view) && ownIndex != nil,
             isKeyInUseElsewhere: isKeyInUseElsewhere, enteredAt: round?.enteredAt,
             silent: (0..<validators.count).filter { !spoke.contains(UInt16($0)) && $0 != ownIndex },
-            missing: missing, outstanding: rounds.filter { $0.value.certification == .outstanding }.keys.sorted())
+            missing: missing, outstanding: rounds.list.filter { $0.certification == .outstanding }.map(\.view))
     }
 
     private func weight(_ kind: Subject.Kind, _ view: View) -> UInt64 {
-        (rounds[view]?.votes[kind] ?? [:]).keys.reduce(0) { $0 + validators[Int($1)].weight }
+        rounds[view]?[kind].weight ?? 0
     }
 }
 

@@ -24,15 +24,7 @@ struct Round: Sendable {
         case no
     }
 
-    /// A vote as it is held: checked, being checked, or not looked at yet.
-    struct HeldVote: Sendable {
-        enum Check: Sendable { case unchecked, underWay, good }
-        let vote: Vote
-        var check: Check
-        /// Who brought it; nil for our own.
-        var source: PublicKey?
-    }
-
+    let view: View
     let leader: Int
     var slot = Slot.none
     var proposalSource: PublicKey?
@@ -40,8 +32,8 @@ struct Round: Sendable {
     /// The slot's proposal is known to be invalid.
     var refused = false
 
-    /// One vote per kind and signer.
-    var votes: [Subject.Kind: [UInt16: HeldVote]] = [:]
+    /// By kind.
+    private(set) var ballots = [Ballot](repeating: Ballot(), count: Subject.Kind.allCases.count)
     /// Signers already reported.
     var accused: Set<UInt16> = []
 
@@ -70,7 +62,27 @@ struct Round: Sendable {
     var notarizedAt: Instant?
     var gaveUpAt: Instant?
 
-    init(leader: Int) { self.leader = leader }
+    init(view: View, leader: Int) {
+        self.view = view
+        self.leader = leader
+    }
+
+    subscript(kind: Subject.Kind) -> Ballot {
+        @inline(__always) get { ballots[Int(kind.rawValue)] }
+    }
+
+    /// Changes a ballot where it lies.
+    mutating func withBallot<R>(_ kind: Subject.Kind, _ body: (inout Ballot) -> R) -> R {
+        body(&ballots[Int(kind.rawValue)])
+    }
+
+    func hasCertificate(_ kind: Subject.Kind) -> Bool {
+        switch kind {
+        case .notarize: notarization != nil
+        case .nullify: nullification != nil
+        case .finalize: finalization != nil
+        }
+    }
 
     func certificate(_ kind: Subject.Kind) -> Certificate? {
         switch kind {

@@ -63,8 +63,8 @@ extension Simplex {
 
     /// The certificate of the highest view below ours. It is journaled before any vote that it allows.
     private var provenEntry: Certificate? {
-        for below in rounds.keys.sorted().reversed() where below < view && below > lastFinalized {
-            if let certificate = rounds[below]?.nullification ?? rounds[below]?.notarization { return certificate }
+        for round in rounds.list.reversed() where round.view < view && round.view > lastFinalized {
+            if let certificate = round.nullification ?? round.notarization { return certificate }
         }
         return lastFinalization
     }

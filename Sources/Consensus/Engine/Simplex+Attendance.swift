@@ -12,9 +12,9 @@ extension Simplex {
         for (signer, signature) in zip(notarization.signers, notarization.signatures) {
             votes[signer] = Vote(subject: notarization.subject, signer: signer, signature: signature)
         }
-        for (signer, held) in rounds[view]?.votes[.notarize] ?? [:]
+        for held in rounds[view]?[.notarize].votes ?? []
         where held.check == .good && held.vote.subject == notarization.subject {
-            votes[signer] = held.vote
+            votes[held.vote.signer] = held.vote
         }
         // Sorted by signer in there.
         return Certificate(subject: notarization.subject, votes: Array(votes.values))
@@ -23,7 +23,7 @@ extension Simplex {
     /// Whether this vote's signature was checked here, alone or in a certificate.
     public func isChecked(_ vote: Vote) -> Bool {
         guard vote.subject.epoch == epoch, let round = rounds[vote.subject.view] else { return false }
-        if let held = round.votes[vote.subject.kind]?[vote.signer], held.check == .good, held.vote == vote {
+        if let held = round[vote.subject.kind][vote.signer], held.check == .good, held.vote == vote {
             return true
         }
         guard let certificate = round.certificate(vote.subject.kind), certificate.subject == vote.subject,
@@ -34,11 +34,10 @@ extension Simplex {
 
     /// A vote that came after its certificate: checked by the next leader alone, which tells of it in its block.
     mutating func checkLate(_ vote: Vote) {
-        if vote.subject.kind == .notarize, let ownIndex, leader(of: vote.subject.view.next()) == ownIndex,
-            rounds[vote.subject.view]?.notarization?.subject == vote.subject
-        {
-            check([vote])
-        }
+        guard vote.subject.kind == .notarize, let ownIndex, let place = rounds.place(of: vote.subject.view),
+            rounds.list[place].notarization?.subject == vote.subject
+        else { return }
+        if leader(of: vote.subject.view.next()) == ownIndex { check(vote) }
     }
 
     /// The number of the next signature check: an engine that takes another's place goes on counting, so that answers to the old one's

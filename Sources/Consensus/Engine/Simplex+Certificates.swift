@@ -5,8 +5,9 @@ extension Simplex {
     /// Whether a certificate would tell us anything.
     private func isNews(_ certificate: Certificate) -> Bool {
         let subject = certificate.subject
-        return subject.epoch == epoch && subject.view > lastFinalized
-            && rounds[subject.view]?.certificate(subject.kind) == nil
+        guard subject.epoch == epoch, subject.view > lastFinalized else { return false }
+        guard let place = rounds.place(of: subject.view) else { return true }
+        return !rounds.list[place].hasCertificate(subject.kind)
     }
 
     /// Certificates of any higher view are admitted, and checked before anything is kept of their view. Of equal subjects one is checked at

@@ -26,10 +26,9 @@ extension Simplex {
         writer.write(bool: started)
         write(standstillAt, at: now, into: &writer)
         writer.write(giveUpReason)
-        for view in rounds.keys.sorted() {
-            guard let round = rounds[view] else { continue }
-            writer.write(view)
-            write(round, isCurrent: view == self.view, at: now, into: &writer)
+        for round in rounds.list {
+            writer.write(round.view)
+            write(round, isCurrent: round.view == view, at: now, into: &writer)
         }
         writeBooks(at: now, into: &writer)
         return Digest.of(.fingerprint, writer.bytes)
@@ -51,10 +50,9 @@ extension Simplex {
         writer.write(bool: isKeyInUseElsewhere)
         writer.write(bool: started)
         writer.write(bool: giveUpReason != nil)
-        for view in rounds.keys.sorted() where view > lastFinalized {
-            guard let round = rounds[view] else { continue }
-            writer.write(view)
-            writeDecisions(of: round, isCurrent: view == self.view, into: &writer)
+        for round in rounds.list where round.view > lastFinalized {
+            writer.write(round.view)
+            writeDecisions(of: round, isCurrent: round.view == view, into: &writer)
         }
         return Digest.of(.fingerprint, writer.bytes)
     }
@@ -69,12 +67,11 @@ extension Simplex {
         for kind in Subject.Kind.allCases {
             let certificate = round.certificate(kind)
             writer.write(optional: certificate?.subject)
-            let held = round.votes[kind] ?? [:]
-            let votes = certificate == nil ? held : held.filter { isOpen && $0.key == leader }
+            let held = round[kind].votes
+            let votes = certificate == nil ? held : held.filter { isOpen && $0.vote.signer == leader }
             writer.write(UInt32(votes.count))
-            for signer in votes.keys.sorted() {
-                guard let held = votes[signer] else { continue }
-                writer.write(signer)
+            for held in votes {
+                writer.write(held.vote.signer)
                 writer.write(held.vote.subject)
                 write(held.check, into: &writer)
             }
@@ -119,7 +116,7 @@ extension Simplex {
         }
     }
 
-    private func write(_ check: Round.HeldVote.Check, into writer: inout ByteWriter) {
+    private func write(_ check: Ballot.HeldVote.Check, into writer: inout ByteWriter) {
         switch check {
         case .unchecked: writer.write(UInt8(0))
         case .underWay: writer.write(UInt8(1))
@@ -154,10 +151,9 @@ extension Simplex {
         writer.write(bool: round.verificationAsked)
         writer.write(bool: round.refused)
         for kind in Subject.Kind.allCases {
-            let votes = round.votes[kind] ?? [:]
+            let votes = round[kind].votes
             writer.write(UInt32(votes.count))
-            for signer in votes.keys.sorted() {
-                guard let held = votes[signer] else { continue }
+            for held in votes {
                 writer.write(held.vote)
                 write(held.check, into: &writer)
                 writer.write(optional: held.source)
@@ -186,9 +182,9 @@ extension Simplex {
         writer.write(UInt32(checks.count))
         for id in checks.keys.sorted() {
             switch checks[id] {
-            case .votes(let votes):
+            case .votes(let batch):
                 writer.write(UInt8(1))
-                writer.write(list: votes)
+                writer.write(list: batch.votes)
             case .certificate(let delivered):
                 writer.write(UInt8(2))
                 writer.write(delivered.certificate)

@@ -19,8 +19,11 @@ extension Simplex {
 
     private mutating func restore(_ vote: Vote) {
         guard let ownIndex, Int(vote.signer) == ownIndex else { return }
+        let (weight, count) = (validators[ownIndex].weight, validators.count)
         withRound(vote.subject.view) { round in
-            round.votes[vote.subject.kind, default: [:]][vote.signer] = .init(vote: vote, check: .good)
+            round.withBallot(vote.subject.kind) {
+                $0.hold(vote, .good, weight: weight, from: nil, validators: count)
+            }
             switch vote.subject {
             case .notarize(let proposal):
                 round.sentNotarize = vote
@@ -60,7 +63,7 @@ extension Simplex {
         if let certificate = lastFinalization, case .finalize(let proposal) = certificate.subject {
             outputs.append(.finalized(proposal, certificate))
         }
-        for view in rounds.keys.sorted() {
+        for view in rounds.views {
             guard let round = rounds[view] else { continue }
             if round.nullification != nil || round.finalization != nil || round.certification == .yes {
                 first = max(first, view.next())

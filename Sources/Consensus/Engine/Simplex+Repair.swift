@@ -63,8 +63,7 @@ extension Simplex {
             if budget >= 0 { outputs.append(output(message)) }
         }
         if let lastFinalization { spend(.certificate(lastFinalization)) }
-        for above in rounds.keys.sorted().reversed() where above > lastFinalized && budget > 0 {
-            guard let round = rounds[above] else { continue }
+        for round in rounds.list.reversed() where round.view > lastFinalized && budget > 0 {
             for vote in [round.sentNotarize, round.sentNullify, round.sentFinalize].compactMap({ $0 }) {
                 spend(.vote(vote))
             }
@@ -88,16 +87,17 @@ extension Simplex {
         }
         if standstillAt == nil { standstillAt = now.adding(standstillInterval) }
         if let due = positionsDue, due <= now { askForPositions() }
-        guard let round = rounds[view] else { return }
+        // At the end of every step, so a piece at a time: no round is copied.
+        guard let place = rounds.place(of: view) else { return }
         var next = standstillAt
         func consider(_ instant: Instant?) {
             if let instant, next.map({ instant < $0 }) ?? true { next = instant }
         }
-        if round.timeoutReason == nil {
-            consider(round.leaderDeadline)
-            consider(round.advanceDeadline)
+        if rounds.list[place].timeoutReason == nil {
+            consider(rounds.list[place].leaderDeadline)
+            consider(rounds.list[place].advanceDeadline)
         } else {
-            consider(round.retryAt)
+            consider(rounds.list[place].retryAt)
         }
         consider(positionsDue)
         if let next { outputs.append(.setTimer(next)) }

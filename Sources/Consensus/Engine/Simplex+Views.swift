@@ -29,7 +29,7 @@ extension Simplex {
         outputs.append(.entered(next, leader: leader))
         forget()
 
-        let leadersNullify = rounds[next]?.votes[.nullify]?[UInt16(leader)]
+        let leadersNullify = rounds[next]?[.nullify][UInt16(leader)]
         if leadersNullify?.check == .good {
             giveUp(.leaderNullified, at: now)
         } else if isInactive(leader) {
@@ -37,7 +37,7 @@ extension Simplex {
         } else if rounds[next]?.refused == true {
             giveUp(.invalidProposal, at: now)
         } else if let vote = leadersNullify?.vote, leadersNullify?.check == .unchecked {
-            check([vote])
+            check(vote)
         }
         proposeIfLeader()
         verifySlot(next)
@@ -46,8 +46,7 @@ extension Simplex {
 
     /// Drops rounds that nothing can need any more.
     private mutating func forget() {
-        let keep = floorOfMemory
-        if rounds.keys.contains(where: { $0 < keep }) { rounds = rounds.filter { $0.key >= keep } }
+        rounds.drop(below: floorOfMemory)
         if requestedAt.keys.contains(where: { $0 <= lastFinalized }) {
             requestedAt = requestedAt.filter { $0.key > lastFinalized }
         }
@@ -139,14 +138,16 @@ extension Simplex {
             giveUpReason = nil
             giveUp(reason, at: now)
         }
-        guard let round = rounds[view] else { return }
-        if round.timeoutReason == nil {
-            if let deadline = round.leaderDeadline, deadline <= now {
+        // At every step, so a piece at a time: no round is copied.
+        guard let place = rounds.place(of: view) else { return }
+        if rounds.list[place].timeoutReason == nil {
+            if let deadline = rounds.list[place].leaderDeadline, deadline <= now {
                 giveUp(.noProposal, at: now)
-            } else if let deadline = round.advanceDeadline, deadline <= now {
+            } else if let deadline = rounds.list[place].advanceDeadline, deadline <= now {
                 giveUp(.viewTooLong, at: now)
             }
-        } else if let retry = round.retryAt, retry <= now {
+        } else if let retry = rounds.list[place].retryAt, retry <= now {
+            let round = rounds.list[place]
             nullify(at: now)
             // What may have been lost while the view hangs: our own other votes, and what we miss (rules 11 and 12).
             for vote in [round.sentNotarize, round.sentFinalize].compactMap({ $0 }) {

@@ -12,8 +12,9 @@ extension Simplex {
         if Int(vote.signer) == ownIndex { return hearOurselves(vote, from: peer) }
         guard subject.epoch == epoch, Int(vote.signer) < validators.count, admits(subject.view) else { return }
         let kind = subject.kind
+        let place = rounds.place(of: subject.view)
         // Read piece by piece: who holds a round while it changes pays for a copy of all its votes.
-        if let held = rounds[subject.view]?.votes[kind]?[vote.signer] {
+        if let place, let held = rounds.list[place][kind][vote.signer] {
             // Equal words under a checked signature are nothing new; anything else is a forgery, here or there, or evidence.
             if held.vote != vote, held.vote.subject != subject || held.check != .good {
                 challenge(held.vote, vote, from: peer)
@@ -21,15 +22,20 @@ extension Simplex {
             return
         }
         if let conflicting = conflicting(with: vote) { challenge(conflicting, vote, from: peer) }
-        let isLeaders = Int(vote.signer) == (rounds[subject.view]?.leader ?? leader(of: subject.view))
-        let wantsProposal =
-            rounds[subject.view].map { $0.slot == Round.Slot.none && $0.notarization == nil } ?? true
+        var isLeaders = false
+        var wantsProposal = true
+        if let place {
+            isLeaders = Int(vote.signer) == rounds.list[place].leader
+            wantsProposal = rounds.list[place].slot == .none && rounds.list[place].notarization == nil
+        } else {
+            isLeaders = Int(vote.signer) == leader(of: subject.view)
+        }
         hold(vote, .unchecked, from: peer)
         if isLeaders, kind == .notarize, wantsProposal {
             // The proposal: checked at once, alone.
-            check([vote])
+            check(vote)
         } else if isLeaders, kind == .nullify, subject.view == view {
-            check([vote])
+            check(vote)
         } else {
             gather(subject, at: now)
             checkLate(vote)
@@ -52,10 +58,11 @@ extension Simplex {
         return [round.sentNotarize, round.sentNullify, round.sentFinalize].contains { $0?.subject == subject }
     }
 
-    private mutating func hold(_ vote: Vote, _ check: Round.HeldVote.Check, from peer: PublicKey?) {
+    private mutating func hold(_ vote: Vote, _ check: Ballot.HeldVote.Check, from peer: PublicKey?) {
         let now = currentInstant
+        let (weight, count) = (validators[Int(vote.signer)].weight, validators.count)
         withRound(vote.subject.view) {
-            $0.votes[vote.subject.kind, default: [:]][vote.signer] = .init(vote: vote, check: check, source: peer)
+            $0.withBallot(vote.subject.kind) { $0.hold(vote, check, weight: weight, from: peer, validators: count) }
             if peer != nil, $0.heardAt == nil { $0.heardAt = now }
         }
     }
@@ -67,10 +74,10 @@ extension Simplex {
         for (signer, signature) in zip(certificate.signers, certificate.signatures) where Int(signer) == ownIndex {
             hearOurselves(Vote(subject: subject, signer: signer, signature: signature), from: peer)
         }
-        guard let votes = rounds[subject.view]?.votes, !votes.isEmpty else { return }
+        guard let held = rounds[subject.view]?[subject.kind] else { return }
         for (signer, signature) in zip(certificate.signers, certificate.signatures) where Int(signer) != ownIndex {
             let vote = Vote(subject: subject, signer: signer, signature: signature)
-            if let held = votes[subject.kind]?[signer]?.vote, held.subject != subject {
+            if let held = held[signer]?.vote, held.subject != subject {
                 challenge(held, vote, from: peer)
             } else if let held = conflicting(with: vote) {
                 challenge(held, vote, from: peer)
@@ -80,10 +87,11 @@ extension Simplex {
 
     /// Nullify together with finalize is as bad as two proposals.
     private func conflicting(with vote: Vote) -> Vote? {
-        switch vote.subject.kind {
+        guard let place = rounds.place(of: vote.subject.view) else { return nil }
+        return switch vote.subject.kind {
         case .notarize: nil
-        case .nullify: rounds[vote.subject.view]?.votes[.finalize]?[vote.signer]?.vote
-        case .finalize: rounds[vote.subject.view]?.votes[.nullify]?[vote.signer]?.vote
+        case .nullify: rounds.list[place][.finalize][vote.signer]?.vote
+        case .finalize: rounds.list[place][.nullify][vote.signer]?.vote
         }
     }
 
@@ -115,12 +123,19 @@ extension Simplex {
         outputs.append(.verifySignatures(id, items))
     }
 
-    mutating func check(_ votes: [Vote]) {
-        if votes.isEmpty { return }
-        for vote in votes {
-            withRound(vote.subject.view) { $0.votes[vote.subject.kind]?[vote.signer]?.check = .underWay }
+    mutating func check(_ vote: Vote) { check(VoteBatch(vote)) }
+
+    /// Has the signatures of held votes checked.
+    private mutating func check(_ batch: VoteBatch) {
+        let message = batch.subject.signingBytes(network: network)
+        withRound(batch.subject.view) { round in
+            round.withBallot(batch.subject.kind) { for signer in batch.signers { $0.setCheck(of: signer, .underWay) } }
         }
-        request(.votes(votes), votes.map(item))
+        let items = batch.signers.indices.map {
+            VerificationItem(
+                key: validators[Int(batch.signers[$0])].publicKey, signature: batch.signatures[$0], message: message)
+        }
+        request(.votes(batch), items)
     }
 
     /// Counts a vote of ours, which needs no check.
@@ -129,44 +144,34 @@ extension Simplex {
         gather(vote.subject, at: now)
     }
 
-    /// Checks signatures when a quorum could stand, and makes the certificate when one does. One pass over the votes of the view.
+    /// Checks signatures when a quorum could stand, and makes the certificate when one does.
     private mutating func gather(_ subject: Subject, at now: Instant) {
-        guard subject.view > lastFinalized, let round = rounds[subject.view], round.certificate(subject.kind) == nil,
-            let held = round.votes[subject.kind]
+        guard subject.view > lastFinalized, let place = rounds.place(of: subject.view),
+            !rounds.list[place].hasCertificate(subject.kind),
+            let tally = rounds.list[place][subject.kind].tally(of: subject),
+            tally.possible >= validators.quorumWeight
         else { return }
-        var good: UInt64 = 0
-        var possible: UInt64 = 0
-        var unchecked: [UInt16] = []
-        for (signer, entry) in held where entry.vote.subject == subject {
-            let weight = validators[Int(signer)].weight
-            possible += weight
-            switch entry.check {
-            case .good: good += weight
-            case .unchecked: unchecked.append(signer)
-            case .underWay: break
-            }
-        }
-        if possible < validators.quorumWeight { return }
-        if good >= validators.quorumWeight {
-            // Sorted by signer in there.
-            let votes = held.values.filter { $0.vote.subject == subject && $0.check == .good }.map(\.vote)
-            apply(Certificate(subject: subject, votes: votes), from: nil, at: now)
-        } else if !unchecked.isEmpty {
-            check(unchecked.sorted().compactMap { held[$0]?.vote })
+        if tally.good >= validators.quorumWeight {
+            apply(rounds.list[place][subject.kind].batch(subject, .good).certificate, from: nil, at: now)
+        } else if tally.unchecked > 0 {
+            check(rounds.list[place][subject.kind].batch(subject, .unchecked))
         }
     }
 
     mutating func checked(_ id: UInt64, _ results: [Bool], at now: Instant) {
         guard let pending = checks.removeValue(forKey: id) else { return }
         switch pending {
-        case .votes(let votes):
-            if results.count != votes.count { return }
-            var subjects: [Subject] = []
-            for (vote, good) in zip(votes, results) {
-                if good { accept(vote, at: now) } else { drop(vote) }
-                if subjects.last != vote.subject { subjects.append(vote.subject) }
+        case .votes(let batch):
+            if results.count != batch.signers.count { return }
+            for (index, good) in results.enumerated() {
+                let (signer, signature) = (batch.signers[index], batch.signatures[index])
+                if good {
+                    accept(batch.subject, signer, signature, at: now)
+                } else {
+                    drop(batch.subject, signer, signature)
+                }
             }
-            for subject in subjects { gather(subject, at: now) }
+            gather(batch.subject, at: now)
         case .rival(let vote, let held, let peer):
             releaseCheck(of: peer)
             if results.count == 2 { settle(vote, results[0], held, results[1], from: peer, at: now) }
@@ -186,23 +191,24 @@ extension Simplex {
     }
 
     /// Whoever forged it, the signer's own vote may still come.
-    private mutating func drop(_ vote: Vote) {
-        guard rounds[vote.subject.view]?.votes[vote.subject.kind]?[vote.signer]?.vote == vote else { return }
-        withRound(vote.subject.view) { $0.votes[vote.subject.kind]?[vote.signer] = nil }
+    private mutating func drop(_ subject: Subject, _ signer: UInt16, _ signature: Signature) {
+        guard let place = rounds.place(of: subject.view),
+            rounds.list[place][subject.kind].holds(subject, signer, signature)
+        else { return }
+        rounds.list[place].withBallot(subject.kind) { $0.remove(signer) }
     }
 
     /// A held vote whose signature is good.
-    private mutating func accept(_ vote: Vote, at now: Instant) {
-        let voteView = vote.subject.view
-        guard let leader = rounds[voteView]?.leader,
-            let held = rounds[voteView]?.votes[vote.subject.kind]?[vote.signer], held.vote == vote
+    private mutating func accept(_ subject: Subject, _ signer: UInt16, _ signature: Signature, at now: Instant) {
+        guard let place = rounds.place(of: subject.view),
+            rounds.list[place][subject.kind].holds(subject, signer, signature)
         else { return }
-        withRound(voteView) { $0.votes[vote.subject.kind]?[vote.signer]?.check = .good }
-        heard(Int(vote.signer), in: voteView)
-        guard Int(vote.signer) == leader else { return }
-        switch vote.subject {
-        case .notarize(let proposal): fillSlot(proposal, from: held.source)
-        case .nullify: if voteView == view { giveUp(.leaderNullified, at: now) }
+        rounds.list[place].withBallot(subject.kind) { $0.setCheck(of: signer, .good) }
+        heard(Int(signer), in: subject.view)
+        guard Int(signer) == rounds.list[place].leader else { return }
+        switch subject {
+        case .notarize(let proposal): fillSlot(proposal, from: rounds.list[place][subject.kind].source(of: signer))
+        case .nullify: if subject.view == view { giveUp(.leaderNullified, at: now) }
         case .finalize: break
         }
     }
@@ -212,12 +218,12 @@ extension Simplex {
         _ vote: Vote, _ good: Bool, _ held: Vote, _ heldGood: Bool, from peer: PublicKey, at now: Instant
     ) {
         if !good { return }
-        if !heldGood { drop(held) }
+        if !heldGood { drop(held.subject, held.signer, held.signature) }
         if vote.subject.kind == held.subject.kind, admits(vote.subject.view),
-            rounds[vote.subject.view]?.votes[vote.subject.kind]?[vote.signer] == nil
+            rounds[vote.subject.view]?[vote.subject.kind].contains(vote.signer) != true
         {
             hold(vote, .good, from: peer)
-            accept(vote, at: now)
+            accept(vote.subject, vote.signer, vote.signature, at: now)
             gather(vote.subject, at: now)
             return
         }

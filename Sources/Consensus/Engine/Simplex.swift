@@ -27,7 +27,7 @@ public struct Simplex: Sendable {
     let ownIndex: Int?
     let signer: (any SignatureScheme)?
 
-    var rounds: [View: Round] = [:]
+    var rounds = Rounds()
     public internal(set) var view: View = 0
     /// The last finalized view.
     public internal(set) var lastFinalized: View
@@ -70,7 +70,7 @@ public struct Simplex: Sendable {
     }
 
     enum PendingCheck: Sendable {
-        case votes([Vote])
+        case votes(VoteBatch)
         case certificate(Delivered)
         /// A vote beside the one held of the same signer and view: which of them is true, or are both?
         case rival(Vote, held: Vote, from: PublicKey)
@@ -153,8 +153,8 @@ public struct Simplex: Sendable {
 
     /// Changes a round in place, so that a vote costs no copy of the others.
     mutating func withRound<R>(_ view: View, _ body: (inout Round) -> R) -> R {
-        let leader = rounds[view]?.leader ?? leader(of: view)
-        return body(&rounds[view, default: Round(leader: leader)])
+        let place = rounds.place(of: view) ?? rounds.insert(Round(view: view, leader: leader(of: view)))
+        return body(&rounds.list[place])
     }
 
     /// Signs, remembers, journals and sends one vote of ours, and counts it. The only place where a vote is made.

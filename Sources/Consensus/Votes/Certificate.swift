@@ -15,6 +15,13 @@ public struct Certificate: Hashable, Sendable, CanonicalCodable {
         signatures = sorted.map(\.signature)
     }
 
+    /// Makes a certificate of signers, ascending, and their signatures.
+    init(subject: Subject, signers: [UInt16], signatures: [Signature]) {
+        self.subject = subject
+        self.signers = signers
+        self.signatures = signatures
+    }
+
     public init(from reader: inout ByteReader) throws(DecodingFault) {
         subject = try reader.read(Subject.self)
         let bitmap = try reader.readBytes(max: ValidatorSet.maximumCount / 8)

@@ -42,11 +42,26 @@ public struct SymbolicScheme: SignatureScheme {
         SymbolicScheme.signature(key, message) == signature
     }
 
-    private static func signature(_ key: PublicKey, _ message: [UInt8]) -> Signature {
-        let digest = Digest.of(Domain("plasma.symbolic"), key.bytes + message).bytes
-        guard let signature = try? Signature(bytes: digest + digest) else {
-            preconditionFailure("64 bytes are a signature")
+    /// Checks many at once, most of them over one message.
+    public static func verify(_ items: [VerificationItem]) -> [Bool] {
+        var pairs: [Digest] = []
+        pairs.reserveCapacity(2 * items.count)
+        var message: (bytes: [UInt8], digest: Digest)?
+        for item in items {
+            if message?.bytes != item.message { message = (item.message, Digest.of(.symbolic, item.message)) }
+            pairs.append(item.key.asDigest)
+            pairs.append(message?.digest ?? .zero)
         }
-        return signature
+        let digests = Digest.ofEach(.symbolic, pairs: pairs)
+        return items.indices.map { items[$0].signature == Signature(digests[$0], digests[$0]) }
     }
+
+    private static func signature(_ key: PublicKey, _ message: [UInt8]) -> Signature {
+        let digest = Digest.of(.symbolic, key.asDigest, Digest.of(.symbolic, message))
+        return Signature(digest, digest)
+    }
+}
+
+extension Domain {
+    fileprivate static let symbolic = Domain("plasma.symbolic")
 }

@@ -6,7 +6,8 @@ public import Primitives
 /// 1. Everyone known is dialled who is not connected, being dialled, banned, or to be left alone for a while, as long as there are places. Known is
 ///    whom discovery has proven, and whose greeting was heard once.
 /// 2. After each dial its peer is left alone, longer each time, until a session with it stands.
-/// 3. Of crossed dials the one by the lower identity stays; of two alike the newer, since the older may be half dead.
+/// 3. Bans and pauses are forgotten once they are over; of too many, the one that ends first.
+/// 4. Of crossed dials the one by the lower identity stays; of two alike the newer, since the older may be half dead.
 public struct PeerBook: Sendable {
     /// What becomes of a connection that has greeted.
     public enum Verdict: Sendable, Equatable {
@@ -18,6 +19,10 @@ public struct PeerBook: Sendable {
 
     public static let maximumHints = 1_024
     public static let banTime = Interval.seconds(60)
+    /// Bans and pauses that are remembered, each; of more the one that ends first is forgotten.
+    public static let maximumMarks = 4_096
+    /// Who was not tried again so long after its pause is tried as if for the first time.
+    static let memory = Interval.seconds(60)
 
     private let own: PublicKey
     private let maximumPeers: Int
@@ -34,6 +39,9 @@ public struct PeerBook: Sendable {
         self.maximumPeers = maximumPeers
     }
 
+    /// Bans and pauses that are remembered.
+    public var marks: Int { banned.count + retryAt.count }
+
     /// Everyone that may be dialled. `proven`: what discovery's table has.
     public func known(_ proven: [NodeRecord]) -> [NodeRecord] {
         let there = Set(proven.map(\.identity))
@@ -43,6 +51,7 @@ public struct PeerBook: Sendable {
     /// Rule 1: whom to dial now, in order of their identities. Each counts as being dialled until `dialEnded`.
     public mutating func targets(_ proven: [NodeRecord], at now: Instant) -> [NodeRecord] {
         var targets: [NodeRecord] = []
+        forget(at: now)
         for record in known(proven).sorted(by: { $0.identity < $1.identity }) {
             let id = record.identity
             if sessions[id] != nil || dialling.contains(id) { continue }
@@ -63,6 +72,11 @@ public struct PeerBook: Sendable {
         let tries = (retryAt[peer]?.tries ?? 0) + 1
         let pause = Interval.milliseconds(250).scaled(min(30, 1 << Int64(min(tries, 5))))
         retryAt[peer] = (now.adding(pause), tries)
+        if retryAt.count > PeerBook.maximumMarks,
+            let first = retryAt.min(by: { ($0.value.at, $0.key) < ($1.value.at, $1.key) })
+        {
+            retryAt[first.key] = nil
+        }
     }
 
     /// A connection has greeted with this record.
@@ -87,7 +101,21 @@ public struct PeerBook: Sendable {
     public mutating func ended(_ peer: PublicKey) { sessions[peer] = nil }
 
     /// Sends a peer away for a while.
-    public mutating func ban(_ peer: PublicKey, at now: Instant) { banned[peer] = now.adding(PeerBook.banTime) }
+    public mutating func ban(_ peer: PublicKey, at now: Instant) {
+        banned[peer] = now.adding(PeerBook.banTime)
+        if banned.count > PeerBook.maximumMarks, let first = banned.min(by: { ($0.value, $0.key) < ($1.value, $1.key) })
+        {
+            banned[first.key] = nil
+        }
+    }
+
+    /// Rule 3: identities cost nothing, so they come without end.
+    private mutating func forget(at now: Instant) {
+        if banned.contains(where: { $0.value <= now }) { banned = banned.filter { $0.value > now } }
+        if retryAt.contains(where: { now.interval(since: $0.value.at) > PeerBook.memory }) {
+            retryAt = retryAt.filter { now.interval(since: $0.value.at) <= PeerBook.memory }
+        }
+    }
 
     private func isBanned(_ peer: PublicKey, at now: Instant) -> Bool { banned[peer].map { $0 > now } ?? false }
 }

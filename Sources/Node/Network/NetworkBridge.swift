@@ -18,6 +18,8 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     /// The network's genesis.
     private let chain: Digest
     private let logger: Logger
+    /// Who relays nothing asks for no digest of what passes.
+    private let relays: Bool
     private let checking = DispatchQueue(label: "signatures", attributes: .concurrent)
     private let lock = NSLock()
     // Guarded by `lock`.
@@ -34,6 +36,7 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     init(driver: ReplicaDriver, blocks: BlockStore, relays: Bool, chain: Digest, logger: Logger) {
         self.driver = driver
         self.blocks = blocks
+        self.relays = relays
         relay = Relay(relays: relays)
         self.chain = chain
         self.logger = logger
@@ -46,6 +49,7 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     private var now: Instant { Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
 
     private func passesOn(_ bytes: [UInt8]) -> Bool {
+        if !relays { return false }
         let digest = Digest.of(.seen, bytes)
         return lock.withLock { relay.passesOn(digest, at: now) }
     }
@@ -142,8 +146,10 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     func send(consensus message: [UInt8], to peer: PublicKey) { network?.send(message, on: .consensus, to: peer) }
 
     func broadcast(block bytes: [UInt8]) {
-        let digest = Digest.of(.seen, bytes)
-        lock.withLock { relay.said(digest, at: now) }
+        if relays {
+            let digest = Digest.of(.seen, bytes)
+            lock.withLock { relay.said(digest, at: now) }
+        }
         network?.broadcast(bytes, on: .blocks, except: nil)
     }
 

@@ -42,31 +42,30 @@ struct RPCMethods: Sendable {
 
     // MARK: Reading parameters
 
-    private func digest(_ parameters: Parameters, _ name: String) throws(RPCError) -> Digest {
+    func digest(_ parameters: Parameters, _ name: String) throws(RPCError) -> Digest {
         guard let digest = Digest(hex: try parameters.requiredString(name)) else {
             throw .invalidParams("the parameter \"\(name)\" must be 64 hexadecimal digits")
         }
         return digest
     }
 
-    private func bytes(_ parameters: Parameters, _ name: String) throws(RPCError) -> [UInt8] {
+    func bytes(_ parameters: Parameters, _ name: String) throws(RPCError) -> [UInt8] {
         guard let bytes = Hexadecimal.decode(try parameters.requiredString(name)) else {
             throw .invalidParams("the parameter \"\(name)\" must be hexadecimal")
         }
         return bytes
     }
 
-    private func decode<T: CanonicalCodable>(_: T.Type, _ parameters: Parameters, _ name: String) throws(RPCError) -> T
-    {
+    func decode<T: CanonicalCodable>(_: T.Type, _ parameters: Parameters, _ name: String) throws(RPCError) -> T {
         let bytes = try bytes(parameters, name)
         do throws(DecodingFault) { return try T(canonicalBytes: bytes) } catch {
             throw .invalidParams("the parameter \"\(name)\" cannot be read: \(error)")
         }
     }
 
-    private func text(_ amount: Amount) -> JSONValue { .string(amount.description) }
+    func text(_ amount: Amount) -> JSONValue { .string(amount.description) }
 
-    private func optional(_ text: String?) -> JSONValue { text.map { .string($0) } ?? .null }
+    func optional(_ text: String?) -> JSONValue { text.map { .string($0) } ?? .null }
 
     // MARK: Node
 
@@ -265,215 +264,6 @@ struct RPCMethods: Sendable {
 
     private func requiredAddress(_ parameters: Parameters) throws(AddressFault) -> String {
         do throws(RPCError) { return try parameters.requiredString("address") } catch { throw .malformed }
-    }
-
-    // MARK: Transactions
-
-    private func prepare(_ parameters: Parameters) async throws -> JSONValue {
-        guard let sender = PublicKey(hex: try parameters.requiredString("sender")) else {
-            throw RPCError.invalidParams("the parameter \"sender\" must be a public key of 64 hexadecimal digits")
-        }
-        let (nonce, baseFee, network) = try await node.driver.access { replica in
-            let account = try Query.account(sender.address, in: replica.stateStore)
-            return (
-                replica.mempool.nextNonce(of: sender, after: account.nonce), replica.tree.finalizedHeader.baseFee,
-                replica.network
-            )
-        }
-        var answer: [String: JSONValue] = [
-            "network": .string(network.hex), "nonce": JSONValue(nonce.value), "baseFee": JSONValue(baseFee),
-        ]
-        if parameters["payload"] != nil {
-            // What it costs now, and four times that: room for the base fee to rise meanwhile.
-            let payload = try decode(Payload.self, parameters, "payload")
-            let chain = node.genesis.parameters
-            let probe = Transaction(
-                network: network, sender: sender, nonce: nonce, maximumFee: .zero, payload: payload)
-            let weight = Fees.weight(probe, chain)
-            answer["weight"] = JSONValue(weight)
-            answer["fee"] = text(try Fees.fee(weight: weight, baseFee: baseFee, tip: .zero))
-            answer["maximumFee"] = text(try Fees.fee(weight: weight, baseFee: baseFee, tip: .zero).multiplied(by: 4))
-        }
-        return .object(answer)
-    }
-
-    private func submit(_ parameters: Parameters) async throws -> JSONValue {
-        let transaction = try decode(SignedTransaction.self, parameters, "transaction")
-        let timeout = Double(min(try parameters.optionalUInt64("timeoutMs") ?? 30_000, 120_000)) / 1000
-        do { try await node.submit(transaction) } catch { throw RPCError.refused("\(error)") }
-        var outcome: FinalityTracker.Outcome?
-        if try parameters.optionalBool("wait") ?? true {
-            outcome = await node.finality.wait(for: transaction.id, timeout: timeout)
-        }
-        return describe(transaction.id, outcome, otherwise: "pending")
-    }
-
-    private func submitBatch(_ parameters: Parameters) async throws -> JSONValue {
-        var reader = ByteReader(try bytes(parameters, "transactions"))
-        guard
-            let batch = try? reader.readList(SignedTransaction.self, max: NetworkBridge.maximumBatch),
-            reader.remaining == 0
-        else { throw RPCError.invalidParams("the transactions cannot be read") }
-        let accepted = await node.submit(batch)
-        return ["accepted": JSONValue(accepted), "refused": JSONValue(batch.count - accepted)]
-    }
-
-    /// The same without hexadecimal, and with the outcomes where they are waited for.
-    private func take(_ encoded: [UInt8], wait: Double?) async throws -> JSONValue {
-        var reader = ByteReader(encoded)
-        guard
-            let batch = try? reader.readList(SignedTransaction.self, max: NetworkBridge.maximumBatch),
-            reader.remaining == 0
-        else {
-            throw RPCError.invalidParams(
-                "the transactions cannot be read: they are a list of up to \(NetworkBridge.maximumBatch) signed ones")
-        }
-        let accepted = await node.submit(batch)
-        var answer: [String: JSONValue] = [
-            "accepted": JSONValue(accepted), "refused": JSONValue(batch.count - accepted),
-        ]
-        guard let wait else { return .object(answer) }
-        let finality = node.finality
-        let outcomes = await withTaskGroup(of: FinalityTracker.Outcome?.self) { group in
-            for transaction in batch {
-                group.addTask { await finality.wait(for: transaction.id, timeout: wait) }
-            }
-            return await group.reduce(into: [FinalityTracker.Outcome]()) { all, one in
-                if let one { all.append(one) }
-            }
-        }
-        answer["final"] = JSONValue(outcomes.count)
-        answer["succeeded"] = JSONValue(outcomes.count { $0.failure == nil })
-        answer["height"] = outcomes.map(\.height.value).max().map { JSONValue($0) } ?? .null
-        return .object(answer)
-    }
-
-    private func describe(_ id: Digest, _ outcome: FinalityTracker.Outcome?, otherwise: String) -> JSONValue {
-        guard let outcome else { return ["id": .string(id.hex), "status": .string(otherwise)] }
-        return [
-            "id": .string(id.hex), "status": "final", "height": JSONValue(outcome.height.value),
-            "succeeded": .bool(outcome.failure == nil), "failure": optional(outcome.failure),
-        ]
-    }
-
-    private func transactionStatus(_ parameters: Parameters) async throws -> JSONValue {
-        let id = try digest(parameters, "id")
-        if let outcome = await node.finality.outcome(of: id) { return describe(id, outcome, otherwise: "") }
-        let waits = try await node.driver.access { $0.mempool.contains(id) }
-        return describe(id, nil, otherwise: waits ? "pending" : "unknown")
-    }
-
-    // MARK: Market
-
-    private func providers() async throws -> JSONValue {
-        let (providers, offers) = try await node.driver.access {
-            (try Query.providers(in: $0.stateStore), try Query.offers(in: $0.stateStore))
-        }
-        return [
-            "providers": .array(
-                providers.map { provider in
-                    [
-                        "operator": .string(provider.address.description), "name": .string(provider.name),
-                        "node": .string(provider.node.hex), "bond": text(provider.bond), "free": text(provider.free),
-                        "offers": .array(
-                            offers.filter { $0.provider == provider.address }.map { offer in
-                                [
-                                    "device": JSONValue(UInt64(offer.terms.device)),
-                                    "price": text(offer.terms.pricePer1000CUf32),
-                                    "memory": JSONValue(offer.terms.memory),
-                                    "rate": JSONValue(offer.terms.measuredRate),
-                                    "paused": .bool(offer.isPaused), "activeFrom": JSONValue(offer.activeFrom.value),
-                                ]
-                            }),
-                    ]
-                })
-        ]
-    }
-
-    private func describe(_ model: Model) -> JSONValue {
-        [
-            "name": .string(model.name), "manifest": .string(model.manifest.hex), "program": .string(model.program.hex),
-            "publisher": .string(model.publisher.description), "royalty": JSONValue(UInt64(model.royaltyBasisPoints)),
-        ]
-    }
-
-    private func model(_ parameters: Parameters) async throws -> JSONValue {
-        let name = try parameters.requiredString("name")
-        guard let model = try await node.driver.access({ try Query.model(named: name, in: $0.stateStore) }) else {
-            throw RPCError.notFound("no model named \"\(name)\" is published: see plasma model list")
-        }
-        return describe(model)
-    }
-
-    private func models() async throws -> JSONValue {
-        let models = try await node.driver.access { try Query.models(in: $0.stateStore) }
-        return ["models": .array(models.map { describe($0) })]
-    }
-
-    private func plan(_ parameters: Parameters) async throws -> JSONValue {
-        let spec = try decode(JobSpec.self, parameters, "spec")
-        let plan = try await node.driver.access { try Matching.plan(spec, in: $0.stateStore) }
-        return [
-            "computeUnits": .string(spec.computeUnits.description), "price": optional(plan.price?.description),
-            "maximumPrice": text(plan.maximumPrice), "escrow": text(plan.escrowAndPosting),
-            "eligible": .array(
-                plan.eligible.map {
-                    [
-                        "provider": .string($0.provider.description), "price": text($0.price),
-                        "effectivePrice": text($0.effectivePrice), "inDraw": .bool($0.isInDraw),
-                    ]
-                }),
-            "excluded": .array(
-                plan.excluded.map { ["provider": .string($0.provider.description), "reason": .string($0.reason)] }),
-        ]
-    }
-
-    private func describe(_ job: Job) -> JSONValue {
-        [
-            "job": .string(job.id.hex), "state": .string(job.state.description),
-            "attempt": JSONValue(UInt64(job.attempt)),
-            "requester": .string(job.requester.description),
-            "provider": optional(job.assignment?.provider.description),
-            "price": optional(job.assignment?.price.description),
-            "auditors": .array(job.audits.map { .string($0.auditor.description) }), "reason": .string(job.reason),
-            "outputRoot": optional(job.assignment?.commitment?.outputRoot.hex),
-            "history": .array(
-                job.history.map {
-                    [
-                        "state": .string($0.state.description), "height": JSONValue($0.height.value),
-                        "time": JSONValue($0.time.milliseconds),
-                    ]
-                }),
-        ]
-    }
-
-    private func job(_ parameters: Parameters) async throws -> JSONValue {
-        let id = try digest(parameters, "job")
-        guard let job = try await node.driver.access({ try Query.job(id, in: $0.stateStore) }) else {
-            throw RPCError.notFound("there is no job \(id.hex)")
-        }
-        return describe(job)
-    }
-
-    private func jobs(_ parameters: Parameters) async throws -> JSONValue {
-        let limit = Int(clamping: min(try parameters.optionalUInt64("limit") ?? 50, 1_000))
-        let jobs = try await node.driver.access { try Query.jobs(limit: limit, in: $0.stateStore) }
-        return ["jobs": .array(jobs.map { describe($0) })]
-    }
-
-    private func receipt(_ parameters: Parameters) async throws -> JSONValue {
-        let id = try digest(parameters, "job")
-        guard let evidence = try await node.receipts.evidence(for: StateKey.receipt(id)) else {
-            throw RPCError.notFound("job \(id.hex) has no receipt: it has not settled")
-        }
-        return [
-            "receipt": .string(Hexadecimal.encode(evidence.value)), "key": .string(Hexadecimal.encode(evidence.key)),
-            "proof": .string(Hexadecimal.encode(evidence.proof.canonicalBytes)),
-            "header": .string(Hexadecimal.encode(evidence.header.canonicalBytes)),
-            "certificate": .string(Hexadecimal.encode(evidence.certificate.canonicalBytes)),
-            "height": JSONValue(evidence.header.height.value),
-            "evidence": .string(Hexadecimal.encode(evidence.canonicalBytes)),
-        ]
     }
 
     // MARK: Blobs

@@ -15,6 +15,9 @@ public struct ByteWriter: Sendable {
         row.reserveCapacity(capacity)
     }
 
+    /// Forgets what has been written, and keeps the room.
+    public mutating func removeAll() { row.removeAll(keepingCapacity: true) }
+
     /// Makes room for so many bytes more.
     public mutating func reserve(_ count: Int) { row.reserveCapacity(row.count + count) }
 

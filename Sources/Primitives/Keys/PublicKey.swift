@@ -11,6 +11,9 @@ public struct PublicKey: Hashable, Sendable, Comparable, CanonicalCodable, Custo
         words = try Digest(bytes: bytes)
     }
 
+    /// The same 32 bytes, for what digests them in pairs.
+    package var asDigest: Digest { words }
+
     public init(from reader: inout ByteReader) throws(DecodingFault) { words = try Digest(from: &reader) }
 
     public func encode(into writer: inout ByteWriter) { words.encode(into: &writer) }

@@ -95,9 +95,9 @@ public struct SnapshotFetch: Sendable {
     /// How often a choice is made anew because peers had moved on.
     static let maximumChoices = 16
 
-    private enum Phase: Equatable { case gathering, walking, choosing, chunks, blocks, over }
+    enum Phase: Equatable { case gathering, walking, choosing, chunks, blocks, over }
 
-    private struct Peer {
+    struct Peer {
         var head: Height
         var inFlight = 0
         var failures = 0
@@ -109,31 +109,31 @@ public struct SnapshotFetch: Sendable {
         var offers: [SnapshotManifest]?
     }
 
-    private let genesis: Genesis
-    private let checkpoint: Digest?
-    private var resumption: Resumption?
-    private var phase = Phase.gathering
-    private var peers: [PublicKey: Peer] = [:]
-    private var dropped: Set<PublicKey> = []
-    private var pending: [UInt64: (request: SnapshotRequest, peer: PublicKey, due: Instant)] = [:]
+    let genesis: Genesis
+    let checkpoint: Digest?
+    var resumption: Resumption?
+    var phase = Phase.gathering
+    var peers: [PublicKey: Peer] = [:]
+    var dropped: Set<PublicKey> = []
+    var pending: [UInt64: (request: SnapshotRequest, peer: PublicKey, due: Instant)] = [:]
     private var nextRequest: UInt64 = 1
     private var turn = 0
-    private var gatherUntil: Instant
-    private var lastProgress: Instant
-    private var clients: [LightClient]
-    private var steps: [EpochStep] = []
-    private var isConfirmed: Bool
-    private var choices = 0
-    private var chosen: SnapshotManifest?
-    private var have: Set<Int> = []
-    private var asked: Set<Int> = []
-    private var lowestMissing = 0
-    private var bytes: UInt64 = 0
-    private var tellers: Set<PublicKey> = []
+    var gatherUntil: Instant
+    var lastProgress: Instant
+    var clients: [LightClient]
+    var steps: [EpochStep] = []
+    var isConfirmed: Bool
+    var choices = 0
+    var chosen: SnapshotManifest?
+    var have: Set<Int> = []
+    var asked: Set<Int> = []
+    var lowestMissing = 0
+    var bytes: UInt64 = 0
+    var tellers: Set<PublicKey> = []
     /// From the certified block downwards.
-    private var blocks: [[UInt8]] = []
-    private var wantedBlock = Digest.zero
-    private var outputs: [Output] = []
+    var blocks: [[UInt8]] = []
+    var wantedBlock = Digest.zero
+    var outputs: [Output] = []
 
     public init(
         genesis: Genesis, checkpoint: Digest? = nil, resumption: Resumption? = nil, at now: Instant
@@ -148,7 +148,7 @@ public struct SnapshotFetch: Sendable {
     }
 
     // There is always one.
-    private var client: LightClient { clients[clients.count - 1] }
+    var client: LightClient { clients[clients.count - 1] }
 
     // MARK: Inputs
 
@@ -206,7 +206,7 @@ public struct SnapshotFetch: Sendable {
 
     // MARK: Peers
 
-    private mutating func ask(_ request: SnapshotRequest, of peer: PublicKey, _ now: Instant) {
+    mutating func ask(_ request: SnapshotRequest, of peer: PublicKey, _ now: Instant) {
         let id = nextRequest
         nextRequest += 1
         pending[id] = (request, peer, now.adding(SnapshotFetch.requestTime))
@@ -215,7 +215,7 @@ public struct SnapshotFetch: Sendable {
     }
 
     /// A request is no longer under way.
-    private mutating func settle(_ request: SnapshotRequest, _ peer: PublicKey) {
+    mutating func settle(_ request: SnapshotRequest, _ peer: PublicKey) {
         peers[peer]?.inFlight -= 1
         if case .chunk(_, let index) = request { asked.remove(Int(index)) }
     }
@@ -242,273 +242,17 @@ public struct SnapshotFetch: Sendable {
         }
     }
 
-    private mutating func blame(_ peer: PublicKey, _ reason: String) {
+    mutating func blame(_ peer: PublicKey, _ reason: String) {
         outputs.append(.misbehaviour(peer, reason))
         dropped.insert(peer)
         forget(peer)
     }
 
     /// The peers in order, beginning with another each time.
-    private mutating func inTurn() -> [PublicKey] {
+    mutating func inTurn() -> [PublicKey] {
         let all = peers.keys.sorted()
         if all.isEmpty { return [] }
         turn = (turn + 1) % all.count
         return Array(all[turn...] + all[..<turn])
-    }
-
-    // MARK: Answers
-
-    private mutating func take(_ request: SnapshotRequest, _ answer: [UInt8], from peer: PublicKey, _ now: Instant) {
-        switch request {
-        case .epochs(let epoch):
-            guard let row = try? EpochAnswer(canonicalBytes: answer) else {
-                return blame(peer, "sent epochs that cannot be read")
-            }
-            take(row.steps, from: epoch, of: peer, now)
-        case .offers:
-            guard let offers = try? SnapshotOffers(canonicalBytes: answer) else {
-                return blame(peer, "sent an offer of snapshots that cannot be read")
-            }
-            peers[peer]?.offers = offers.manifests
-            // Chosen already: only whether this peer has it too.
-            if phase == .chunks || phase == .blocks { return }
-        case .chunk(let height, let index):
-            guard let chosen, phase == .chunks, chosen.height == height else { return }
-            guard let chunk = try? SnapshotChunk(canonicalBytes: answer), chunk.index == index,
-                chunk.depth == chosen.depth, chunk.verify(root: chosen.root)
-            else { return blame(peer, "sent a chunk that is not the snapshot's") }
-            if !have.insert(Int(index)).inserted { return }
-            bytes += UInt64(answer.count)
-            tellers.insert(peer)
-            peers[peer]?.failures = 0
-            lastProgress = now
-            outputs.append(.keepChunk(Int(index), answer))
-            outputs.append(
-                .progress(.chunks(have: have.count, of: chosen.chunkCount, bytes: bytes, peers: tellers.count)))
-        case .block(let digest):
-            guard phase == .blocks, digest == wantedBlock else { return }
-            guard let row = try? BlockAnswer(canonicalBytes: answer), let bytes = row.blocks.first?.block,
-                let block = Replica.block(bytes, network: genesis.digest), block.digest == digest
-            else { return blame(peer, "sent another block than the one asked for") }
-            lastProgress = now
-            blocks.append(bytes)
-            wantedBlock = block.header.parent
-            if let chosen, block.header.height <= chosen.height { finish(chosen) }
-        }
-    }
-
-    /// Rule 2.
-    private mutating func take(_ steps: [EpochStep], from epoch: Epoch, of peer: PublicKey, _ now: Instant) {
-        if steps.isEmpty {
-            peers[peer]?.walkedTo = epoch
-            return
-        }
-        for step in steps {
-            // Another peer may have led further meanwhile.
-            if step.header.epoch < client.epoch { continue }
-            var next = client
-            do throws(LightClient.Fault) { try next.advance(step) } catch {
-                return blame(peer, "sent a step between epochs that does not hold: \(error)")
-            }
-            self.steps.append(step)
-            clients.append(next)
-            if clients.count > SnapshotFetch.keptEpochs { clients.removeFirst() }
-            if next.record.digest == checkpoint { isConfirmed = true }
-            lastProgress = now
-        }
-        outputs.append(.progress(.walked(client.epoch)))
-    }
-
-    // MARK: Going on
-
-    private mutating func fail(_ failure: Failure) {
-        phase = .over
-        outputs.append(.failed(failure))
-    }
-
-    /// Does everything that has become possible.
-    private mutating func advance(_ now: Instant) {
-        if phase == .gathering { gather(now) }
-        if phase == .walking { walk(now) }
-        if phase == .choosing { choose(now) }
-        if phase == .chunks { fetchChunks(now) }
-        if phase == .blocks { fetchBlock(now) }
-        if phase != .over, phase != .gathering, now >= lastProgress.adding(SnapshotFetch.stallTime) {
-            let count = chosen?.chunkCount ?? 0
-            fail(count == 0 ? .noOffers : .stalled(have: have.count, of: count))
-        }
-    }
-
-    /// Rule 1.
-    private mutating func gather(_ now: Instant) {
-        if now < gatherUntil { return }
-        if peers.isEmpty { return fail(.noPeers) }
-        // A peer that has no block above the first snapshot's height can have no snapshot.
-        let first = EpochSchedule(epoch: 0, firstHeight: 1, parameters: genesis.parameters).snapshotHeight
-        if !peers.values.contains(where: { $0.head > first }) { return fail(.noOffers) }
-        lastProgress = now
-        phase = .walking
-    }
-
-    private mutating func walk(_ now: Instant) {
-        if pending.values.contains(where: { if case .epochs = $0.request { true } else { false } }) { return }
-        let epoch = client.epoch
-        for peer in inTurn() {
-            guard let known = peers[peer], known.walkedTo != epoch, known.silences < SnapshotFetch.maximumSilences
-            else { continue }
-            return ask(.epochs(from: epoch), of: peer, now)
-        }
-        if peers.isEmpty { return }
-        if let checkpoint, !isConfirmed { return fail(.checkpoint(checkpoint, epoch)) }
-        beginChoice(now)
-    }
-
-    /// Rules 3 and 6.
-    private mutating func beginChoice(_ now: Instant) {
-        choices += 1
-        if choices > SnapshotFetch.maximumChoices { return fail(.noOffers) }
-        phase = .choosing
-        chosen = nil
-        for id in pending.keys.sorted() {
-            guard let (request, peer, _) = pending[id] else { continue }
-            pending[id] = nil
-            settle(request, peer)
-        }
-        for peer in peers.keys.sorted() {
-            peers[peer]?.offers = nil
-            peers[peer]?.failures = 0
-            ask(.offers, of: peer, now)
-        }
-    }
-
-    /// Whether an offer's headers are the chain's; nil where it is of an epoch whose validators are not known.
-    private func holds(_ manifest: SnapshotManifest) -> Bool? {
-        guard let known = clients.first(where: { $0.epoch == manifest.epoch }) else { return nil }
-        do throws(LightClient.Fault) {
-            try manifest.check(by: known)
-            return true
-        } catch { return false }
-    }
-
-    private mutating func choose(_ now: Instant) {
-        if peers.values.contains(where: { $0.offers == nil }) { return }
-        if peers.isEmpty { return }
-        var verdicts: [SnapshotManifest: Bool] = [:]
-        for peer in peers.keys.sorted() {
-            for manifest in peers[peer]?.offers ?? [] {
-                if verdicts[manifest] == nil { verdicts[manifest] = holds(manifest) }
-                if verdicts[manifest] == false {
-                    blame(peer, "offered a snapshot whose headers do not hold")
-                    break
-                }
-            }
-        }
-        if peers.isEmpty { return }
-        var best: (manifest: SnapshotManifest, count: Int)?
-        var isAhead = false
-        for peer in peers.keys.sorted() {
-            for manifest in peers[peer]?.offers ?? [] {
-                if manifest.epoch > client.epoch { isAhead = true }
-                if let best, SnapshotFetch.isSame(best.manifest, manifest) { continue }
-                let count = peers.values.count { $0.offers?.contains { SnapshotFetch.isSame($0, manifest) } ?? false }
-                let isBetter: Bool
-                if let best {
-                    let (mine, other) = (isResumed(manifest), isResumed(best.manifest))
-                    isBetter =
-                        mine != other
-                        ? mine : (manifest.height, count) > (best.manifest.height, best.count)
-                } else {
-                    isBetter = true
-                }
-                if isBetter, verdicts[manifest] == true { best = (manifest, count) }
-            }
-        }
-        guard let (manifest, count) = best else {
-            // The network has gone on since the walk: walk on and look again.
-            if isAhead, choices < SnapshotFetch.maximumChoices {
-                for peer in peers.keys.sorted() { peers[peer]?.walkedTo = nil }
-                phase = .walking
-                return walk(now)
-            }
-            return fail(.noOffers)
-        }
-        if isResumed(manifest) {
-            have.formUnion(resumption?.have ?? [])
-        } else {
-            have = []
-            bytes = 0
-            resumption = Resumption(manifest: manifest, have: [])
-        }
-        outputs.append(.begin(manifest))
-        chosen = manifest
-        lowestMissing = 0
-        phase = .chunks
-        outputs.append(
-            .progress(
-                .chose(height: manifest.height, chunks: manifest.chunkCount, have: have.count, peers: count)))
-    }
-
-    /// Two offers of the same chunks. Their certificates may differ.
-    private static func isSame(_ one: SnapshotManifest, _ other: SnapshotManifest) -> Bool {
-        one.height == other.height && one.root == other.root && one.depth == other.depth
-    }
-
-    private func isResumed(_ manifest: SnapshotManifest) -> Bool {
-        resumption.map { SnapshotFetch.isSame($0.manifest, manifest) } ?? false
-    }
-
-    private func offers(_ peer: PublicKey, _ manifest: SnapshotManifest) -> Bool {
-        peers[peer]?.offers?.contains { SnapshotFetch.isSame($0, manifest) } ?? false
-    }
-
-    /// Rule 4.
-    private mutating func fetchChunks(_ now: Instant) {
-        guard let chosen else { return }
-        if have.count == chosen.chunkCount {
-            guard let last = chosen.headers.last else { return }
-            phase = .blocks
-            blocks = []
-            wantedBlock = last.digest
-            return
-        }
-        let able = inTurn().filter { offers($0, chosen) }
-        let mayCome = peers.values.contains { $0.offers == nil }
-        if able.isEmpty && !mayCome {
-            // Nobody has it any more. Alone, wait for somebody.
-            if !peers.isEmpty { beginChoice(now) }
-            return
-        }
-        while have.contains(lowestMissing) { lowestMissing += 1 }
-        var next = lowestMissing
-        for round in 0..<SnapshotFetch.chunksPerPeer {
-            for peer in able {
-                guard let state = peers[peer], state.inFlight <= round,
-                    state.pausedUntil.map({ $0 <= now }) ?? true
-                else { continue }
-                while next < chosen.chunkCount, have.contains(next) || asked.contains(next) { next += 1 }
-                if next >= chosen.chunkCount { return }
-                asked.insert(next)
-                ask(.chunk(height: chosen.height, index: UInt32(next)), of: peer, now)
-            }
-        }
-    }
-
-    /// Rule 5.
-    private mutating func fetchBlock(_ now: Instant) {
-        if blocks.count >= SnapshotFetch.maximumBlocks { return fail(.noOffers) }
-        if pending.values.contains(where: { if case .block = $0.request { true } else { false } }) { return }
-        for peer in inTurn() where peers[peer]?.pausedUntil.map({ $0 <= now }) ?? true {
-            return ask(.block(wantedBlock), of: peer, now)
-        }
-    }
-
-    private mutating func finish(_ manifest: SnapshotManifest) {
-        phase = .over
-        outputs.append(.progress(.blocks(blocks.count)))
-        outputs.append(
-            .finished(
-                Result(
-                    manifest: manifest, steps: Array(steps.prefix(Int(clamping: manifest.epoch.value))),
-                    record: client.record, blocks: blocks.reversed())))
     }
 }

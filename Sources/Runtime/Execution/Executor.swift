@@ -5,8 +5,7 @@ internal import Synchronization
 
 /// Runs a specialised program fused: sentences in groups that stay in the cache, groups spread over threads, or one group's rows where there is only one.
 ///
-/// Programs that are no composition that it knows, and batches that are not packed as `EncoderInputs` packs them, run by the reference executor: slower, the
-/// same bits.
+/// Programs that are no composition that it knows, and batches that are not packed as `EncoderInputs` packs them, run by the general executor: the same bits.
 public final class Executor: Sendable {
     private let program: SpecialisedProgram
     private let model: PreparedModel
@@ -36,8 +35,8 @@ public final class Executor: Sendable {
         }
         .reduce(0, +)
         guard isFused, let plan else {
-            // The reference holds every intermediate as 64-bit words.
-            return fixed + outputs + program.scans.flatMap(\.operations).reduce(0) { $0 + 8 * $1.result.count }
+            // One that cannot be planned is refused when it is run, with the reason.
+            return (try? general())?.peakMemory ?? fixed + outputs
         }
         // The widest group is the group's aim and one whole sentence more, and never more than the batch.
         let types = program.types(of: program.scans[0])
@@ -67,9 +66,21 @@ public final class Executor: Sendable {
         if let plan, isFused, let batch = PackedBatch(program, plan, ordered) {
             return try run(plan, batch, ordered, progress, isCancelled)
         }
-        let result = try ReferenceExecutor(program).run(parameters: model.parameters, inputs: ordered)
-        progress(1)
+        let steps = program.scans.reduce(0.0) { $0 + Double($1.steps.factor) }
+        var done = 0.0
+        let result = try general().run(
+            inputs: ordered,
+            onStep: { _, _, _ in
+                done += 1
+                progress(done / max(1, steps))
+            }, isCancelled: isCancelled)
         return result.outputs.flatMap { $0 }
+    }
+
+    private func general() throws(ExecutionFault) -> GraphExecutor {
+        try GraphExecutor(
+            program: program, parameters: model.parameters, owners: [model], threads: threads, variant: model.variant,
+            weights: model.general)
     }
 
     private func arena(_ plan: FusedPlan, tokens: Int, sentences: Int) -> ArenaPlan {

@@ -10,6 +10,11 @@ struct MapInterpreter {
     init(_ expression: MapExpression, _ inputs: [ElementType], _ random: RandomSource) {
         nodes = expression.nodes
         self.random = random
+        types = MapInterpreter.types(expression, inputs)
+    }
+
+    /// The type of each node where the inputs have these.
+    static func types(_ expression: MapExpression, _ inputs: [ElementType]) -> [ElementType] {
         var types: [ElementType] = []
         for node in expression.nodes {
             switch node {
@@ -32,7 +37,7 @@ struct MapInterpreter {
                 }
             }
         }
-        self.types = types
+        return types
     }
 
     /// The value at the coordinates, which are those of the `element`-th of the result.
@@ -55,7 +60,7 @@ struct MapInterpreter {
         return words[words.count - 1]
     }
 
-    private static func signed(_ bits: UInt64, _ type: ElementType) -> Int64 {
+    static func signed(_ bits: UInt64, _ type: ElementType) -> Int64 {
         switch type {
         case .i32: Int64(Int32(truncatingIfNeeded: bits))
         case .i8: Int64(Int8(truncatingIfNeeded: bits))

@@ -33,6 +33,8 @@ public final class PreparedModel: @unchecked Sendable {
     let variant: KernelVariant
     let parameters: [UnsafeRawBufferPointer]
     private let owners: [any Sendable]
+    /// What the general executor packed of them.
+    let general = PackedWeights()
     private var packed: [UInt32: UnsafeMutablePointer<Float>] = [:]
     /// Bytes of the packed copies.
     public private(set) var packedBytes: UInt64 = 0

@@ -16,7 +16,9 @@ struct StatusCommand: AsyncParsableCommand {
                 "snapshots",
             ]
             .compactMap { key in
-                guard let value = status[key], value.string != "", value.array?.isEmpty != true else { return nil }
+                guard let value = status[key], value != .null, value.string != "", value.array?.isEmpty != true else {
+                    return nil
+                }
                 return "\(key): \(value.string ?? value.text(pretty: false))"
             }.joined(separator: "\n")
         }

@@ -1,0 +1,182 @@
+#include "CGather.h"
+#include <string.h>
+
+int64_t pk_gather_rows(const pk_gather *g) {
+    int64_t rows = 1;
+    for (int a = 0; a < g->rank - 1; a++) rows *= g->count[a];
+    return rows;
+}
+
+void pk_fill(int element, uint64_t value, int64_t count, void *out) {
+    switch (element) {
+    case 1: memset(out, (int)(value & 0xFF), (size_t)count); break;
+    case 2: { uint16_t *o = out; for (int64_t i = 0; i < count; i++) o[i] = (uint16_t)value; } break;
+    case 4: { uint32_t *o = out; for (int64_t i = 0; i < count; i++) o[i] = (uint32_t)value; } break;
+    default: { uint64_t *o = out; for (int64_t i = 0; i < count; i++) o[i] = value; } break;
+    }
+}
+
+/* A run of `count` elements, `from` and `to` apart by their strides. */
+static void copy_run(int element, int64_t count, const char *source, int64_t from, char *out, int64_t to) {
+    if (from == 1 && to == 1) {
+        memcpy(out, source, (size_t)(count * element));
+        return;
+    }
+#define COPY(T)                                                                                                        \
+    {                                                                                                                  \
+        const T *s = (const T *)(const void *)source;                                                                  \
+        T *o = (T *)(void *)out;                                                                                       \
+        if (from == 0 && to == 1) {                                                                                    \
+            T x = *s;                                                                                                  \
+            for (int64_t i = 0; i < count; i++) o[i] = x;                                                              \
+        } else if (to == 1) {                                                                                          \
+            for (int64_t i = 0; i < count; i++) o[i] = s[i * from];                                                    \
+        } else {                                                                                                       \
+            for (int64_t i = 0; i < count; i++) o[i * to] = s[i * from];                                               \
+        }                                                                                                              \
+        break;                                                                                                         \
+    }
+    switch (element) {
+    case 1: COPY(uint8_t)
+    case 2: COPY(uint16_t)
+    case 4: COPY(uint32_t)
+    default: COPY(uint64_t)
+    }
+#undef COPY
+}
+
+static void fill_run(int element, uint64_t value, int64_t count, char *out, int64_t to) {
+    if (to == 1) {
+        pk_fill(element, value, count, out);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) pk_fill(element, value, 1, out + i * to * element);
+}
+
+/* The quotient toward minus infinity, so that −1 stays outside. */
+static int64_t floor_divide(int64_t x, int64_t y) { return x >= 0 ? x / y : -((y - 1 - x) / y); }
+
+typedef enum { INSIDE, OUTSIDE, SKIPPED } placed;
+
+/* A coordinate's place in the source for a numerator. */
+static placed place(const pk_coordinate *c, int64_t value, int64_t *out) {
+    if (c->quotient != 1) {
+        if (c->exact && value % c->quotient != 0) return SKIPPED;
+        value = floor_divide(value, c->quotient);
+    }
+    if (c->modulus != 0) value = ((value % c->modulus) + c->modulus) % c->modulus;
+    if (value < 0 || value >= c->size) return OUTSIDE;
+    *out = value;
+    return INSIDE;
+}
+
+void pk_gather_run(const pk_gather *g, int64_t first, int64_t last, void *result) {
+    int inner = g->rank - 1;
+    int64_t n = inner < 0 ? 1 : g->count[inner];
+    int64_t to = inner < 0 ? 1 : g->stride[inner];
+    int element = g->element;
+    /* Which coordinates vary along a row, and whether they do so in even steps. */
+    int varies[PK_GATHER_RANK], even = 1;
+    for (int c = 0; c < g->coordinates; c++) {
+        const pk_coordinate *k = &g->coordinate[c];
+        int table = k->table && inner >= 0 && k->table_stride[inner] != 0;
+        varies[c] = table || (inner >= 0 && k->coefficient[inner] != 0);
+        if (varies[c] && (table || k->quotient != 1 || k->modulus != 0)) even = 0;
+    }
+    for (int64_t row = first; row < last; row++) {
+        int64_t at[PK_GATHER_RANK];
+        int64_t rest = row, target = 0;
+        for (int a = inner - 1; a >= 0; a--) {
+            at[a] = rest % g->count[a] + g->start[a];
+            rest /= g->count[a];
+            target += at[a] * g->stride[a];
+        }
+        int64_t begin = inner < 0 ? 0 : g->start[inner];
+        if (g->pinned >= 0) {
+            /* The one place that is divided without a remainder. */
+            const pk_coordinate *k = &g->coordinate[g->pinned_coordinate];
+            int64_t x = k->offset, t = 0;
+            for (int a = 0; a < inner; a++) t += k->table_stride[a] * at[a];
+            if (k->table) x += k->table[t];
+            int64_t j = ((-x % k->quotient) + k->quotient) % k->quotient;
+            if (j >= g->pinned_count) continue;
+            if (g->pinned == inner) {
+                begin += j;
+            } else {
+                at[g->pinned] += j;
+                target += j * g->stride[g->pinned];
+            }
+        }
+        target += inner < 0 ? 0 : begin * to;
+        char *out = (char *)result + target * element;
+        /* Numerators at the row's first element, without tables that vary along it. */
+        int64_t value[PK_GATHER_RANK], table_at[PK_GATHER_RANK];
+        int64_t offset = 0;
+        placed state = INSIDE;
+        /* An earlier coordinate decides before a later one: a skip after an outside does not count. */
+        for (int c = 0; c < g->coordinates; c++) {
+            const pk_coordinate *k = &g->coordinate[c];
+            int64_t x = k->offset, t = 0;
+            for (int a = 0; a < inner; a++) {
+                x += k->coefficient[a] * at[a];
+                t += k->table_stride[a] * at[a];
+            }
+            if (inner >= 0) {
+                x += k->coefficient[inner] * begin;
+                t += k->table_stride[inner] * begin;
+            }
+            if (k->table && !(inner >= 0 && k->table_stride[inner] != 0)) x += k->table[t];
+            value[c] = x;
+            table_at[c] = t;
+        }
+        if (even) {
+            /* The part of the row that lies inside: [low, high). */
+            int64_t low = 0, high = n, stride = 0;
+            for (int c = 0; c < g->coordinates && state == INSIDE; c++) {
+                const pk_coordinate *k = &g->coordinate[c];
+                if (!varies[c]) {
+                    int64_t p = 0;
+                    state = place(k, value[c], &p);
+                    offset += p * k->stride;
+                    continue;
+                }
+                int64_t step = k->coefficient[inner];
+                /* 0 ≤ value + step·j < size */
+                int64_t lo, hi;
+                if (step > 0) {
+                    lo = value[c] >= 0 ? 0 : (-value[c] + step - 1) / step;
+                    hi = value[c] >= k->size ? 0 : (k->size - 1 - value[c]) / step + 1;
+                } else {
+                    lo = value[c] < k->size ? 0 : (value[c] - k->size) / -step + 1;
+                    hi = value[c] < 0 ? 0 : value[c] / -step + 1;
+                }
+                if (lo > low) low = lo;
+                if (hi < high) high = hi;
+                offset += value[c] * k->stride;
+                stride += step * k->stride;
+            }
+            if (state == OUTSIDE || high < low) high = low = n;
+            if (low > 0) fill_run(element, g->fill, low, out, to);
+            /* What an earlier coordinate puts outside is filled even where a later one forbids the rest. */
+            if (high > low && state == INSIDE)
+                copy_run(element, high - low, (const char *)g->source + (offset + low * stride) * element, stride,
+                         out + low * to * element, to);
+            if (high < n) fill_run(element, g->fill, n - high, out + high * to * element, to);
+            continue;
+        }
+        for (int64_t j = 0; j < n; j++) {
+            int64_t from = 0;
+            state = INSIDE;
+            for (int c = 0; c < g->coordinates; c++) {
+                const pk_coordinate *k = &g->coordinate[c];
+                int64_t x = value[c] + (inner >= 0 ? k->coefficient[inner] * j : 0), p = 0;
+                if (k->table && inner >= 0 && k->table_stride[inner] != 0) x += k->table[table_at[c] + k->table_stride[inner] * j];
+                state = place(k, x, &p);
+                if (state != INSIDE) break;
+                from += p * k->stride;
+            }
+            if (state == INSIDE) copy_run(element, 1, (const char *)g->source + from * element, 1, out + j * to * element, 1);
+            else if (state == OUTSIDE) fill_run(element, g->fill, 1, out + j * to * element, 1);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+internal import API
+internal import Ledger
+internal import Primitives
+internal import Replica
+
+/// Providers, models and jobs.
+extension RPCMethods {
+    func providers() async throws -> JSONValue {
+        let (providers, offers) = try await node.driver.access {
+            (try Query.providers(in: $0.stateStore), try Query.offers(in: $0.stateStore))
+        }
+        return [
+            "providers": .array(
+                providers.map { provider in
+                    [
+                        "operator": .string(provider.address.description), "name": .string(provider.name),
+                        "node": .string(provider.node.hex), "bond": text(provider.bond), "free": text(provider.free),
+                        "offers": .array(
+                            offers.filter { $0.provider == provider.address }.map { offer in
+                                [
+                                    "device": JSONValue(UInt64(offer.terms.device)),
+                                    "price": text(offer.terms.pricePer1000CUf32),
+                                    "memory": JSONValue(offer.terms.memory),
+                                    "rate": JSONValue(offer.terms.measuredRate),
+                                    "paused": .bool(offer.isPaused), "activeFrom": JSONValue(offer.activeFrom.value),
+                                ]
+                            }),
+                    ]
+                })
+        ]
+    }
+
+    private func describe(_ model: Model) -> JSONValue {
+        [
+            "name": .string(model.name), "manifest": .string(model.manifest.hex), "program": .string(model.program.hex),
+            "publisher": .string(model.publisher.description), "royalty": JSONValue(UInt64(model.royaltyBasisPoints)),
+        ]
+    }
+
+    func model(_ parameters: Parameters) async throws -> JSONValue {
+        let name = try parameters.requiredString("name")
+        guard let model = try await node.driver.access({ try Query.model(named: name, in: $0.stateStore) }) else {
+            throw RPCError.notFound("no model named \"\(name)\" is published: see plasma model list")
+        }
+        return describe(model)
+    }
+
+    func models() async throws -> JSONValue {
+        let models = try await node.driver.access { try Query.models(in: $0.stateStore) }
+        return ["models": .array(models.map { describe($0) })]
+    }
+
+    func plan(_ parameters: Parameters) async throws -> JSONValue {
+        let spec = try decode(JobSpec.self, parameters, "spec")
+        let plan = try await node.driver.access { try Matching.plan(spec, in: $0.stateStore) }
+        return [
+            "computeUnits": .string(spec.computeUnits.description), "price": optional(plan.price?.description),
+            "maximumPrice": text(plan.maximumPrice), "escrow": text(plan.escrowAndPosting),
+            "eligible": .array(
+                plan.eligible.map {
+                    [
+                        "provider": .string($0.provider.description), "price": text($0.price),
+                        "effectivePrice": text($0.effectivePrice), "inDraw": .bool($0.isInDraw),
+                    ]
+                }),
+            "excluded": .array(
+                plan.excluded.map { ["provider": .string($0.provider.description), "reason": .string($0.reason)] }),
+        ]
+    }
+
+    private func describe(_ job: Job) -> JSONValue {
+        [
+            "job": .string(job.id.hex), "state": .string(job.state.description),
+            "attempt": JSONValue(UInt64(job.attempt)),
+            "requester": .string(job.requester.description),
+            "provider": optional(job.assignment?.provider.description),
+            "price": optional(job.assignment?.price.description),
+            "auditors": .array(job.audits.map { .string($0.auditor.description) }), "reason": .string(job.reason),
+            "outputRoot": optional(job.assignment?.commitment?.outputRoot.hex),
+            "history": .array(
+                job.history.map {
+                    [
+                        "state": .string($0.state.description), "height": JSONValue($0.height.value),
+                        "time": JSONValue($0.time.milliseconds),
+                    ]
+                }),
+        ]
+    }
+
+    func job(_ parameters: Parameters) async throws -> JSONValue {
+        let id = try digest(parameters, "job")
+        guard let job = try await node.driver.access({ try Query.job(id, in: $0.stateStore) }) else {
+            throw RPCError.notFound("there is no job \(id.hex)")
+        }
+        return describe(job)
+    }
+
+    func jobs(_ parameters: Parameters) async throws -> JSONValue {
+        let limit = Int(clamping: min(try parameters.optionalUInt64("limit") ?? 50, 1_000))
+        let jobs = try await node.driver.access { try Query.jobs(limit: limit, in: $0.stateStore) }
+        return ["jobs": .array(jobs.map { describe($0) })]
+    }
+
+    func receipt(_ parameters: Parameters) async throws -> JSONValue {
+        let id = try digest(parameters, "job")
+        guard let evidence = try await node.receipts.evidence(for: StateKey.receipt(id)) else {
+            throw RPCError.notFound("job \(id.hex) has no receipt: it has not settled")
+        }
+        return [
+            "receipt": .string(Hexadecimal.encode(evidence.value)), "key": .string(Hexadecimal.encode(evidence.key)),
+            "proof": .string(Hexadecimal.encode(evidence.proof.canonicalBytes)),
+            "header": .string(Hexadecimal.encode(evidence.header.canonicalBytes)),
+            "certificate": .string(Hexadecimal.encode(evidence.certificate.canonicalBytes)),
+            "height": JSONValue(evidence.header.height.value),
+            "evidence": .string(Hexadecimal.encode(evidence.canonicalBytes)),
+        ]
+    }
+}

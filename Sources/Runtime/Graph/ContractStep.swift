@@ -1,0 +1,202 @@
+internal import CKernels
+internal import Programs
+
+/// C[…,m,n] = Σₖ A[…,m,k]·B[…,n,k] with both sides read where they lie: a transposed or a split side costs no copy.
+struct ContractStep: Sendable {
+    /// One side of a batch item as a matrix.
+    struct Side: Sendable {
+        let access: Access
+        /// Starts of the batch items.
+        let batch: JoinedAxes
+        /// Between successive rows (m or n), and successive k.
+        let row: Int
+        let step: Int
+    }
+
+    let out: ValueID
+    let batch: Int
+    let m: Int
+    let n: Int
+    let k: Int
+    let left: Side
+    let right: Side
+    /// Over all rows of all batch items.
+    let extents: RowExtents?
+    /// Whether the right side is a weight, which is packed once.
+    let isWeight: Bool
+    /// The packed weight; there before anything runs.
+    var packed: PackedWeight?
+    let variant: KernelVariant
+
+    /// Whether each thread takes whole batch items, right side and all.
+    private func sharesBatch(_ threads: Int) -> Bool { batch >= 2 * threads || (threads == 1 && batch > 1) }
+
+    private var packedFloats: Int { pk_pack_size(variant.code, Int32(n), Int32(k)) }
+
+    /// Bytes of scratch: for each thread, and for all.
+    func scratch(threads: Int) -> (thread: Int, shared: Int) {
+        let rows = extents == nil ? 0 : m * 4 + 64
+        if isWeight { return (rows, 0) }
+        return sharesBatch(threads) ? (packedFloats * 4 + 64 + rows, 0) : (rows, packedFloats * 4 + 64)
+    }
+
+    func run(_ memory: StepMemory) {
+        let out = SharedPointer(memory.base(self.out))
+        let a = SharedPointer(memory.pointer(left.access))
+        // A weight that was made only to be packed has no memory any more.
+        let b = isWeight ? out : SharedPointer(memory.pointer(right.access))
+        if k == 0 || packed == nil && sharesBatch(memory.team.threads) {
+            memory.team.run(batch) { item, thread in
+                let scratch = memory.scratch(thread).assumingMemoryBound(to: Float.self)
+                if k > 0 { pack(b.floats(right.batch.offset(item)), columns: 0..<n, into: scratch) }
+                multiply(
+                    item, rows: 0..<m, columns: 0..<n, a.floats(left.batch.offset(item)), scratch, out, memory,
+                    extents: UnsafeMutableRawPointer(scratch + (k > 0 ? packedFloats : 0)))
+            }
+            return
+        }
+        let panel = Int(pk_panel_columns(variant.code))
+        for item in 0..<batch {
+            let weights: SharedPointer
+            if let packed {
+                weights = SharedPointer(packed.memory.base)
+            } else {
+                weights = SharedPointer(memory.shared.base)
+                let from = SharedPointer(b.floats(right.batch.offset(item)))
+                // Panels of at least some thousand numbers.
+                let grain = max(1, 16384 / max(1, k * panel)) * panel
+                memory.team.run(over: n, grain: grain) { columns, _ in
+                    pack(from.floats(0), columns: columns, into: weights.floats(0))
+                }
+            }
+            let from = SharedPointer(a.floats(left.batch.offset(item)))
+            let (height, width) = tile(panel, memory.team.threads)
+            let across = (n + width - 1) / width
+            memory.team.run(((m + height - 1) / height) * across) { task, thread in
+                let rows = task / across * height..<min(m, (task / across + 1) * height)
+                let columns = task % across * width..<min(n, (task % across + 1) * width)
+                multiply(
+                    item, rows: rows, columns: columns, from.floats(0), weights.floats(0), out, memory,
+                    extents: memory.scratch(thread))
+            }
+        }
+    }
+
+    /// Rows and columns of a task: about four tasks a thread, whole register tiles and panels, and blocks of A that stay in a second-level cache.
+    private func tile(_ panel: Int, _ threads: Int) -> (height: Int, width: Int) {
+        if threads == 1 && m <= 96 { return (max(1, m), max(1, n)) }
+        let height = m <= 48 ? m : max(48, min(96, (m / (2 * threads) + 23) / 24 * 24))
+        let down = (m + height - 1) / max(1, height)
+        let across = max(1, (4 * threads + down - 1) / down)
+        let panels = (n + panel - 1) / panel
+        return (max(1, height), max(1, (panels + across - 1) / across) * panel)
+    }
+
+    private func pack(
+        _ b: UnsafeMutablePointer<Float>, columns: Range<Int>, into packed: UnsafeMutablePointer<Float>
+    ) {
+        ContractStep.pack(variant, b, row: right.row, step: right.step, k: k, columns: columns, into: packed)
+    }
+
+    /// Columns from a multiple of the panel on. One of the strides is 1.
+    static func pack(
+        _ variant: KernelVariant, _ b: UnsafePointer<Float>, row: Int, step: Int, k: Int, columns: Range<Int>,
+        into packed: UnsafeMutablePointer<Float>
+    ) {
+        let first = columns.lowerBound
+        if step == 1 || k == 1 {
+            pk_pack(
+                variant.code, Int32(columns.count), Int32(k), b + first * row, row, packed + first * k)
+        } else {
+            pk_pack_turned(
+                variant.code, Int32(columns.count), Int32(k), b + first * row, step, packed + first * k)
+        }
+    }
+
+    private func multiply(
+        _ item: Int, rows: Range<Int>, columns: Range<Int>, _ a: UnsafeMutablePointer<Float>,
+        _ packed: UnsafeMutablePointer<Float>, _ out: SharedPointer, _ memory: StepMemory,
+        extents scratch: UnsafeMutableRawPointer
+    ) {
+        let target = out.floats((item * m + rows.lowerBound) * n + columns.lowerBound)
+        let from = a + rows.lowerBound * left.row
+        let weights = packed + columns.lowerBound * k
+        let (height, width, depth) = (Int32(rows.count), Int32(columns.count), Int32(k))
+        if let extents {
+            let taken = scratch.assumingMemoryBound(to: Int32.self)
+            let base = UnsafeRawPointer(memory.pointer(extents.access))
+            extents.fill(taken, item * m + rows.lowerBound..<item * m + rows.upperBound, from: base)
+            pk_contract_strided_f32(
+                variant.code, height, width, depth, taken, from, left.row, left.step, weights, target, n)
+        } else if left.step == 1 || k <= 1 {
+            pk_contract_f32(variant.code, height, width, depth, from, left.row, weights, target, n, nil)
+        } else {
+            pk_contract_strided_f32(
+                variant.code, height, width, depth, nil, from, left.row, left.step, weights, target, n)
+        }
+    }
+}
+
+/// A right side that is packed once for all runs.
+final class PackedWeight: Sendable {
+    let memory: Block
+
+    /// Packs [n, k] at `b`, of which one stride is 1.
+    init(_ variant: KernelVariant, _ b: UnsafePointer<Float>, row: Int, step: Int, n: Int, k: Int) {
+        memory = Block(pk_pack_size(variant.code, Int32(n), Int32(k)) * 4)
+        ContractStep.pack(
+            variant, b, row: row, step: step, k: k, columns: 0..<n,
+            into: memory.base.assumingMemoryBound(to: Float.self))
+    }
+}
+
+/// i8 × i8 → i32: exact in any order.
+struct WholeContractStep: Sendable {
+    let out: ValueID
+    let batch: Int
+    let m: Int
+    let n: Int
+    let k: Int
+    let left: Access
+    let right: Access
+    /// Whether the right side has a matrix for each batch item.
+    let rightHasBatch: Bool
+    let extents: RowExtents?
+
+    func run(_ memory: StepMemory) {
+        let a = SharedPointer(memory.pointer(left))
+        let b = SharedPointer(memory.pointer(right))
+        let out = SharedPointer(memory.base(self.out))
+        memory.team.run(over: batch * m, grain: max(1, 65536 / max(1, n * k))) { range, _ in
+            for row in range {
+                var take = Int32(clamping: k)
+                if let extents {
+                    extents.fill(&take, row..<row + 1, from: UnsafeRawPointer(memory.pointer(extents.access)))
+                }
+                pk_contract_row_i8(
+                    Int32(n), take, Int32(k), a.raw.assumingMemoryBound(to: Int8.self) + row * k,
+                    b.raw.assumingMemoryBound(to: Int8.self) + (rightHasBatch ? row / m * n * k : 0),
+                    out.raw.assumingMemoryBound(to: Int32.self) + row * n)
+            }
+        }
+    }
+}
+
+/// The selected form: an embedding's gradient.
+struct SelectedContractStep: Sendable {
+    let out: ValueID
+    let m: Int
+    let n: Int
+    let k: Int
+    let indices: Access
+    let right: Access
+
+    var scratch: Int { pk_selected_scratch(Int32(n)) }
+
+    func run(_ memory: StepMemory) {
+        pk_selected_contract_f32(
+            Int32(m), Int32(n), Int64(k), memory.pointer(indices).assumingMemoryBound(to: Int32.self),
+            memory.floats(right), Int64(right.strides[0]), Int64(right.strides[1]),
+            memory.base(out).assumingMemoryBound(to: Float.self), memory.scratch(0))
+    }
+}

@@ -1,0 +1,228 @@
+internal import CKernels
+public import Programs
+
+/// Runs any specialised program at speed, with the bits of `ReferenceExecutor`: ops that belong together row by row go through the cache together, movement that
+/// a kernel can read past is not done, weights are packed once, memory is planned before anything runs, and state is changed where it lies.
+///
+/// The bits depend neither on the number of threads nor on which thread ends first.
+public final class GraphExecutor: Sendable {
+    public let program: SpecialisedProgram
+    private let parameters: [ParameterMemory]
+    private let owners: [any Sendable]
+    private let variant: KernelVariant
+    private let team: ThreadTeam
+    private let scans: [PreparedScan]
+
+    /// A scan's plan with its weights packed and its constants made.
+    private struct PreparedScan: Sendable {
+        let plan: GraphPlan
+        /// Keeps the constants' memory.
+        let constants: ConstantMemory?
+        let firstOperation: Int
+    }
+
+    /// Plans and packs. `owners` keep the memory of `parameters` alive; `weights` holds what other executors of the same model packed already.
+    public init(
+        program: SpecialisedProgram, parameters: [UnsafeRawBufferPointer], owners: [any Sendable] = [],
+        threads: Int, variant: KernelVariant = .best, weights: PackedWeights = PackedWeights()
+    ) throws(ExecutionFault) {
+        if pk_check_float_environment() == 0 { throw .floatEnvironment }
+        if parameters.count != program.parameters.count {
+            throw .inputCount(expected: program.parameters.count, found: parameters.count)
+        }
+        for (declaration, bytes) in zip(program.parameters, parameters)
+        where bytes.count != Int(clamping: declaration.type.byteCount) {
+            throw .parameterSize(name: declaration.name, expected: declaration.type.byteCount, found: bytes.count)
+        }
+        self.program = program
+        self.owners = owners
+        self.variant = variant
+        team = ThreadTeam(threads: threads)
+        self.parameters = zip(program.parameters, parameters).map { ParameterMemory($0.type.element, $1) }
+        let constants = ConstantMaker(
+            program: program, parameters: self.parameters, team: team, variant: variant, weights: weights)
+        var firstOperation = 0
+        var scans: [PreparedScan] = []
+        for scan in program.scans {
+            let types = program.types(of: scan)
+            var planner = GraphPlanner(
+                types: types, operations: scan.operations, parameters: parameters.count,
+                firstCarried: parameters.count + program.inputs.count, outputs: scan.outputs,
+                nextCarried: scan.carried, firstOperation: firstOperation, threads: team.threads, variant: variant)
+            var plan = planner.plan()
+            constants.pack(&plan, scan)
+            scans.append(
+                PreparedScan(
+                    plan: plan, constants: constants.make(plan.constants, scan), firstOperation: firstOperation))
+            firstOperation += scan.operations.count
+        }
+        self.scans = scans
+        packedBytes = weights.bytes
+    }
+
+    /// Bytes of weights in the kernels' own form.
+    public let packedBytes: UInt64
+
+    /// Bytes that a run takes at most: weights and their packed form, inputs, state, intermediates, scratch, and the outputs of all steps.
+    public var peakMemory: UInt64 {
+        var bytes = (program.parameters + program.inputs).reduce(packedBytes) { $0 + $1.type.byteCount }
+        bytes += program.carried.reduce(0) { $0 + 2 * $1.type.byteCount }
+        var widest: UInt64 = 0
+        for (scan, prepared) in zip(program.scans, scans) {
+            let plan = prepared.plan
+            widest = max(widest, UInt64(plan.arenaBytes + plan.sharedScratch + plan.threadScratch * team.threads))
+            bytes += UInt64(prepared.constants?.bytes ?? 0)
+            let types = program.types(of: scan)
+            let outputs = scan.outputs.reduce(UInt64(0)) { $0 + types[Int($1.index)].byteCount }
+            bytes += outputs &* scan.steps.factor
+        }
+        return bytes + widest
+    }
+
+    /// Runs all scans.
+    ///
+    /// - Parameters:
+    ///   - inputs: In the program's order.
+    ///   - carried: The start of carried tensors by their place; the others start as zeros.
+    ///   - onStep: Told each step's outputs as they come.
+    ///   - isCancelled: Asked before each step.
+    public func run(
+        inputs: [UnsafeRawBufferPointer], carried: [Int: UnsafeRawBufferPointer] = [:], seed: UInt64 = 0,
+        onStep: (_ scan: Int, _ step: UInt64, _ outputs: [Tensor]) -> Void = { _, _, _ in },
+        isCancelled: () -> Bool = { false }
+    ) throws(ExecutionFault) -> ProgramResult {
+        if pk_check_float_environment() == 0 { throw .floatEnvironment }
+        let held = try hold(inputs)
+        var state = try hold(carried: carried)
+        var next = program.carried.map { _ in nil as Block? }
+        var steps: [UInt64] = []
+        var outputs: [[Tensor]] = []
+        for (index, scan) in program.scans.enumerated() {
+            let prepared = scans[index]
+            let plan = prepared.plan
+            let memory = StepMemory(
+                types: plan.types, team: team, variant: variant, threadScratch: plan.threadScratch,
+                sharedScratch: plan.sharedScratch, seed: seed)
+            let arena = Block(plan.arenaBytes)
+            for changed in plan.swapped + plan.copied.map(\.carried) where next[changed] == nil {
+                next[changed] = Block(state[changed].count)
+            }
+            var taken: UInt64 = 0
+            while taken < scan.steps.factor {
+                if isCancelled() { throw .cancelled }
+                place(prepared, memory, arena: arena, inputs: held, state: state, next: next)
+                memory.random = RandomSource(seed: seed, operation: 0, step: taken)
+                for step in plan.steps { step.run(memory) }
+                let tensors = scan.outputs.map { tensor($0, plan, memory) }
+                onStep(index, taken, tensors)
+                outputs.append(tensors)
+                for (changed, from) in plan.copied {
+                    guard let target = next[changed] else { continue }
+                    target.base.copyMemory(from: memory.pointer(from), byteCount: target.count)
+                    let type = program.carried[changed].type
+                    // A weight that becomes state as it is has not been computed by anything.
+                    canonicalize(type.element, target.base, count: Int(type.count))
+                }
+                for changed in plan.swapped + plan.copied.map(\.carried) {
+                    if let other = next[changed] { (state[changed], next[changed]) = (other, state[changed]) }
+                }
+                taken += 1
+                if let stop = scan.stop, state[Int(stop)].base.load(as: UInt8.self) != 0 { break }
+            }
+            steps.append(taken)
+        }
+        let carried = zip(program.carried, state).map { declaration, block in
+            Tensor(
+                element: declaration.type.element, shape: declaration.type.dimensions,
+                bytes: Array(UnsafeRawBufferPointer(start: block.base, count: block.count)))
+        }
+        return ProgramResult(steps: steps, outputs: outputs, carried: carried)
+    }
+
+    // MARK: Memory
+
+    /// Copies of the inputs, with one form of NaN.
+    private func hold(_ inputs: [UnsafeRawBufferPointer]) throws(ExecutionFault) -> [Block] {
+        if inputs.count != program.inputs.count {
+            throw .inputCount(expected: program.inputs.count, found: inputs.count)
+        }
+        var held: [Block] = []
+        for (declaration, bytes) in zip(program.inputs, inputs) { held.append(try copy(declaration, bytes)) }
+        return held
+    }
+
+    private func hold(carried: [Int: UnsafeRawBufferPointer]) throws(ExecutionFault) -> [Block] {
+        var held: [Block] = []
+        for (place, declaration) in program.carried.enumerated() {
+            if let bytes = carried[place] {
+                held.append(try copy(declaration, bytes))
+            } else {
+                held.append(Block(Int(declaration.type.byteCount)))
+            }
+        }
+        return held
+    }
+
+    private func copy(_ declaration: TensorDeclaration, _ bytes: UnsafeRawBufferPointer) throws(ExecutionFault) -> Block
+    {
+        if bytes.count != Int(clamping: declaration.type.byteCount) {
+            throw .inputSize(name: declaration.name, expected: declaration.type.byteCount, found: bytes.count)
+        }
+        let block = Block(bytes.count)
+        if let base = bytes.baseAddress { block.base.copyMemory(from: base, byteCount: bytes.count) }
+        canonicalize(declaration.type.element, block.base, count: Int(declaration.type.count))
+        return block
+    }
+
+    /// Tells the kernels where everything lies in this step.
+    private func place(
+        _ prepared: PreparedScan, _ memory: StepMemory, arena: Block, inputs: [Block], state: [Block], next: [Block?]
+    ) {
+        let leading = parameters.map(\.base) + inputs.map(\.base) + state.map(\.base)
+        for (value, storage) in prepared.plan.storage {
+            switch storage {
+            case .leading(let number): memory.bases[Int(value)] = leading[number]
+            case .constant: memory.bases[Int(value)] = prepared.constants?.base(ValueID(Int(value)))
+            case .arena(let offset): memory.bases[Int(value)] = arena.base + offset
+            case .next(let index): memory.bases[Int(value)] = next[index]?.base
+            }
+        }
+    }
+
+    private func tensor(_ value: ValueID, _ plan: GraphPlan, _ memory: StepMemory) -> Tensor {
+        let type = plan.types[Int(value.index)]
+        guard let access = plan.accesses[Int(value.index)] else { preconditionFailure("an output has no memory") }
+        let count = Int(type.byteCount)
+        var tensor = Tensor(element: type.element, shape: type.dimensions, bytes: [])
+        tensor.bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, written in
+            if let base = buffer.baseAddress, count > 0 {
+                UnsafeMutableRawPointer(base).copyMemory(from: memory.pointer(access), byteCount: count)
+                // A weight that is given out as it is has not been computed by anything.
+                canonicalize(type.element, base, count: Int(type.count))
+            }
+            written = count
+        }
+        return tensor
+    }
+}
+
+/// A parameter's memory: read only, though kernels take one kind of pointer for all.
+struct ParameterMemory: @unchecked Sendable {
+    // What it points to is kept by the executor's owners, or by `copy`.
+    let base: UnsafeMutableRawPointer
+    private let copy: Block?
+
+    /// The bytes as they lie; a copy where they are not aligned for their type.
+    init(_ element: ElementType, _ bytes: UnsafeRawBufferPointer) {
+        if let address = bytes.baseAddress, Int(bitPattern: address) % element.size == 0, element != .bool {
+            base = UnsafeMutableRawPointer(mutating: address)
+            copy = nil
+        } else {
+            let block = Block(bytes.count)
+            if let address = bytes.baseAddress { block.base.copyMemory(from: address, byteCount: bytes.count) }
+            canonicalize(element, block.base, count: bytes.count / element.size)
+            base = block.base
+            copy = block
+        }
+    }
+}

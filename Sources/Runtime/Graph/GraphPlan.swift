@@ -1,0 +1,86 @@
+internal import CKernels
+internal import Programs
+
+/// One step of a scan made ready to run.
+enum PlanStep: Sendable {
+    case rows(RowGroup)
+    case contract(ContractStep)
+    case wholeContract(WholeContractStep)
+    case selected(SelectedContractStep)
+    case gather(GatherStep)
+    case sort(SortStep)
+    case columnSum(ColumnSumStep)
+
+    func run(_ memory: StepMemory) {
+        switch self {
+        case .rows(let step): step.run(memory)
+        case .contract(let step): step.run(memory)
+        case .wholeContract(let step): step.run(memory)
+        case .selected(let step): step.run(memory)
+        case .gather(let step): step.run(memory)
+        case .sort(let step): step.run(memory)
+        case .columnSum(let step): step.run(memory)
+        }
+    }
+
+    /// Bytes of scratch: for each thread, and for all.
+    func scratch(threads: Int) -> (thread: Int, shared: Int) {
+        switch self {
+        case .rows(let step): (step.scratch, 0)
+        case .contract(let step): step.scratch(threads: threads)
+        case .selected(let step): (step.scratch, 0)
+        case .sort(let step): (step.scratch, 0)
+        case .wholeContract, .gather, .columnSum: (0, 0)
+        }
+    }
+}
+
+/// Where the values with memory lie.
+enum Storage: Sendable, Equatable {
+    /// Parameters, inputs, carried tensors, by their number among the leading values.
+    case leading(Int)
+    /// A value of parameters alone, made once.
+    case constant
+    case arena(Int)
+    /// The memory that a carried tensor has in the next step.
+    case next(Int)
+}
+
+/// A scan's steps in order, and where every value lies.
+struct GraphPlan: Sendable {
+    let types: [TensorType]
+    /// How a value is read; nil for one that nothing needs or that never leaves its group.
+    let accesses: [Access?]
+    let storage: [UInt32: Storage]
+    private(set) var steps: [PlanStep]
+    let arenaBytes: Int
+    let threadScratch: Int
+    let sharedScratch: Int
+    /// Values of parameters alone that steps, outputs or carried tensors read.
+    let constants: [ValueID]
+    /// Weights that contractions want packed, by the number of their step.
+    let weights: [(step: Int, weight: WeightAccess)]
+    /// Carried tensors whose next value is copied at the end of the step.
+    let copied: [(carried: Int, from: Access)]
+    /// Carried tensors that get other memory at the end of the step, as it holds the next value.
+    let swapped: [Int]
+    /// Carried tensors that were changed where they lie.
+    let updated: [Int]
+
+    /// Gives a contraction its packed weight.
+    mutating func setPacked(_ packed: PackedWeight, step index: Int) {
+        guard case .contract(var step) = steps[index] else { return }
+        step.packed = packed
+        steps[index] = .contract(step)
+    }
+}
+
+/// A right side [n, k] that is a weight, or made of weights alone.
+struct WeightAccess: Sendable, Hashable {
+    let access: Access
+    let n: Int
+    let k: Int
+    /// Between successive n, and successive k.
+    let row: Int
+    let step: Int
+}

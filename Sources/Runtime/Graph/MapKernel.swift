@@ -1,0 +1,177 @@
+internal import CKernels
+internal import Programs
+
+/// A map made ready for `pk_map_run`: its steps with registers, and the strides of its inputs. Bases are set for each run.
+struct MapKernel: Sendable {
+    private let steps: [pk_map_step]
+    private let registers: Int
+    private let shape: [Int]
+    private let strides: [[Int]]
+    private let isDirect: [Bool]
+    let inputs: [Access]
+    private let inputTypes: [ElementType]
+    private let result: ElementType
+    /// The op's place among all ops of the program.
+    let operation: Int
+    /// Whether it draws random words or reads the step: then it gives something else at every step.
+    let readsStep: Bool
+
+    /// `inputs` with the shapes of the values that they are.
+    init(
+        _ expression: MapExpression, inputs: [(access: Access, shape: [Int], element: ElementType)],
+        result: TensorType, operation: Int
+    ) {
+        let full = result.dimensions
+        let wide = inputs.map { $0.access.broadcast(from: $0.shape, to: full) }
+        let rowMajor = Access.rowMajor(full)
+        isDirect = wide.map { strides in
+            zip(full.indices, strides).allSatisfy { full[$0] == 1 || rowMajor[$0] == $1 }
+        }
+        let joined = JoinedAxes(full, zip(wide, isDirect).filter { !$0.1 }.map(\.0))
+        shape = joined.shape
+        var rest = joined.strides[...]
+        strides = isDirect.map { $0 ? [] : rest.removeFirst() }
+        self.inputs = inputs.map(\.access)
+        inputTypes = inputs.map(\.element)
+        self.result = result.element
+        self.operation = operation
+        readsStep = expression.nodes.contains {
+            switch $0 {
+            case .step, .random: true
+            default: false
+            }
+        }
+        (steps, registers) = MapKernel.steps(expression, inputTypes, full, rowMajor, isDirect)
+    }
+
+    /// Bytes of registers.
+    var scratch: Int { pk_map_scratch(Int32(registers)) }
+
+    /// Whether input `number` is read at the very element that is written.
+    func readsInPlace(_ number: Int) -> Bool { isDirect[number] }
+
+    /// Computes `count` elements from `first` on. `bases` are the inputs' first elements, `out` the result's.
+    func run(
+        _ variant: KernelVariant, first: Int, count: Int, bases: [UnsafeRawPointer], out: UnsafeMutableRawPointer,
+        scratch: UnsafeMutableRawPointer, random: RandomSource
+    ) {
+        var map = pk_map()
+        map.steps = Int32(steps.count)
+        map.inputs = Int32(inputs.count)
+        map.rank = Int32(shape.count)
+        map.registers = Int32(registers)
+        map.type = result.rawValue
+        map.seed = random.seed
+        map.operation = UInt32(clamping: operation)
+        map.number = UInt32(truncatingIfNeeded: random.step)
+        withUnsafeMutableBytes(of: &map.shape) { bytes in
+            for (axis, size) in shape.enumerated() {
+                bytes.storeBytes(of: Int64(size), toByteOffset: axis * 8, as: Int64.self)
+            }
+        }
+        withUnsafeMutableBytes(of: &map.input) { bytes in
+            for number in inputs.indices {
+                var input = pk_map_input()
+                input.base = bases[number]
+                input.type = inputTypes[number].rawValue
+                input.direct = isDirect[number] ? 1 : 0
+                withUnsafeMutableBytes(of: &input.stride) { bytes in
+                    for (axis, stride) in strides[number].enumerated() {
+                        bytes.storeBytes(of: Int64(stride), toByteOffset: axis * 8, as: Int64.self)
+                    }
+                }
+                bytes.storeBytes(
+                    of: input, toByteOffset: number * MemoryLayout<pk_map_input>.stride, as: pk_map_input.self)
+            }
+        }
+        steps.withUnsafeBufferPointer { steps in
+            map.step = steps.baseAddress
+            pk_map_run(variant.code, &map, Int64(first), Int64(count), out, scratch)
+        }
+    }
+
+    // MARK: Steps
+
+    /// The expression's nodes, each with a register that is free when it is made.
+    private static func steps(
+        _ expression: MapExpression, _ inputs: [ElementType], _ shape: [Int], _ rowMajor: [Int], _ isDirect: [Bool]
+    ) -> ([pk_map_step], registers: Int) {
+        let nodes = expression.nodes
+        let types = MapInterpreter.types(expression, inputs)
+        var lastUse = Array(nodes.indices)
+        for (place, node) in nodes.enumerated() {
+            guard case .operation(_, let arguments) = node else { continue }
+            for argument in arguments { lastUse[Int(argument)] = place }
+        }
+        // Only what is wanted: nodes that nothing reads are left out, but for the result.
+        var wanted = [Bool](repeating: false, count: nodes.count)
+        wanted[nodes.count - 1] = true
+        for place in nodes.indices.reversed() where wanted[place] {
+            if case .operation(_, let arguments) = nodes[place] { for a in arguments { wanted[Int(a)] = true } }
+        }
+        var register = [UInt8](repeating: 0, count: nodes.count)
+        // Free registers by the bytes of an element, since one of another width may not be written while it is read.
+        var free: [Int: [UInt8]] = [:]
+        var owner: [UInt8: (isShared: Bool, width: Int)] = [:]
+        var registers = 0
+        var steps: [pk_map_step] = []
+        for (place, node) in nodes.enumerated() where wanted[place] {
+            var step = pk_map_step()
+            step.result = types[place].rawValue
+            step.type = types[place].rawValue
+            // Constants are written once, and an input's register may be the input's own memory: neither is given to another.
+            var isShared = false
+            switch node {
+            case .input(let number):
+                step.code = UInt8(PK_MAP_INPUT)
+                step.a = number
+                isShared = isDirect[Int(number)] && inputs[Int(number)] == .f32
+            case .constant(let type, let bits):
+                step.code = UInt8(PK_MAP_CONSTANT)
+                step.number = UInt64(bitPattern: MapInterpreter.signed(bits, type))
+                isShared = true
+            case .index(let axis):
+                step.code = UInt8(PK_MAP_INDEX)
+                step.number = UInt64(max(1, rowMajor[Int(axis)]))
+                step.other = UInt64(max(1, shape[Int(axis)]))
+            case .step:
+                step.code = UInt8(PK_MAP_STEP)
+            case .random(let draw):
+                step.code = UInt8(PK_MAP_RANDOM)
+                step.number = UInt64(draw)
+            case .operation(let operation, let arguments):
+                step.code = operation.rawValue
+                step.type = types[Int(arguments[operation == .select ? 1 : 0])].rawValue
+                step.a = register[Int(arguments[0])]
+                if arguments.count > 1 { step.b = register[Int(arguments[1])] }
+                if arguments.count > 2 { step.c = register[Int(arguments[2])] }
+                for argument in Set(arguments.map { register[Int($0)] }).sorted() {
+                    let isLast = arguments.allSatisfy { register[Int($0)] != argument || lastUse[Int($0)] == place }
+                    if isLast, let held = owner[argument], !held.isShared {
+                        free[held.width, default: []].append(argument)
+                    }
+                }
+            }
+            let own: UInt8
+            if !isShared, let reused = free[width(types[place])]?.popLast() {
+                own = reused
+            } else {
+                own = UInt8(registers)
+                registers += 1
+            }
+            register[place] = own
+            step.out = own
+            owner[own] = (isShared, width(types[place]))
+            steps.append(step)
+        }
+        return (steps, registers)
+    }
+
+    /// Bytes of an element in a register.
+    private static func width(_ type: ElementType) -> Int {
+        switch type {
+        case .f32, .bf16, .f16, .bool: 4
+        default: 8
+        }
+    }
+}

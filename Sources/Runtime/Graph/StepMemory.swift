@@ -1,0 +1,94 @@
+internal import CKernels
+internal import Programs
+
+/// Memory that is freed with its owner. Aligned to a cache line.
+final class Block: @unchecked Sendable {
+    // What is written and read when is the executor's business: a block has no order of its own.
+    let base: UnsafeMutableRawPointer
+    let count: Int
+
+    /// `count` bytes, zero.
+    init(_ count: Int) {
+        self.count = count
+        base = UnsafeMutableRawPointer.allocate(byteCount: max(64, count), alignment: 64)
+        base.initializeMemory(as: UInt8.self, repeating: 0, count: count)
+    }
+
+    deinit { base.deallocate() }
+}
+
+/// What a step's kernels run on: where each value's root lies, scratch, threads, and the step's random words.
+///
+/// Unchecked: threads of one kernel write disjoint parts, and kernels follow one another.
+final class StepMemory: @unchecked Sendable {
+    /// By value; nil for values without memory.
+    var bases: [UnsafeMutableRawPointer?]
+    let sizes: [Int]
+    let team: ThreadTeam
+    let variant: KernelVariant
+    var random: RandomSource
+    private let scratch: [Block]
+    /// One for all threads.
+    let shared: Block
+
+    init(
+        types: [TensorType], team: ThreadTeam, variant: KernelVariant, threadScratch: Int, sharedScratch: Int,
+        seed: UInt64
+    ) {
+        bases = [UnsafeMutableRawPointer?](repeating: nil, count: types.count)
+        sizes = types.map(\.element.size)
+        self.team = team
+        self.variant = variant
+        random = RandomSource(seed: seed, operation: 0, step: 0)
+        scratch = (0..<team.threads).map { _ in Block(threadScratch) }
+        shared = Block(sharedScratch)
+    }
+
+    /// A thread's own scratch.
+    func scratch(_ thread: Int) -> UnsafeMutableRawPointer { scratch[thread].base }
+
+    /// The first element of an access.
+    func pointer(_ access: Access) -> UnsafeMutableRawPointer {
+        let index = Int(access.root.index)
+        guard let base = bases[index] else { preconditionFailure("a kernel reads value \(index), which has no memory") }
+        return base + access.offset * sizes[index]
+    }
+
+    func floats(_ access: Access) -> UnsafeMutablePointer<Float> {
+        pointer(access).assumingMemoryBound(to: Float.self)
+    }
+
+    /// The first element of a value with memory of its own.
+    func base(_ value: ValueID) -> UnsafeMutableRawPointer {
+        guard let base = bases[Int(value.index)] else {
+            preconditionFailure("a kernel writes value \(value.index), which has no memory")
+        }
+        return base
+    }
+}
+
+/// A pointer that threads of one kernel share: each writes its own part.
+struct SharedPointer: @unchecked Sendable {
+    let raw: UnsafeMutableRawPointer
+
+    init(_ raw: UnsafeMutableRawPointer) { self.raw = raw }
+
+    func floats(_ offset: Int) -> UnsafeMutablePointer<Float> { raw.assumingMemoryBound(to: Float.self) + offset }
+}
+
+/// Rule 3 for what was moved and not computed: one form of NaN, a bool of 0 or 1.
+func canonicalize(_ element: ElementType, _ pointer: UnsafeMutableRawPointer, count: Int) {
+    switch element {
+    case .f32: pk_canonicalize_f32(pointer.assumingMemoryBound(to: Float.self), count)
+    case .bf16:
+        let words = pointer.assumingMemoryBound(to: UInt16.self)
+        for i in 0..<count where words[i] & 0x7FFF > 0x7F80 { words[i] = 0x7FC0 }
+    case .f16:
+        let words = pointer.assumingMemoryBound(to: UInt16.self)
+        for i in 0..<count where words[i] & 0x7FFF > 0x7C00 { words[i] = 0x7E00 }
+    case .bool:
+        let bytes = pointer.assumingMemoryBound(to: UInt8.self)
+        for i in 0..<count where bytes[i] > 1 { bytes[i] = 1 }
+    case .i8, .u8, .i32, .i64: break
+    }
+}
