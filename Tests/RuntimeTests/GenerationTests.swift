@@ -72,6 +72,33 @@ import Testing
         }
     }
 
+    /// However many threads run it, and however the executor fuses it: the bits of the reference.
+    @Test(arguments: TransformerFixture.decoders) func logitsAreThoseOfTheReferenceOnAnyThreads(name: String) throws {
+        let fixture = try TransformerFixture(name)
+        let model = try fixture.model()
+        let prompts = try fixture.prompts()
+        var settings = GenerationSettings()
+        settings.maximumTokens = 6
+        let single = try Generator(model, threads: 1)
+        let first = try single.generate(prompts, settings, givesLogits: true)
+        for threads in [2, 3, 8] {
+            let other = try Generator(model, threads: threads).generate(prompts, settings, givesLogits: true)
+            #expect(other == first, "\(threads) threads")
+        }
+        let length = prompts.map(\.count).max() ?? 0
+        let program = try single.program(.greedy, givesLogits: true).specialise([
+            ("batch", 3), ("length", UInt64(length)), ("tokens", 5), ("capacity", UInt64(length + 5)), ("stops", 1),
+        ])
+        let ids = prompts.flatMap { $0 + [Int32](repeating: 0, count: length - $0.count) }
+        let inputs = [
+            Tensor(ids, shape: [3, length]), Tensor(prompts.map { Int32($0.count) }, shape: [3]),
+            Tensor([Int32(-1)], shape: [1]), Tensor([Int32(0)], shape: []),
+        ]
+        let reference = try Self.run(program, inputs, parameters: model.parameters.map { p in p.withBytes { $0 } })
+        #expect(reference.map { $0[1] } == first.logits)
+        withExtendedLifetime(model) {}
+    }
+
     @Test func aStopTokenEndsItsRowAndTheLastOneEndsTheScan() throws {
         let fixture = try TransformerFixture("llama")
         let generator = try Generator(try fixture.model(), threads: 1)
@@ -177,7 +204,8 @@ import Testing
                 Tensor([Int32](repeating: limit, count: rows), shape: [rows]),
                 Tensor([Float](repeating: share, count: rows), shape: [rows]),
             ]
-            return Set(try Self.run(program, inputs)[0].bytes.withUnsafeBytes { Array($0.bindMemory(to: Int32.self)) })
+            return Set(
+                try Self.run(program, inputs)[0][0].bytes.withUnsafeBytes { Array($0.bindMemory(to: Int32.self)) })
         }
         #expect(try draw(limit: 6, share: 2) == [0, 1, 2, 3, 4, 5])
         #expect(try draw(limit: 3, share: 2) == [3, 5, 2])
@@ -198,17 +226,19 @@ import Testing
             scans: [Scan(steps: 1, operations: builder.operations, outputs: [token])]
         ).specialise([])
         let tensors = inputs.map { Tensor($0, shape: [$0.count]) }
-        return try run(program, tensors)[0].bytes.withUnsafeBytes { Array($0.bindMemory(to: Int32.self)) }
+        return try run(program, tensors)[0][0].bytes.withUnsafeBytes { Array($0.bindMemory(to: Int32.self)) }
     }
 
-    private static func run(_ program: SpecialisedProgram, _ inputs: [Tensor]) throws -> [Tensor] {
+    private static func run(
+        _ program: SpecialisedProgram, _ inputs: [Tensor], parameters: [UnsafeRawBufferPointer] = []
+    ) throws -> [[Tensor]] {
         let held = inputs.map { tensor in
             let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: tensor.bytes.count, alignment: 64)
             memory.copyBytes(from: tensor.bytes)
             return UnsafeRawBufferPointer(memory)
         }
         defer { for bytes in held { bytes.deallocate() } }
-        return try ReferenceExecutor(program).run(parameters: [], inputs: held, seed: 3).outputs[0]
+        return try ReferenceExecutor(program).run(parameters: parameters, inputs: held, seed: 3).outputs
     }
 
     @Test func whatCannotBeGeneratedIsRefusedWithASentence() throws {

@@ -76,6 +76,8 @@ public struct Generator: Sendable {
     public let model: TransformerModel
     private let decoder: DecoderGraph
     private let threads: Int
+    /// Packed once for all texts.
+    private let weights = PackedWeights()
 
     public init(_ model: TransformerModel, threads: Int) throws(GenerationFault) {
         guard let decoder = model.decoder else { throw .notADecoder(model.name) }
@@ -109,8 +111,15 @@ public struct Generator: Sendable {
                 ("capacity", UInt64(length + steps)), ("stops", UInt64(stops.count)),
             ])
         } catch { throw .program(error) }
-        let runner = ProgramRunner(fixed, model.parameters, threads: threads)
-        if runner.peakMemory > memory { throw .memory(needed: runner.peakMemory, available: memory) }
+        let runner: ProgramRunner
+        do throws(RunnerFault) {
+            runner = try ProgramRunner(fixed, model.parameters, threads: threads, weights: weights, memory: memory)
+        } catch {
+            switch error {
+            case .memory(let needed): throw .memory(needed: needed, available: memory)
+            case .execution(let fault): throw .execution(fault)
+            }
+        }
         var told = 0
         let outputs: [[Tensor]]
         do throws(ExecutionFault) {

@@ -5,7 +5,7 @@ internal import Programs
 public struct TransformerRun: Sendable {
     /// By the model's output names; zeros where padding was.
     public let outputs: [LocalRun.Output]
-    /// Writing the program and laying out its inputs.
+    /// Writing the program, packing its weights and laying out its inputs.
     public let loadTime: Duration
     public let runTime: Duration
     public let computeUnits: ComputeUnits
@@ -23,9 +23,16 @@ public struct TransformerRun: Sendable {
             fixed = try model.program().specialise(arrays.axes)
             computeUnits = try fixed.cost()
         } catch { throw .program(error) }
-        let runner = ProgramRunner(fixed, model.parameters, threads: threads)
+        let runner: ProgramRunner
+        do throws(RunnerFault) {
+            runner = try ProgramRunner(fixed, model.parameters, threads: threads, memory: memory)
+        } catch {
+            switch error {
+            case .memory(let needed): throw .memory(needed: needed, available: memory)
+            case .execution(let fault): throw .execution(fault)
+            }
+        }
         peakMemory = runner.peakMemory
-        if peakMemory > memory { throw .memory(needed: peakMemory, available: memory) }
         let inputs = arrays.inputs(model.kind)
         let ready = ContinuousClock.now
         loadTime = ready - start

@@ -25,9 +25,10 @@ public struct TransformerSummary: Sendable {
             axes.append(("length", UInt64(length)))
         case .vision: break
         }
+        let fixed: SpecialisedProgram
         do throws(ProgramFault) {
             let program = try model.program()
-            let fixed = try program.specialise(axes)
+            fixed = try program.specialise(axes)
             self.program = program.root
             operations = ModelSummary.counted(program)
             computeUnits = try fixed.cost()
@@ -39,7 +40,14 @@ public struct TransformerSummary: Sendable {
                 let type = types[Int(id.index)]
                 return ModelSummary.Shape(name: name, type: type.element.name, shape: type.dimensions)
             }
-            peakMemory = ProgramRunner(fixed, model.parameters, threads: threads).peakMemory
         } catch { throw .program(error) }
+        do throws(RunnerFault) {
+            peakMemory = try ProgramRunner(fixed, model.parameters, threads: threads).peakMemory
+        } catch {
+            switch error {
+            case .memory(let needed): throw .memory(needed: needed, available: .max)
+            case .execution(let fault): throw .execution(fault)
+            }
+        }
     }
 }
