@@ -95,10 +95,10 @@ public struct Generator: Sendable {
     }
 
     /// Continues each prompt. A row's tokens do not depend on the rows beside it where they are not drawn; a draw depends on the row's place.
-    /// `onTokens` is told the tokens of each step, one a row.
+    /// `onReady` is called when the program is planned and its weights are packed; `onTokens` is told the tokens of each step, one a row.
     public func generate(
         _ prompts: [[Int32]], _ settings: GenerationSettings, givesLogits: Bool = false, memory: UInt64 = .max,
-        onTokens: ([Int32]) -> Void = { _ in }
+        onReady: () -> Void = {}, onTokens: ([Int32]) -> Void = { _ in }
     ) throws(GenerationFault) -> Generation {
         let length = try check(prompts, settings)
         // The prefill gives the first token; a scan has at least one step.
@@ -120,6 +120,7 @@ public struct Generator: Sendable {
             case .execution(let fault): throw .execution(fault)
             }
         }
+        onReady()
         var told = 0
         let outputs: [[Tensor]]
         do throws(ExecutionFault) {

@@ -80,20 +80,23 @@ extension ModelCommand {
         ) throws {
             var stream = TokenStream(generator.tokenizer)
             let streams = prompts.count == 1 && options.format == .text
-            let start = ContinuousClock.now
-            var firstToken = start
-            let generation = try generator.generator.generate(prompts, settings, memory: options.memory) { tokens in
-                if firstToken == start { firstToken = ContinuousClock.now }
-                if !streams { return }
-                show(stream.append(tokens[0]))
-            }
+            let planned = ContinuousClock.now
+            var start = planned
+            var firstToken: ContinuousClock.Instant?
+            let generation = try generator.generator.generate(
+                prompts, settings, memory: options.memory, onReady: { start = ContinuousClock.now },
+                onTokens: { tokens in
+                    firstToken = firstToken ?? ContinuousClock.now
+                    if streams { show(stream.append(tokens[0])) }
+                })
             let end = ContinuousClock.now
+            let load = generator.loadTime + (start - planned)
             if streams { show(stream.finish() + "\n") }
             let texts = generation.rows.map { generator.tokenizer.decode($0) }
             if !streams && options.format == .text { print(texts.joined(separator: "\n\n")) }
             let tokens = generation.rows.map(\.count).reduce(0, +)
-            let prefill = (firstToken - start).seconds
-            let decode = (end - firstToken).seconds
+            let prefill = ((firstToken ?? end) - start).seconds
+            let decode = (end - (firstToken ?? end)).seconds
             let rate = decode > 0 ? Double(tokens - prompts.count) / decode : 0
             if options.format == .json {
                 let json: JSONValue = [
@@ -106,7 +109,7 @@ extension ModelCommand {
                                 "isFinished": .bool(rest.1),
                             ]
                         }),
-                    "threads": JSONValue(options.threads), "loadSeconds": .number(generator.loadTime.seconds),
+                    "threads": JSONValue(options.threads), "loadSeconds": .number(load.seconds),
                     "prefillSeconds": .number(prefill), "decodeSeconds": .number(decode),
                     "tokensPerSecond": .number(rate),
                 ]
@@ -115,7 +118,7 @@ extension ModelCommand {
             // Beside the text, so that the text alone can be piped on.
             let line = String(
                 format: "%d + %d tokens; loaded in %.2f s, prefill %.3f s, decode %.3f s, %.1f tokens/s\n",
-                prompts.map(\.count).reduce(0, +), tokens, generator.loadTime.seconds, prefill, decode, rate)
+                prompts.map(\.count).reduce(0, +), tokens, load.seconds, prefill, decode, rate)
             FileHandle.standardError.write(Data(line.utf8))
         }
 
