@@ -39,5 +39,9 @@ final class SmallDecoderFolder {
         try Data(length + Array(text.utf8) + data).write(to: URL(fileURLWithPath: path + "/model.safetensors"))
     }
 
+    func write(_ name: String, _ text: String) throws {
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path + "/" + name))
+    }
+
     deinit { try? FileManager.default.removeItem(atPath: path) }
 }
