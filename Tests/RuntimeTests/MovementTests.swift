@@ -18,7 +18,7 @@ import Testing
         let steps = try numbers.withUnsafeBytes {
             try ReferenceExecutor(program).run(parameters: [], inputs: [$0]).outputs
         }
-        return steps[0][0]
+        return steps.outputs[0][0]
     }
 
     static func numbers(_ tensor: Tensor) -> [Int32] {

@@ -79,6 +79,15 @@ public struct ModelReference: Sendable, Equatable {
         return try compare(LocalRun(model, arrays, threads: threads, memory: memory).outputs, expected)
     }
 
+    /// The same for a transformer that is run as it is.
+    public func check(
+        _ model: TransformerModel, threads: Int, memory: UInt64 = .max
+    ) throws(RunFault) -> [OutputComparison] {
+        let arrays = try TransformerArrays(files: inputs.map { ($0.name, $0.path) }, kind: model.kind)
+        let expected = try expectedOutputs()
+        return try compare(TransformerRun(model, arrays, threads: threads, memory: memory).outputs, expected)
+    }
+
     private func expectedOutputs() throws(RunFault) -> [NumpyArray] {
         var expected: [NumpyArray] = []
         for output in outputs {

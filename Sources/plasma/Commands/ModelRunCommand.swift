@@ -32,8 +32,8 @@ extension ModelCommand {
             abstract: "Run a model of a folder or an ONNX file on NumPy files; nothing leaves this machine.",
             discussion: """
                 Example: plasma model run .cache/all-MiniLM-L6-v2 --input input_ids=ids.npy --output out
-                Inputs: input_ids, attention_mask, token_type_ids, each [batch, length]. Outputs: last_hidden_state.npy, \
-                sentence_embedding.npy.
+                Inputs: input_ids, attention_mask, token_type_ids, each [batch, length]; pixel_values for images. Outputs: \
+                last_hidden_state.npy, sentence_embedding.npy, logits.npy, as the model has them.
                 """)
 
         @Argument(help: "A folder with config.json, model.safetensors and a tokenizer, or a file MODEL.onnx.")
@@ -52,16 +52,17 @@ extension ModelCommand {
         func run() throws {
             if GraphOptions.isGraph(folder) { return try runGraph() }
             do {
+                if try ModelImporter.isTransformer(path: folder) { return try runTransformer() }
                 let model = try LocalModel(folder: folder)
                 let arrays = try EncoderArrays(arguments: input, configuration: model.imported.configuration)
                 let run = try LocalRun(model, arrays, threads: options.threads, memory: options.memory)
-                try write(run)
+                try write(run.outputs)
                 show(model, arrays, run)
             } catch { throw Failure(describing: error) }
         }
 
-        private func write(_ run: LocalRun) throws {
-            for output in run.outputs {
+        func write(_ outputs: [LocalRun.Output]) throws {
+            for output in outputs {
                 do {
                     try FileManager.default.createDirectory(atPath: self.output, withIntermediateDirectories: true)
                     try Data(NumpyFile.encode(output.array)).write(to: url(output), options: .atomic)
@@ -69,7 +70,7 @@ extension ModelCommand {
             }
         }
 
-        private func url(_ output: LocalRun.Output) -> URL {
+        func url(_ output: LocalRun.Output) -> URL {
             URL(fileURLWithPath: self.output).appendingPathComponent(output.name + ".npy")
         }
 
@@ -81,14 +82,7 @@ extension ModelCommand {
                 "kernels": .string(KernelVariant.best.description), "loadSeconds": .number(run.loadTime.seconds),
                 "runSeconds": .number(run.runTime.seconds), "computeUnits": .string(run.computeUnits.description),
                 "peakMemoryBytes": JSONValue(run.peakMemory), "parameters": JSONValue(model.parameterCount),
-                "outputs": .array(
-                    run.outputs.map { output in
-                        [
-                            "name": .string(output.name), "file": .string(url(output).relativePath),
-                            "type": .string(output.array.type.rawValue),
-                            "shape": .array(output.array.shape.map { JSONValue($0) }),
-                        ]
-                    }),
+                "outputs": .array(run.outputs.map(described)),
             ]
             if options.format == .json { return print(json.text(pretty: true)) }
             print(
@@ -99,6 +93,14 @@ extension ModelCommand {
                 \(run.computeUnits) CU, peak memory \(run.peakMemory / 1_000_000) MB, \(model.parameterCount) parameters
                 """)
             for output in run.outputs { print("\(url(output).relativePath): f32 \(output.array.shape)") }
+        }
+
+        func described(_ output: LocalRun.Output) -> JSONValue {
+            [
+                "name": .string(output.name), "file": .string(url(output).relativePath),
+                "type": .string(output.array.type.rawValue),
+                "shape": .array(output.array.shape.map { JSONValue($0) }),
+            ]
         }
 
         static func milliseconds(_ duration: Duration) -> String {
@@ -127,8 +129,8 @@ extension ModelCommand {
                 comparisons =
                     GraphOptions.isGraph(folder)
                     ? try checkGraph()
-                    : try ModelReference(path: against).check(
-                        try LocalModel(folder: folder), threads: options.threads, memory: options.memory)
+                    : try ModelReference.check(
+                        against, folder: folder, threads: options.threads, memory: options.memory)
             } catch { throw Failure(describing: error) }
             let failed = comparisons.filter { !$0.holds }
             if options.format == .json {
