@@ -16,7 +16,7 @@ import Testing
         ).specialise([])
         let numbers = (0..<Int32(shape.reduce(1, *))).map { $0 }
         let steps = try numbers.withUnsafeBytes {
-            try ReferenceExecutor(program).run(parameters: [], inputs: [$0]).outputs
+            try ReferenceExecutor(program).run(parameters: [], inputs: [$0])
         }
         return steps.outputs[0][0]
     }

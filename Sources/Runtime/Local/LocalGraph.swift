@@ -43,24 +43,9 @@ public struct LocalGraph: Sendable {
         var arrays: [String: NumpyArray] = [:]
         for (name, path) in files {
             if arrays[name] != nil { throw .repeatedInput(name) }
-            arrays[name] = try LocalGraph.read(path)
+            arrays[name] = try EncoderArrays.read(path, limit: LocalGraph.inputLimit)
         }
         return arrays
-    }
-
-    private static func read(_ path: String) throws(RunFault) -> NumpyArray {
-        if !path.hasSuffix(".pb") {
-            do throws(NumpyFileFault) { return try NumpyFile.read(path: path, limit: inputLimit) } catch {
-                throw .file(error)
-            }
-        }
-        let file: MappedFile
-        do throws(FileFault) { file = try MappedFile(path: path, limit: TensorProtoFile.byteLimit) } catch {
-            throw .file(.file(error))
-        }
-        do throws(TensorProtoFault) { return try TensorProtoFile.decode(file.bytes) } catch {
-            throw .proto(path: path, error)
-        }
     }
 
     /// Makes the program for these axes and inputs.
