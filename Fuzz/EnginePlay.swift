@@ -187,7 +187,9 @@ struct EnginePlay {
     }
 
     private mutating func request() {
-        if next() % 8 == 0 { return give(.message(.positionRequest(nonce: EnginePlay.genesis), from: keys[1 + next() % 3])) }
+        if next() % 8 == 0 {
+            return give(.message(.positionRequest(nonce: EnginePlay.genesis), from: keys[1 + next() % 3]))
+        }
         let first = someView()
         give(.message(.request(from: first, through: View(first.value + UInt64(next() % 64))), from: keys[1]))
     }

@@ -4,8 +4,8 @@ import Primitives
 /// of this expansion. Floats are given by their bits: this module does no floating point.
 extension GraphBuilder {
     /// Bits of 1, ½ and f32(1/√2).
-    private static let one: UInt32 = 0x3F80_0000
-    private static let half: UInt32 = 0x3F00_0000
+    static let one: UInt32 = 0x3F80_0000
+    static let half: UInt32 = 0x3F00_0000
     private static let inverseRootTwo: UInt32 = 0x3F35_04F3
 
     /// a + b; b may be a vector over the last axis.

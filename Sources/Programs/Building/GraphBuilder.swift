@@ -27,12 +27,13 @@ public struct GraphBuilder: Sendable {
         return append(.map(MapExpression(builder.nodes), inputs: inputs), TensorType(element, shape))
     }
 
-    /// Sum or extremum of each row.
+    /// Sum or extremum of each row, or where the extremum is.
     public mutating func reduce(_ reduction: Reduction, _ input: ValueID, extent: ValueID? = nil) -> ValueID {
         let type = type(input)
+        let isPlace = reduction == .argumentOfMaximum || reduction == .argumentOfMinimum
         return append(
             .reduce(reduction, input: input, extent: extent, prefix: false),
-            TensorType(type.element, Array(type.shape.dropLast())))
+            TensorType(isPlace ? .i32 : type.element, Array(type.shape.dropLast())))
     }
 
     /// A·Bᵀ over the common last axis.

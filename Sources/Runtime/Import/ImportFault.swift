@@ -36,10 +36,9 @@ extension ImportFault: CustomStringConvertible {
             return "\(file): \(key) \(what): correct it or download the model again."
         case .architecture(let found):
             return "The model's architecture is \(found.prefix(60)), which cannot be imported: "
-                + "choose a BERT encoder (model_type \"bert\"), such as all-MiniLM-L6-v2."
+                + "choose one of bert, \(TransformerModel.types.joined(separator: ", "))."
         case .unsupported(let part, let found):
-            return "The model's \(part) is \(found.prefix(60)), which is not supported: "
-                + "choose a BERT encoder with mean pooling, such as all-MiniLM-L6-v2."
+            return "The model's \(part) is \(found.prefix(60)), which is not supported: choose another model."
         case .noWeights(let folder, let found):
             if let found {
                 return "\(folder) holds \(found) but no model.safetensors: save the model in the safetensors format."
@@ -47,8 +46,7 @@ extension ImportFault: CustomStringConvertible {
             return "\(folder) holds no model.safetensors: download the model's weights into it."
         case .safetensors(let file, let fault): return "\(file): \(fault)"
         case .missingWeight(let name):
-            return
-                "model.safetensors lacks the weight \(name): download the file again or check that config.json is its own."
+            return "The folder lacks the weight \(name): download it again or check that config.json is its own."
         case .weightShape(let name, let found, let expected):
             return "The weight \(name) has the shape \(found) where config.json needs \(expected): "
                 + "check that both files are of one model."

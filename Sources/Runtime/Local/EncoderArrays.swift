@@ -21,13 +21,18 @@ public struct EncoderArrays: Sendable {
 
     /// Reads `NAME=FILE.npy` (or `.pb`) arguments.
     public init(arguments: [String], configuration: BertConfiguration) throws(RunFault) {
+        try self.init(files: try EncoderArrays.named(arguments), configuration: configuration)
+    }
+
+    /// Names and paths of `NAME=FILE` arguments.
+    static func named(_ arguments: [String]) throws(RunFault) -> [(name: String, path: String)] {
         var paths: [(name: String, path: String)] = []
         for argument in arguments {
             let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
             if parts.count != 2 { throw .argument(argument) }
             paths.append((parts[0], parts[1]))
         }
-        try self.init(files: paths, configuration: configuration)
+        return paths
     }
 
     /// Reads files by the inputs' names; a name that the model does not know is refused before its file is opened.
@@ -74,10 +79,10 @@ public struct EncoderArrays: Sendable {
     }
 
     /// A `.pb` file holds an ONNX TensorProto, every other a NumPy array.
-    private static func read(_ path: String) throws(RunFault) -> NumpyArray {
+    static func read(_ path: String, limit: Int = fileLimit) throws(RunFault) -> NumpyArray {
         if !path.hasSuffix(".pb") {
             do throws(NumpyFileFault) {
-                return try NumpyFile.read(path: path, limit: fileLimit)
+                return try NumpyFile.read(path: path, limit: limit)
             } catch { throw .file(error) }
         }
         let file: MappedFile
@@ -99,7 +104,7 @@ public struct EncoderArrays: Sendable {
     }
 
     /// An array's whole numbers, each from 0 to below `bound`, which is at most 2^31.
-    private static func values(
+    static func values(
         _ array: NumpyArray, _ name: String, _ allowed: [NumpyType], shape: [Int], bound: Int
     ) throws(RunFault) -> [Int32] {
         guard allowed.contains(array.type), let values = array.integers else {
@@ -113,7 +118,7 @@ public struct EncoderArrays: Sendable {
     }
 
     /// How many tokens each row has before its padding.
-    private static func counts(_ mask: NumpyArray?, shape: [Int]) throws(RunFault) -> [Int] {
+    static func counts(_ mask: NumpyArray?, shape: [Int]) throws(RunFault) -> [Int] {
         guard let mask else { return Array(repeating: shape[1], count: shape[0]) }
         let values = try values(mask, "attention_mask", [.i64, .i32, .bool], shape: shape, bound: 2)
         var counts: [Int] = []

@@ -24,8 +24,10 @@ public struct ModelReference: Sendable, Equatable {
     public let inputs: [Input]
     public let outputs: [Output]
 
-    /// Reads the JSON; the files that it names are not opened.
-    public init(path: String) throws(RunFault) {
+    /// Reads the JSON for a model with these inputs and outputs; the files that it names are not opened.
+    public init(
+        path: String, inputs: [String] = EncoderArrays.names, outputs: [String] = LocalRun.outputNames
+    ) throws(RunFault) {
         let file: MappedFile
         do throws(FileFault) { file = try MappedFile(path: path, limit: ModelReference.byteLimit) } catch {
             throw .file(.file(error))
@@ -34,21 +36,23 @@ public struct ModelReference: Sendable, Equatable {
         do throws(JSONFault) { value = try JSONReader.read(file.bytes, limit: ModelReference.byteLimit) } catch {
             throw .reference(path, "the file \(error): write it as docs/models.md shows")
         }
-        try self.init(value, path: path)
+        try self.init(value, path: path, names: (inputs, outputs))
     }
 
-    private init(_ value: JSONValue, path: String) throws(RunFault) {
+    private init(
+        _ value: JSONValue, path: String, names: (inputs: [String], outputs: [String])
+    ) throws(RunFault) {
         let reader = Reader(path: path)
         let top = try reader.members(value, of: "the file", ["inputs", "outputs"])
         var inputs: [Input] = []
-        for member in try reader.members(top["inputs"], of: "inputs", EncoderArrays.names).members {
+        for member in try reader.members(top["inputs"], of: "inputs", names.inputs).members {
             inputs.append(Input(name: member.name, path: try reader.file(member.value, of: member.name)))
         }
         if inputs.isEmpty { throw reader.fault("inputs names no file") }
         var outputs: [Output] = []
         let named = try reader.members(top["outputs"], of: "outputs", nil)
         for member in named.members {
-            if !LocalRun.outputNames.contains(member.name) { throw .unknownOutput(member.name) }
+            if !names.outputs.contains(member.name) { throw .unknownOutput(member.name, known: names.outputs) }
             let fields = try reader.members(member.value, of: member.name, ["file", "relative", "absolute", "cosine"])
             let bound = OutputBound(
                 relative: try reader.number(fields["relative"], "relative", of: member.name),
@@ -71,19 +75,38 @@ public struct ModelReference: Sendable, Equatable {
     ) throws(RunFault) -> [OutputComparison] {
         let arrays = try EncoderArrays(
             files: inputs.map { ($0.name, $0.path) }, configuration: model.imported.configuration)
+        let expected = try expectedOutputs()
+        return try compare(LocalRun(model, arrays, threads: threads, memory: memory).outputs, expected)
+    }
+
+    /// The same for a transformer that is run as it is.
+    public func check(
+        _ model: TransformerModel, threads: Int, memory: UInt64 = .max
+    ) throws(RunFault) -> [OutputComparison] {
+        let arrays = try TransformerArrays(files: inputs.map { ($0.name, $0.path) }, kind: model.kind)
+        let expected = try expectedOutputs()
+        return try compare(TransformerRun(model, arrays, threads: threads, memory: memory).outputs, expected)
+    }
+
+    private func expectedOutputs() throws(RunFault) -> [NumpyArray] {
         var expected: [NumpyArray] = []
         for output in outputs {
             do throws(NumpyFileFault) {
                 expected.append(try NumpyFile.read(path: output.path, limit: ModelReference.outputLimit))
             } catch { throw .file(error) }
         }
-        let run = try LocalRun(model, arrays, threads: threads, memory: memory)
+        return expected
+    }
+
+    private func compare(
+        _ found: [LocalRun.Output], _ expected: [NumpyArray]
+    ) throws(RunFault) -> [OutputComparison] {
         var comparisons: [OutputComparison] = []
         for (output, array) in zip(outputs, expected) {
-            guard let found = run.outputs.first(where: { $0.name == output.name }) else {
-                throw .unknownOutput(output.name)
+            guard let match = found.first(where: { $0.name == output.name }) else {
+                throw .unknownOutput(output.name, known: found.map(\.name))
             }
-            comparisons.append(try OutputComparison(found, expected: array, bound: output.bound))
+            comparisons.append(try OutputComparison(match, expected: array, bound: output.bound))
         }
         return comparisons
     }

@@ -49,7 +49,7 @@ public struct ModelSummary: Sendable {
         self.threads = threads
     }
 
-    private static func counted(_ program: Program) -> [(kind: String, count: Int)] {
+    static func counted(_ program: Program) -> [(kind: String, count: Int)] {
         var counts = ["map": 0, "reduce": 0, "contract": 0, "gather": 0, "sort": 0]
         for record in program.scans.flatMap(\.operations) {
             switch record.operation {

@@ -7,12 +7,15 @@ public enum RunFault: Error, Equatable, Sendable {
     case proto(path: String, TensorProtoFault)
     /// An argument that is not `NAME=FILE.npy`.
     case argument(String)
-    case unknownInput(String)
+    case unknownInput(String, known: [String] = EncoderArrays.names)
     case repeatedInput(String)
     case missingInput(String)
     case inputType(String, found: NumpyType, allowed: [NumpyType])
     case inputRank(String, shape: [Int])
     case inputShape(String, found: [Int], expected: [Int])
+    /// The images' shape, and what follows the batch of it.
+    case imageShape(found: [Int], expected: [Int])
+    case inputNotFinite(String, element: Int)
     case tooManyRows(Int, limit: Int)
     case tooLong(length: Int, limit: Int)
     /// A value outside what its input may hold, with its place.
@@ -27,7 +30,7 @@ public enum RunFault: Error, Equatable, Sendable {
     /// The reference file cannot be used: path, what is wrong with it.
     case reference(String, String)
     /// The reference expects an output of another shape, or one that there is not.
-    case unknownOutput(String)
+    case unknownOutput(String, known: [String] = LocalRun.outputNames)
     case outputShape(String, found: [Int], expected: [Int])
     case outputType(String, found: NumpyType)
     case notFinite(String, element: Int)
@@ -41,14 +44,18 @@ extension RunFault: CustomStringConvertible {
         case .proto(let path, let fault): return "\(path): \(fault)"
         case .argument(let text):
             return "\"\(text.prefix(80))\" does not name an input: write it as input_ids=FILE.npy."
-        case .unknownInput(let name):
-            return "The model has no input \"\(name.prefix(60))\": "
-                + "it takes \(EncoderArrays.names.joined(separator: ", "))."
+        case .unknownInput(let name, let known):
+            return "The model has no input \"\(name.prefix(60))\": it takes \(known.joined(separator: ", "))."
         case .repeatedInput(let name): return "The input \(name) is given twice: give each input once."
         case .missingInput(let name): return "The input \(name) is missing: give it as \(name)=FILE.npy."
         case .inputType(let name, let found, let allowed):
             return "The input \(name) holds \(found.rawValue): "
                 + "convert it to \(allowed.map(\.rawValue).joined(separator: " or "))."
+        case .imageShape(let found, let expected):
+            return "The input pixel_values has the shape \(found): "
+                + "it must be [batch, \(expected.map(String.init).joined(separator: ", "))], batch at least 1."
+        case .inputNotFinite(let name, let element):
+            return "The input \(name) is not a finite number at element \(element): make it again."
         case .inputRank(let name, let shape):
             return "The input \(name) has the shape \(shape): it must be [batch, length], both at least 1."
         case .inputShape(let name, let found, let expected):
@@ -69,9 +76,8 @@ extension RunFault: CustomStringConvertible {
         case .program(let fault): return "The model cannot be run on this batch (\(fault)): use a smaller one."
         case .execution(let fault): return "The run failed: \(fault)."
         case .reference(let path, let what): return "\(path): \(what)."
-        case .unknownOutput(let name):
-            return "The model has no output \"\(name.prefix(60))\": "
-                + "it gives \(LocalRun.outputNames.joined(separator: ", "))."
+        case .unknownOutput(let name, let known):
+            return "The model has no output \"\(name.prefix(60))\": it gives \(known.joined(separator: ", "))."
         case .outputShape(let name, let found, let expected):
             return "The output \(name) has the shape \(found), the reference has \(expected): "
                 + "check that both come from the same inputs."

@@ -149,7 +149,7 @@ struct BertUnicode: Sendable {
         return output
     }
 
-    private func combiningClass(_ scalar: UInt32) -> UInt8 {
+    func combiningClass(_ scalar: UInt32) -> UInt8 {
         if scalar < 0x300 { return 0 }
         var low = 0
         var high = combining.count

@@ -34,7 +34,7 @@ extension TokenizerFault: CustomStringConvertible {
         case .file(let fault): fault.description
         case .json(let file, let fault): "\(file) \(fault): download the model again."
         case .unsupported(let part, let found):
-            "The tokenizer's \(part) is \(found.prefix(60)), which is not supported: use a BERT model with a WordPiece tokenizer."
+            "The tokenizer's \(part) is \(found.prefix(60)), which is not supported: use a model with a BPE or WordPiece tokenizer."
         case .missing(let file, let what): "\(file) lacks \(what.prefix(120)): download the model again."
         case .vocabulary(let what): "The tokenizer's vocabulary \(what): download the model again."
         case .limit(let limit, let special):

@@ -99,7 +99,7 @@ extension WordPieceTokenizer {
             stripsAccents: value?["strip_accents"]?.bool ?? lowercases, lowercases: lowercases)
     }
 
-    private static func added(
+    static func added(
         _ value: JSONValue?, file: String
     ) throws(TokenizerFault) -> [WordPieceDefinition.Added] {
         var output: [WordPieceDefinition.Added] = []

@@ -8,7 +8,7 @@ import Runtime
 struct ModelCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "model", abstract: "Import models, run and check them here, publish them, look at them.",
-        subcommands: [Import.self, Run.self, Check.self, Publish.self, List.self, Show.self])
+        subcommands: [Import.self, Run.self, Generate.self, Check.self, Publish.self, List.self, Show.self])
 
     struct Import: ParsableCommand {
         static let configuration = CommandConfiguration(

@@ -32,8 +32,8 @@ extension ModelCommand {
             abstract: "Run a model of a folder on NumPy files; nothing leaves this machine.",
             discussion: """
                 Example: plasma model run .cache/all-MiniLM-L6-v2 --input input_ids=ids.npy --output out
-                Inputs: input_ids, attention_mask, token_type_ids, each [batch, length]. Outputs: last_hidden_state.npy, \
-                sentence_embedding.npy.
+                Inputs: input_ids, attention_mask, token_type_ids, each [batch, length]; pixel_values for images. Outputs: \
+                last_hidden_state.npy, sentence_embedding.npy, logits.npy, as the model has them.
                 """)
 
         @Argument(help: "A folder with config.json, model.safetensors and a tokenizer.")
@@ -49,16 +49,17 @@ extension ModelCommand {
 
         func run() throws {
             do {
+                if try ModelImporter.isTransformer(path: folder) { return try runTransformer() }
                 let model = try LocalModel(folder: folder)
                 let arrays = try EncoderArrays(arguments: input, configuration: model.imported.configuration)
                 let run = try LocalRun(model, arrays, threads: options.threads, memory: options.memory)
-                try write(run)
+                try write(run.outputs)
                 show(model, arrays, run)
             } catch { throw Failure(describing: error) }
         }
 
-        private func write(_ run: LocalRun) throws {
-            for output in run.outputs {
+        func write(_ outputs: [LocalRun.Output]) throws {
+            for output in outputs {
                 do {
                     try FileManager.default.createDirectory(atPath: self.output, withIntermediateDirectories: true)
                     try Data(NumpyFile.encode(output.array)).write(to: url(output), options: .atomic)
@@ -66,7 +67,7 @@ extension ModelCommand {
             }
         }
 
-        private func url(_ output: LocalRun.Output) -> URL {
+        func url(_ output: LocalRun.Output) -> URL {
             URL(fileURLWithPath: self.output).appendingPathComponent(output.name + ".npy")
         }
 
@@ -78,14 +79,7 @@ extension ModelCommand {
                 "kernels": .string(KernelVariant.best.description), "loadSeconds": .number(run.loadTime.seconds),
                 "runSeconds": .number(run.runTime.seconds), "computeUnits": .string(run.computeUnits.description),
                 "peakMemoryBytes": JSONValue(run.peakMemory), "parameters": JSONValue(model.parameterCount),
-                "outputs": .array(
-                    run.outputs.map { output in
-                        [
-                            "name": .string(output.name), "file": .string(url(output).relativePath),
-                            "type": .string(output.array.type.rawValue),
-                            "shape": .array(output.array.shape.map { JSONValue($0) }),
-                        ]
-                    }),
+                "outputs": .array(run.outputs.map(described)),
             ]
             if options.format == .json { return print(json.text(pretty: true)) }
             print(
@@ -98,7 +92,15 @@ extension ModelCommand {
             for output in run.outputs { print("\(url(output).relativePath): f32 \(output.array.shape)") }
         }
 
-        private static func milliseconds(_ duration: Duration) -> String {
+        func described(_ output: LocalRun.Output) -> JSONValue {
+            [
+                "name": .string(output.name), "file": .string(url(output).relativePath),
+                "type": .string(output.array.type.rawValue),
+                "shape": .array(output.array.shape.map { JSONValue($0) }),
+            ]
+        }
+
+        static func milliseconds(_ duration: Duration) -> String {
             String(format: "%.1f ms", duration.seconds * 1000)
         }
     }
@@ -119,9 +121,8 @@ extension ModelCommand {
         func run() throws {
             let comparisons: [OutputComparison]
             do {
-                let reference = try ModelReference(path: against)
-                comparisons = try reference.check(
-                    try LocalModel(folder: folder), threads: options.threads, memory: options.memory)
+                comparisons = try ModelReference.check(
+                    against, folder: folder, threads: options.threads, memory: options.memory)
             } catch { throw Failure(describing: error) }
             let failed = comparisons.filter { !$0.holds }
             if options.format == .json {

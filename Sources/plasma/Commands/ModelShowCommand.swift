@@ -42,6 +42,7 @@ extension ModelCommand {
             let model: LocalModel
             let summary: ModelSummary
             do {
+                if try ModelImporter.isTransformer(path: name) { return try showTransformer() }
                 model = try LocalModel(folder: name)
                 summary = try ModelSummary(model, batch: batch, length: length, threads: min(max(threads, 1), 1024))
             } catch { throw Failure(describing: error) }

@@ -1,0 +1,59 @@
+public import Primitives
+internal import Programs
+
+/// One run of a transformer on this machine: its outputs, and what they took.
+public struct TransformerRun: Sendable {
+    /// By the model's output names; zeros where padding was.
+    public let outputs: [LocalRun.Output]
+    /// Writing the program, packing its weights and laying out its inputs.
+    public let loadTime: Duration
+    public let runTime: Duration
+    public let computeUnits: ComputeUnits
+    /// Bytes that the run takes at most, weights and outputs included, as planned before it started.
+    public let peakMemory: UInt64
+    public let threads: Int
+
+    /// Runs a batch. What needs more than `memory` bytes is refused before it starts.
+    public init(
+        _ model: TransformerModel, _ arrays: TransformerArrays, threads: Int, memory: UInt64 = .max
+    ) throws(RunFault) {
+        let start = ContinuousClock.now
+        let fixed: SpecialisedProgram
+        do throws(ProgramFault) {
+            fixed = try model.program().specialise(arrays.axes)
+            computeUnits = try fixed.cost()
+        } catch { throw .program(error) }
+        let runner: ProgramRunner
+        do throws(RunnerFault) {
+            runner = try ProgramRunner(fixed, model.parameters, threads: threads, memory: memory)
+        } catch {
+            switch error {
+            case .memory(let needed): throw .memory(needed: needed, available: memory)
+            case .execution(let fault): throw .execution(fault)
+            }
+        }
+        peakMemory = runner.peakMemory
+        let inputs = arrays.inputs(model.kind)
+        let ready = ContinuousClock.now
+        loadTime = ready - start
+        let found: [[Tensor]]
+        do throws(ExecutionFault) { found = try runner.run(inputs: inputs) } catch { throw .execution(error) }
+        runTime = ContinuousClock.now - ready
+        self.threads = threads
+        var outputs: [LocalRun.Output] = []
+        for (name, tensor) in zip(model.outputNames, found[0]) {
+            let rows = arrays.rows(of: tensor.shape)
+            var bytes = tensor.bytes
+            let width = bytes.count / rows.count
+            for (row, counts) in rows.enumerated() where !counts {
+                bytes.replaceSubrange(row * width..<(row + 1) * width, with: repeatElement(0, count: width))
+            }
+            do throws(NumpyFault) {
+                outputs.append(
+                    LocalRun.Output(
+                        name: name, array: try NumpyArray(type: .f32, shape: tensor.shape, bytes: bytes), rows: rows))
+            } catch { preconditionFailure("the executor gives what its program declares: \(error)") }
+        }
+        self.outputs = outputs
+    }
+}
