@@ -203,4 +203,57 @@ import Testing
         let held = try Self.hold(model, batch, samples: .max, seed: 0)
         #expect(held > 10_000)
     }
+
+    /// Generation with a cache in carried state, prefill and decode, drawn among the most likely: every op of every step, sampled elements.
+    @Test(arguments: ["gpt2", "llama", "mistral"]) func sampledElementsOfGenerationAreWhatTheLeafGives(name: String)
+        throws
+    {
+        let generator = try Generator(try TransformerFixture(name).model(), threads: 1)
+        let program = try generator.program(.filtered, givesLogits: true).specialise([
+            ("batch", 2), ("length", 4), ("tokens", 3), ("capacity", 7), ("stops", 1),
+        ])
+        let inputs = [
+            Tensor([Int32(3), 5, 7, 2, 4, 6, 0, 0], shape: [2, 4]), Tensor([Int32(4), 2], shape: [2]),
+            Tensor([Int32(-1)], shape: [1]), Tensor([Int32(0)], shape: []), Tensor([Float(0.8), 1.1], shape: [2]),
+            Tensor([Int32(5), 9], shape: [2]), Tensor([Float(0.9), 2], shape: [2]),
+        ]
+        var random = SplitMix64(seed: SoftfloatTests.seed)
+        var held = 0
+        try withExtendedLifetime(generator) {
+            try ExecutorTests.withPointers(inputs) { pointers in
+                let parameters = generator.model.parameters.map { $0.withBytes { $0 } }
+                let fast = try GraphExecutor(program: program, parameters: parameters, threads: 1)
+                    .run(inputs: pointers, seed: 11)
+                let tracer = try Tracer(program, parameters: parameters, inputs: pointers, seed: 11)
+                var position = tracer.start
+                var step = 0
+                while position.scan < program.scans.count {
+                    let trace = try tracer.trace(&position)
+                    // What was hashed for the commitment and what a dispute is served from are the same.
+                    #expect(trace.roots.outputs == fast.outputs[step].map(\.root))
+                    let scan = program.scans[trace.scan]
+                    let leading = trace.tensors.count - scan.operations.count
+                    for number in scan.operations.indices {
+                        let leaf = try trace.leaf(number)
+                        let tensor = trace.tensors[leading + number]
+                        let count = UInt64(tensor.bytes.count / tensor.element.size)
+                        for _ in 0..<min(count, 6) {
+                            let element = random.next() % count
+                            do {
+                                try LeafTests.hold(
+                                    leaf, element: element, claim: LeafTests.bits(tensor, Int(element)),
+                                    trace.operands(number))
+                            } catch {
+                                throw LeafTests.Found(description: "\(name), step \(step), op \(number): \(error)")
+                            }
+                            held += 1
+                        }
+                    }
+                    step += 1
+                }
+                #expect(step == fast.outputs.count && position.carriedRoots == fast.carried.map(\.root))
+            }
+        }
+        #expect(held > 1_000)
+    }
 }
