@@ -163,4 +163,58 @@ struct ProgramRulesTests {
         #expect(throws: ProgramFault.self) { try with(carried: scan.carried.reversed(), stop: 1) }
         #expect(throws: ProgramFault.self) { try with(carried: [scan.carried[0]], stop: nil) }
     }
+
+    @Test func anAxisIsBoundedThoughItsTensorIsEmpty() throws {
+        func program(_ length: UInt64) throws -> SpecialisedProgram {
+            try Program(
+                axes: [], parameters: [],
+                inputs: [Samples.declare("x", .f32, [0, Dimension(length)])],
+                scans: [Scan(steps: 1, operations: [], outputs: [])]
+            ).specialise([])
+        }
+        _ = try program(SpecialisedProgram.maximumElements)
+        #expect(throws: ProgramFault.overflow("an axis")) { try program(SpecialisedProgram.maximumElements + 1) }
+    }
+
+    /// What one element of a gather may make a judge look at.
+    @Test func aGathersEvidenceIsBounded() throws {
+        func piece(tables: Int, exact: Bool) -> GatherPiece {
+            let coordinate = Coordinate(
+                table: tables > 0 ? ValueID(1) : nil, tableAxes: tables > 0 ? [0] : [], quotient: 2, exact: exact)
+            return GatherPiece(start: [0], size: [4], source: ValueID(0), coordinates: [coordinate])
+        }
+        func program(_ pieces: [GatherPiece]) throws -> SpecialisedProgram {
+            try Samples.fixed(
+                Samples.single(
+                    .gather(pieces, fill: 0), TensorType(.f32, [4]),
+                    over: [TensorType(.f32, [4]), TensorType(.i32, [4])]))
+        }
+        let (tables, exact) = (Programs.Operation.maximumTables, Programs.Operation.maximumExactPieces)
+        _ = try program(Array(repeating: piece(tables: 1, exact: false), count: tables))
+        #expect(throws: ProgramFault.self) {
+            try program(Array(repeating: piece(tables: 1, exact: false), count: tables + 1))
+        }
+        _ = try program(Array(repeating: piece(tables: 0, exact: true), count: exact))
+        #expect(throws: ProgramFault.self) {
+            try program(Array(repeating: piece(tables: 0, exact: true), count: exact + 1))
+        }
+    }
+
+    @Test func placesInARowFitAnI32() throws {
+        func row(_ operation: Programs.Operation, _ result: (Dimension) -> TensorType, _ length: UInt64) throws {
+            let dimension = Dimension(length)
+            _ = try Samples.fixed(Samples.single(operation, result(dimension), over: [TensorType(.f32, [dimension])]))
+        }
+        let edge: UInt64 = 1 << 31
+        let sort = Programs.Operation.sort(input: ValueID(0), descending: false)
+        try row(sort, { TensorType(.i32, [$0]) }, edge)
+        #expect(throws: ProgramFault.self) { try row(sort, { TensorType(.i32, [$0]) }, edge + 1) }
+        let most = Programs.Operation.reduce(
+            .argumentOfMaximum, input: ValueID(0), extent: nil, prefix: false)
+        try row(most, { _ in TensorType(.i32, []) }, edge)
+        #expect(throws: ProgramFault.self) { try row(most, { _ in TensorType(.i32, []) }, edge + 1) }
+        // A sum has no places.
+        let sum = Programs.Operation.reduce(.sum, input: ValueID(0), extent: nil, prefix: false)
+        try row(sum, { _ in TensorType(.f32, []) }, edge + 1)
+    }
 }

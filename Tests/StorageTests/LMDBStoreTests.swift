@@ -51,6 +51,39 @@ import Testing
         }
     }
 
+    /// Records are read from the overlay, from LMDB and after deletions, and changed where they will be written.
+    @Test(arguments: [1, 2, 3] as [UInt64])
+    func theTreeIsTheSameInBoth(seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        let store = try LMDBStore(directory: home.path, blocksPerFlush: 3, initialMapBytes: 1 << 20)
+        let memory = MemoryStateStore()
+        for height in 0..<40 as Range<UInt64> {
+            // All are there from the start; then mostly new values, so that records keep their shape.
+            let keys: [UInt64] =
+                height == 0 ? Array(0..<3_000) : (0..<random.next() % 400).map { _ in random.next() % 3_000 }
+            let changes = Set(keys).sorted().map { key in
+                let goes = height % 8 == 7 && random.next() % 4 == 0
+                return (key: key.canonicalBytes, value: goes ? nil : random.next().canonicalBytes)
+            }.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+            var roots: [Digest] = []
+            for target in [store, memory] as [any StateStore] {
+                var writes = StateWrites()
+                for change in changes { writes.set(.state, change.key, change.value) }
+                roots.append(try StateTree.update(changes, in: target, writes: &writes))
+                try target.commit(writes, height: Height(height))
+            }
+            #expect(roots[0] == roots[1], "seed \(seed) height \(height)")
+        }
+        // What is stored depends on the content alone.
+        let fresh = MemoryStateStore()
+        var writes = StateWrites()
+        _ = try StateTree.update(memory.all(.state).map { ($0.key, $0.value) }, in: fresh, writes: &writes)
+        try fresh.commit(writes, height: 0)
+        let stored = try store.scan(.tree, prefix: [], after: nil, limit: .max / 2)
+        #expect(stored.map(\.key) == fresh.all(.tree).map(\.key), "seed \(seed)")
+        #expect(stored.map(\.value) == fresh.all(.tree).map(\.value), "seed \(seed)")
+    }
+
     @Test func aCrashFallsBackToAWholeFlushAndTheBlocksGoInAgain() throws {
         do {
             let store = try LMDBStore(directory: home.path, blocksPerFlush: 8)

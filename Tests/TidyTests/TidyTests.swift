@@ -94,6 +94,26 @@ import Testing
         }
     }
 
+    /// What validators judge by is computed in integers: a program's elements too (docs/numerics.md).
+    @Test func programsDoNoFloatingPoint() {
+        let types: Set<Substring> = ["Float", "Double", "Float16", "Float32", "Float64", "Float80", "CGFloat"]
+        let files = Self.sources("Sources/Programs").filter { $0.path.hasSuffix(".swift") }
+        #expect(files.count > 20)
+        for file in files {
+            for line in file.text.split(separator: "\n") {
+                let code = line.split(separator: "//", maxSplits: 1, omittingEmptySubsequences: false)[0]
+                let words = code.split { !$0.isLetter && !$0.isNumber && $0 != "_" && $0 != "." }
+                for word in words {
+                    #expect(!types.contains(word), "\(file.path): \(line)")
+                    let parts = word.split(separator: ".", omittingEmptySubsequences: false)
+                    let isDecimal = parts.count == 2 && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy(\.isNumber) }
+                    // A number that goes on behind a point, outside the texts for people.
+                    #expect(!isDecimal || line.contains("\""), "\(file.path): \(line)")
+                }
+            }
+        }
+    }
+
     @Test func noUnfinishedMarksAreLeft() {
         let marks = ["TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK:"]
         for folder in ["Sources", "Tests", "scripts"] {

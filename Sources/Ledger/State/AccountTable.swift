@@ -10,6 +10,9 @@ struct AccountTable {
 
     private var held: [Held] = []
     private var places: [Address: Int] = [:]
+    /// The last two that were asked for: a transfer asks for its two again and again.
+    private var last: (address: Address, place: Int)?
+    private var before: (address: Address, place: Int)?
 
     subscript(place: Int) -> Held {
         get { held[place] }
@@ -18,8 +21,16 @@ struct AccountTable {
 
     /// Where an account is, read from the store where it was not asked for before. One that does not exist is empty.
     mutating func place(of address: Address, in store: any StateStore) throws(LedgerFault) -> Int {
-        if let place = places[address] { return place }
-        return add(address, try Query.account(address, in: store))
+        if let last, last.address == address { return last.place }
+        if let before, before.address == address { return before.place }
+        let place: Int
+        if let known = places[address] {
+            place = known
+        } else {
+            place = add(address, try Query.account(address, in: store))
+        }
+        (before, last) = (last, (address, place))
+        return place
     }
 
     private mutating func add(_ address: Address, _ value: Account) -> Int {

@@ -68,10 +68,7 @@ public struct StateWrites: Sendable {
     /// The same, with a key and a value that are written where they shall lie.
     @inline(__always)
     mutating func set(_ space: StateSpace, key: (inout ByteWriter) -> Void, value: ((inout ByteWriter) -> Void)?) {
-        if (rows.last?.count ?? StateWrites.rowBytes) >= StateWrites.rowBytes {
-            rows.append(ByteWriter(capacity: rows.isEmpty ? 1_024 : StateWrites.rowBytes + 4_096))
-        }
-        let row = rows.count - 1
+        let row = openRow()
         let start = rows[row].count
         key(&rows[row])
         let middle = rows[row].count
@@ -80,6 +77,58 @@ public struct StateWrites: Sendable {
             Place(
                 space: space, isDeletion: value == nil, row: Int32(row), start: start, middle: middle,
                 end: rows[row].count))
+    }
+
+    /// The row for what comes next.
+    @inline(__always)
+    private mutating func openRow() -> Int {
+        if (rows.last?.count ?? StateWrites.rowBytes) >= StateWrites.rowBytes {
+            rows.append(ByteWriter(capacity: rows.isEmpty ? 1_024 : StateWrites.rowBytes + 4_096))
+        }
+        return rows.count - 1
+    }
+
+    /// Sets a tree record as a store has it, to be changed where it lies then, or taken back by `removeLast`. Answers its place; nil where the store has none.
+    mutating func set(_ key: TreeKey, from store: any StateStore) throws(StateFault) -> Int? {
+        let row = openRow()
+        let start = rows[row].count
+        key.withUnsafeBytes { rows[row].write(raw: $0) }
+        let middle = rows[row].count
+        let isThere: Bool
+        do throws(StateFault) { isThere = try store.copy(key, to: &rows[row]) } catch {
+            rows[row].cut(to: start)
+            throw error
+        }
+        if !isThere {
+            rows[row].cut(to: start)
+            return nil
+        }
+        places.append(
+            Place(
+                space: .tree, isDeletion: false, row: Int32(row), start: start, middle: middle, end: rows[row].count))
+        return places.count - 1
+    }
+
+    /// Takes back what was set last.
+    mutating func removeLast() {
+        let place = places.removeLast()
+        rows[Int(place.row)].cut(to: place.start)
+    }
+
+    /// Lends the value at a place.
+    @inline(__always)
+    func withValue<R>(_ place: Int, _ body: (UnsafeRawBufferPointer) -> R) -> R {
+        let found = places[place]
+        return rows[Int(found.row)].bytes.withUnsafeBytes {
+            body(UnsafeRawBufferPointer(rebasing: $0[found.middle..<found.end]))
+        }
+    }
+
+    /// Changes the value at a place where it lies.
+    @inline(__always)
+    mutating func changeValue(_ place: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) {
+        let found = places[place]
+        rows[Int(found.row)].change(found.middle..<found.end, body)
     }
 
     /// Everything as arrays.
@@ -108,6 +157,8 @@ public struct StateWrites: Sendable {
 public protocol StateStore: AnyObject {
     /// The value under a key, or nil.
     func value(_ space: StateSpace, _ key: [UInt8]) throws(StateFault) -> [UInt8]?
+    /// Writes down a tree record; false where there is none. The same as `value` without an array between.
+    func copy(_ key: TreeKey, to writer: inout ByteWriter) throws(StateFault) -> Bool
     /// What is under each of many keys of one length that lie one behind the other; quickest where they ascend.
     func values(_ space: StateSpace, keys: [UInt8], each length: Int) throws(StateFault) -> StateValues
     /// Up to `limit` entries whose keys start with `prefix`, in byte order, those at or before `after` left out.
@@ -120,6 +171,12 @@ public protocol StateStore: AnyObject {
 }
 
 extension StateStore {
+    public func copy(_ key: TreeKey, to writer: inout ByteWriter) throws(StateFault) -> Bool {
+        guard let value = try value(.tree, key.withUnsafeBytes { Array($0) }) else { return false }
+        writer.write(raw: value)
+        return true
+    }
+
     public func values(_ space: StateSpace, keys: [UInt8], each length: Int) throws(StateFault) -> StateValues {
         var values = StateValues()
         for start in stride(from: 0, to: keys.count, by: length) {

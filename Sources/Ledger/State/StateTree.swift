@@ -45,21 +45,6 @@ public enum StateTree {
         withUnsafeBytes(of: path) { depth & 1 == 0 ? Int($0[depth >> 1] >> 4) : Int($0[depth >> 1] & 15) }
     }
 
-    /// The record of the subtree that holds `path` below `depth` nibbles.
-    static func writeKey(_ path: Digest, _ depth: Int, _ writer: inout ByteWriter) {
-        writer.write(UInt8(depth))
-        path.withUnsafeBytes { bytes in
-            writer.write(raw: UnsafeRawBufferPointer(rebasing: bytes[0..<depth / 2]))
-            if depth & 1 == 1 { writer.write(bytes[depth / 2] & 0xf0) }
-        }
-    }
-
-    static func recordKey(_ path: Digest, _ depth: Int) -> [UInt8] {
-        var writer = ByteWriter(capacity: 8)
-        writeKey(path, depth, &writer)
-        return writer.bytes
-    }
-
     /// What the store has at the top: one slot.
     static func readRoot(
         _ store: any StateStore, _ slots: inout [TreeSlot], _ leaves: inout [StateProof.Leaf]
@@ -67,7 +52,7 @@ public enum StateTree {
         let bytes: [UInt8]?
         do { bytes = try store.value(.tree, rootKey) } catch { throw .state(error) }
         guard let bytes else { return slots.append(.empty) }
-        if !TreeSlot.decode(bytes, count: 1, depth: 0, under: .zero, &slots, &leaves) {
+        if !bytes.withUnsafeBytes({ TreeSlot.decode($0, count: 1, depth: 0, under: .zero, &slots, &leaves) }) {
             throw .corrupt("the tree's root")
         }
     }
@@ -77,12 +62,16 @@ public enum StateTree {
         _ store: any StateStore, at path: Digest, _ depth: Int, _ slots: inout [TreeSlot],
         _ leaves: inout [StateProof.Leaf]
     ) throws(LedgerFault) {
-        let bytes: [UInt8]?
-        do { bytes = try store.value(.tree, recordKey(path, depth)) } catch { throw .state(error) }
-        guard let bytes else { throw .corrupt("a tree record is missing") }
-        if !TreeSlot.decode(bytes, count: 16, depth: depth, under: path, &slots, &leaves) {
-            throw .corrupt("a tree record")
+        var writer = ByteWriter(capacity: 2_048)
+        let isThere: Bool
+        do throws(StateFault) { isThere = try store.copy(TreeKey(path, depth), to: &writer) } catch {
+            throw .state(error)
         }
+        if !isThere { throw .corrupt("a tree record is missing") }
+        let isSound = writer.bytes.withUnsafeBytes {
+            TreeSlot.decode($0, count: 16, depth: depth, under: path, &slots, &leaves)
+        }
+        if !isSound { throw .corrupt("a tree record") }
     }
 
     /// The digest of a subtree by its leaves, in ascending order of their paths and no two alike, and their digests.

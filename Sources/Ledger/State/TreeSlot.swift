@@ -20,12 +20,23 @@ struct TreeSlot {
     var leaves: Range<Int> { isRecord ? 0..<0 : Int(start)..<Int(start) + Int(count) }
 
     /// How many bytes it takes.
-    var byteCount: Int {
+    var byteCount: Int { TreeSlot.size(Int(count)) }
+
+    /// How many bytes a slot of so many leaves takes.
+    static func size(_ count: Int) -> Int {
         switch count {
         case 0: 1
-        case TreeSlot.record: 33
-        default: 33 + 64 * Int(count)
+        case Int(TreeSlot.record): 33
+        default: 33 + 64 * count
         }
+    }
+
+    /// How many bytes the slot at `offset` takes; nil where there is none, or not all of it.
+    static func size(at offset: Int, in bytes: UnsafeRawBufferPointer) -> Int? {
+        guard offset < bytes.count else { return nil }
+        let count = Int(bytes[offset])
+        let size = size(count)
+        return (count <= StateTree.inlineLeaves || count == Int(record)) && offset + size <= bytes.count ? size : nil
     }
 
     func entry(_ all: [StateProof.Leaf]) -> StateTree.Entry {
@@ -58,37 +69,35 @@ struct TreeSlot {
     /// Appends `count` slots of the record below `depth` nibbles of a path, with their leaves. Answers whether the bytes are such slots: damage must
     /// end in a fault, and leaves out of order or out of place would end elsewhere.
     static func decode(
-        _ bytes: [UInt8], count: Int, depth: Int, under path: Digest, _ slots: inout [TreeSlot],
+        _ bytes: UnsafeRawBufferPointer, count: Int, depth: Int, under path: Digest, _ slots: inout [TreeSlot],
         _ leaves: inout [StateProof.Leaf]
     ) -> Bool {
-        bytes.withUnsafeBytes { bytes in
-            var offset = 0
-            for index in 0..<count {
-                guard offset < bytes.count else { return false }
-                var slot = TreeSlot(digest: .zero, start: Int32(leaves.count), count: bytes[offset])
-                guard slot.count <= StateTree.inlineLeaves || slot.isRecord, offset + slot.byteCount <= bytes.count
-                else { return false }
-                offset += 1
-                if slot.count > 0 {
-                    slot.digest = bytes.loadUnaligned(fromByteOffset: offset, as: Digest.self)
-                    offset += 32
-                }
-                for place in slot.leaves {
-                    let leaf = bytes.loadUnaligned(fromByteOffset: offset, as: StateProof.Leaf.self)
-                    offset += 64
-                    if place > slot.leaves.lowerBound, leaves[place - 1].path >= leaf.path { return false }
-                    if count == 16, StateTree.nibble(leaf.path, depth) != index { return false }
-                    if !isBelow(path, depth, leaf.path) { return false }
-                    leaves.append(leaf)
-                }
-                slots.append(slot)
+        var offset = 0
+        for index in 0..<count {
+            guard offset < bytes.count else { return false }
+            var slot = TreeSlot(digest: .zero, start: Int32(leaves.count), count: bytes[offset])
+            guard slot.count <= StateTree.inlineLeaves || slot.isRecord, offset + slot.byteCount <= bytes.count
+            else { return false }
+            offset += 1
+            if slot.count > 0 {
+                slot.digest = bytes.loadUnaligned(fromByteOffset: offset, as: Digest.self)
+                offset += 32
             }
-            return offset == bytes.count
+            for place in slot.leaves {
+                let leaf = bytes.loadUnaligned(fromByteOffset: offset, as: StateProof.Leaf.self)
+                offset += 64
+                if place > slot.leaves.lowerBound, leaves[place - 1].path >= leaf.path { return false }
+                if count == 16, StateTree.nibble(leaf.path, depth) != index { return false }
+                if !isBelow(path, depth, leaf.path) { return false }
+                leaves.append(leaf)
+            }
+            slots.append(slot)
         }
+        return offset == bytes.count
     }
 
     /// Whether two paths agree in so many nibbles.
-    private static func isBelow(_ path: Digest, _ depth: Int, _ leaf: Digest) -> Bool {
+    static func isBelow(_ path: Digest, _ depth: Int, _ leaf: Digest) -> Bool {
         withUnsafeBytes(of: path) { path in
             withUnsafeBytes(of: leaf) { leaf in
                 let whole = depth / 2

@@ -4,6 +4,9 @@ import Primitives
 /// order of the paths; then the digests are made, all of one level at once (many together cost a third of what each costs alone); then
 /// each record is written once.
 ///
+/// A record that keeps its shape, since every change below it is a new value of a leaf that lies in it, is not taken apart: its bytes are copied to where they
+/// will be written, and values and digests are changed there (`TreeUpdate+Kept.swift`). Of a block of transfers nearly all are such.
+///
 /// A large batch is done part by part below the second level, so that what is worked on stays in the processor's near memory.
 struct TreeUpdate {
     struct Change {
@@ -28,7 +31,7 @@ struct TreeUpdate {
     /// Fewer changes are not worth parts.
     private static let partChanges = 16
 
-    private let store: any StateStore
+    let store: any StateStore
     /// In nibbles, of the slot that all is about.
     private let depth: Int
     /// That slot, then 16 for each record in the order in which they were met.
@@ -39,6 +42,9 @@ struct TreeUpdate {
     private var stale: [Int] = []
     /// Which records lie below so many nibbles, by path.
     private var rows: [[Int]] = []
+    /// Records that keep their shape, by what lies above them, and their slots whose leaves have changed.
+    var kept: [[Kept]] = []
+    var keptStale: [KeptSlot] = []
 
     private init(_ store: any StateStore, depth: Int) {
         self.store = store
@@ -65,22 +71,25 @@ struct TreeUpdate {
     private static func changes(_ writes: StateWrites) throws(LedgerFault) -> [Change] {
         var keys = DigestBatch(messages: writes.count, bytesEach: 24)
         var values = DigestBatch(messages: writes.count, bytesEach: 24)
+        var isDeletion: [Bool] = []
+        isDeletion.reserveCapacity(writes.count)
         writes.forEach { space, key, value in
             if space != .state { return }
             keys.append { $0.write(raw: key) }
             // What is deleted has no digest; this one is not used.
             values.append { $0.write(raw: value ?? UnsafeRawBufferPointer(start: nil, count: 0)) }
+            isDeletion.append(value == nil)
         }
         let paths = keys.digests(.statePath)
         let digests = values.digests(.stateValue)
-        var changes: [Change] = []
-        changes.reserveCapacity(paths.count)
-        writes.forEach { space, _, value in
-            if space != .state { return }
-            let index = changes.count
-            changes.append(Change(path: paths[index], value: value == nil ? nil : digests[index]))
+        // Eight bytes of a path decide nearly always; what is moved about is small.
+        var order = paths.indices.map { index in
+            (head: paths[index].withUnsafeBytes { UInt64(bigEndian: $0.load(as: UInt64.self)) }, index: index)
         }
-        changes.sort { $0.path < $1.path }
+        order.sort { $0.head != $1.head ? $0.head < $1.head : paths[$0.index] < paths[$1.index] }
+        let changes = order.map {
+            Change(path: paths[$0.index], value: isDeletion[$0.index] ? nil : digests[$0.index])
+        }
         for index in changes.indices.dropFirst() where changes[index - 1].path == changes[index].path {
             throw .corrupt("two keys share a path")
         }
@@ -88,15 +97,15 @@ struct TreeUpdate {
     }
 
     private mutating func run(_ changes: ArraySlice<Change>, _ writes: inout StateWrites) throws(LedgerFault) {
-        // A part has room for what its records have where a million accounts lie evenly.
-        if depth > 0 {
-            slots.reserveCapacity(20 * changes.count)
-            leaves.reserveCapacity(20 * changes.count)
-        }
         try apply(changes, to: 0, depth, &writes)
-        digestLeaves()
-        for row in rows.reversed() { digestRecords(row) }
+        digestLeaves(&writes)
+        for depth in (0..<max(rows.count, kept.count)).reversed() { digestRecords(depth, &writes) }
         write(&writes)
+    }
+
+    /// Takes a record apart, as the last 16 of `slots`.
+    mutating func decode(_ bytes: UnsafeRawBufferPointer, _ depth: Int, under path: Digest) -> Bool {
+        TreeSlot.decode(bytes, count: 16, depth: depth, under: path, &slots, &leaves)
     }
 
     // MARK: The shape
@@ -114,7 +123,7 @@ struct TreeUpdate {
             return try applyPart(changes, to: slot, depth, &writes)
         }
         let first = slots.count
-        try StateTree.readRecord(store, at: path, depth, &slots, &leaves)
+        if try keep(changes, in: slot, depth, &writes) { return }
         add(Record(path: path, depth: depth, slot: slot, isStored: true))
         let record = records.count - 1
         var rest = changes
@@ -204,64 +213,35 @@ struct TreeUpdate {
 
     // MARK: The digests
 
-    private mutating func digestLeaves() {
+    /// Digests all slots whose leaves have changed, a level of all of them at a time.
+    private mutating func digestLeaves(_ writes: inout StateWrites) {
         let stale = stale.filter { $0 == 0 || !records[($0 - 1) / 16].isGone }
-        var pairs: [Digest] = []
-        pairs.reserveCapacity(4 * stale.count)
+        var fold = LeafFold(slots: stale.count + keptStale.count)
         for slot in stale {
-            for leaf in slots[slot].leaves {
-                pairs.append(leaves[leaf].path)
-                pairs.append(leaves[leaf].value)
-            }
-        }
-        let digests = Digest.ofEach(.stateLeaf, pairs: pairs)
-        var next = 0
-        for slot in stale {
-            let count = Int(slots[slot].count)
             // A record's slots lie four bits below it.
             let bit = slot == 0 ? 4 * depth : 4 * (records[(slot - 1) / 16].depth + 1)
-            slots[slot].digest = StateTree.subtree(
-                leaves[slots[slot].leaves], digests[next..<next + count], bit: bit)
-            next += count
+            fold.add(leaves[slots[slot].leaves], bit: bit)
+        }
+        for slot in keptStale { writes.withValue(slot.place) { fold.add($0, slot) } }
+        let digests = fold.digests()
+        for (index, slot) in stale.enumerated() { slots[slot].digest = digests[index] }
+        for (index, slot) in keptStale.enumerated() {
+            writes.changeValue(slot.place) {
+                $0.storeBytes(of: digests[stale.count + index], toByteOffset: slot.offset + 1, as: Digest.self)
+            }
         }
     }
 
-    /// Folds the 16 slots of each record of a row, and gives the slot above the digest.
-    private mutating func digestRecords(_ row: [Int]) {
-        let living = row.filter { !records[$0].isGone }
-        var digests: [Digest] = []
-        var counts: [UInt8] = []
-        digests.reserveCapacity(16 * living.count)
-        counts.reserveCapacity(16 * living.count)
-        for record in living {
-            for slot in slots[slots(of: record)] {
-                digests.append(slot.digest)
-                counts.append(slot.count)
-            }
-        }
-        var pairs: [Digest] = []
-        var places: [Int] = []
-        for _ in 0..<4 {
-            pairs.removeAll(keepingCapacity: true)
-            places.removeAll(keepingCapacity: true)
-            for place in 0..<digests.count / 2 {
-                let (left, right) = (2 * place, 2 * place + 1)
-                let both = Int(counts[left]) + Int(counts[right])
-                if both > 1 {
-                    pairs.append(digests[left])
-                    pairs.append(digests[right])
-                    places.append(place)
-                } else {
-                    // One leaf or none is what it is without a digest of its own.
-                    digests[place] = counts[left] == 1 ? digests[left] : digests[right]
-                }
-                counts[place] = UInt8(min(both, 2))
-            }
-            digests.removeLast(digests.count / 2)
-            counts.removeLast(counts.count / 2)
-            for (place, digest) in zip(places, Digest.ofEach(.stateNode, pairs: pairs)) { digests[place] = digest }
-        }
-        for (record, digest) in zip(living, digests) { slots[records[record].slot].digest = digest }
+    /// Folds the 16 slots of each record at a depth, and gives the slot above the digest.
+    private mutating func digestRecords(_ depth: Int, _ writes: inout StateWrites) {
+        let living = depth < rows.count ? rows[depth].filter { !records[$0].isGone } : []
+        let kept = depth < kept.count ? kept[depth] : []
+        var fold = RecordFold(records: living.count + kept.count)
+        for record in living { fold.add(slots[slots(of: record)]) }
+        for record in kept { writes.withValue(record.place) { fold.add($0) } }
+        let digests = fold.digests()
+        for (index, record) in living.enumerated() { slots[records[record].slot].digest = digests[index] }
+        for (index, record) in kept.enumerated() { slots[record.slot].digest = digests[living.count + index] }
     }
 
     private func write(_ writes: inout StateWrites) {
@@ -271,10 +251,11 @@ struct TreeUpdate {
                 if !records[record].isGone {
                     let slots = slots[slots(of: record)]
                     writes.set(
-                        .tree, key: { StateTree.writeKey(path, depth, &$0) },
+                        .tree, key: { key in TreeKey(path, depth).withUnsafeBytes { key.write(raw: $0) } },
                         value: { TreeSlot.encode(slots, leaves, into: &$0) })
                 } else if records[record].isStored {
-                    writes.set(.tree, key: { StateTree.writeKey(path, depth, &$0) }, value: nil)
+                    writes.set(
+                        .tree, key: { key in TreeKey(path, depth).withUnsafeBytes { key.write(raw: $0) } }, value: nil)
                 }
             }
         }

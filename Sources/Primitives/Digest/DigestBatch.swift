@@ -36,8 +36,42 @@ public struct DigestBatch: Sendable {
 extension Digest {
     /// The digests of pairs that lie one behind the other: `Digest.of(domain, pairs[0], pairs[1])` and so on.
     public static func ofEach(_ domain: Domain, pairs: [Digest]) -> [Digest] {
-        precondition(pairs.count % 2 == 0, "each pair has two")
-        return pairs.withUnsafeBytes { many(domain, $0, ends: nil, length: 64, count: pairs.count / 2) }
+        pairs.withUnsafeBufferPointer { ofEach(domain, pairs: $0) }
+    }
+
+    /// The same of pairs that lie in memory.
+    package static func ofEach(_ domain: Domain, pairs: UnsafeBufferPointer<Digest>) -> [Digest] {
+        [Digest](unsafeUninitializedCapacity: pairs.count / 2) { out, initialized in
+            out.initialize(repeating: .zero)
+            initialized = pairs.count / 2
+            ofEach(domain, pairs: pairs, into: UnsafeMutableBufferPointer(rebasing: out[0..<pairs.count / 2]))
+        }
+    }
+
+    /// The same of pairs that lie in memory, into memory for half as many.
+    package static func ofEach(
+        _ domain: Domain, pairs: UnsafeBufferPointer<Digest>, into out: UnsafeMutableBufferPointer<Digest>
+    ) {
+        precondition(pairs.count == 2 * out.count, "each pair has two")
+        if out.isEmpty { return }
+        if out.count == 1 { return out[0] = of(domain, UnsafeRawBufferPointer(pairs)) }
+        many(
+            domain, UnsafeRawBufferPointer(pairs), ends: nil, length: 64, UnsafeMutableRawBufferPointer(out), out.count)
+    }
+
+    private static func many(
+        _ domain: Domain, _ bytes: UnsafeRawBufferPointer, ends: UnsafePointer<UInt>?, length: Int,
+        _ out: UnsafeMutableRawBufferPointer, _ count: Int
+    ) {
+        guard let target = out.baseAddress else { return }
+        // Where all messages are empty there may be no memory; any address will do then, none is read.
+        let start = (bytes.baseAddress ?? UnsafeRawPointer(target)).assumingMemoryBound(to: UInt8.self)
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: 2) { personal in
+            personal[0] = domain.low
+            personal[1] = domain.high
+            plasma_digest_many(
+                personal.baseAddress, start, ends, length, count, target.assumingMemoryBound(to: UInt8.self))
+        }
     }
 
     fileprivate static func many(
@@ -45,18 +79,14 @@ extension Digest {
     ) -> [Digest] {
         if count == 0 { return [] }
         if count == 1 { return [of(domain, bytes)] }
-        let personal = [domain.low, domain.high]
         return [Digest](unsafeUninitializedCapacity: count) { out, initialized in
             out.initialize(repeating: .zero)
             initialized = count
-            // Where all messages are empty there may be no memory; any address will do then, none is read.
-            guard let target = UnsafeMutableRawPointer(out.baseAddress) else { return }
-            let start = (bytes.baseAddress ?? UnsafeRawPointer(target)).assumingMemoryBound(to: UInt8.self)
-            let place = target.assumingMemoryBound(to: UInt8.self)
+            let target = UnsafeMutableRawBufferPointer(out)
             if let ends {
-                ends.withUnsafeBufferPointer { plasma_digest_many(personal, start, $0.baseAddress, 0, count, place) }
+                ends.withUnsafeBufferPointer { many(domain, bytes, ends: $0.baseAddress, length: 0, target, count) }
             } else {
-                plasma_digest_many(personal, start, nil, length, count, place)
+                many(domain, bytes, ends: nil, length: length, target, count)
             }
         }
     }

@@ -18,6 +18,9 @@ public struct ByteWriter: Sendable {
     /// Forgets what has been written, and keeps the room.
     public mutating func removeAll() { row.removeAll(keepingCapacity: true) }
 
+    /// Forgets all but the first `count` bytes.
+    public mutating func cut(to count: Int) { row.removeLast(row.count - count) }
+
     /// Makes room for so many bytes more.
     public mutating func reserve(_ count: Int) { row.reserveCapacity(row.count + count) }
 
@@ -51,6 +54,12 @@ public struct ByteWriter: Sendable {
         let start = row.count
         row.append(contentsOf: repeatElement(0, count: count))
         row.withUnsafeMutableBytes { body(UnsafeMutableRawBufferPointer(rebasing: $0[start...])) }
+    }
+
+    /// Changes bytes that were written before, where they lie.
+    @inlinable
+    public mutating func change(_ range: Range<Int>, _ body: (UnsafeMutableRawBufferPointer) -> Void) {
+        row.withUnsafeMutableBytes { body(UnsafeMutableRawBufferPointer(rebasing: $0[range])) }
     }
 
     /// A `u32` length, then the bytes.

@@ -6,25 +6,33 @@ public enum TensorRoot {
 
     /// The root of row-major little-endian bytes. Hashes all of them once.
     public static func of(_ element: ElementType, _ shape: [UInt64], _ bytes: UnsafeRawBufferPointer) -> Digest {
-        var leaves: [Digest] = []
-        leaves.reserveCapacity(bytes.count / blockLength + 1)
-        var start = 0
-        while start < bytes.count {
-            let end = min(start + blockLength, bytes.count)
-            let block = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
-            if block.count == blockLength {
-                leaves.append(MerkleTree.leaf(block))
-            } else {
-                leaves.append(MerkleTree.leaf(Array(block) + [UInt8](repeating: 0, count: blockLength - block.count)))
-            }
-            start = end
-        }
+        of(element, shape, blocks: MerkleTree.root(leaves(bytes)))
+    }
+
+    /// The root of a tensor whose blocks have this Merkle root.
+    public static func of(_ element: ElementType, _ shape: [UInt64], blocks: Digest) -> Digest {
         var writer = ByteWriter(capacity: 128)
         writer.write(element)
         writer.write(UInt8(shape.count))
         for dimension in shape { writer.write(dimension) }
-        writer.write(MerkleTree.root(leaves))
+        writer.write(blocks)
         return Digest.of(.tensor, writer.bytes)
+    }
+
+    /// The digests of a tensor's blocks, the last one filled up with zeros.
+    public static func leaves(_ bytes: UnsafeRawBufferPointer) -> [Digest] {
+        var leaves: [Digest] = []
+        leaves.reserveCapacity(bytes.count / blockLength + 1)
+        for start in stride(from: 0, to: bytes.count, by: blockLength) {
+            let block = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + blockLength, bytes.count)])
+            leaves.append(block.count == blockLength ? MerkleTree.leaf(block) : MerkleTree.leaf(padded(block)))
+        }
+        return leaves
+    }
+
+    /// A block of at most 1,024 bytes, filled up with zeros.
+    static func padded(_ block: UnsafeRawBufferPointer) -> [UInt8] {
+        Array(block) + [UInt8](repeating: 0, count: blockLength - block.count)
     }
 
     public static func of(_ element: ElementType, _ shape: [UInt64], _ bytes: [UInt8]) -> Digest {

@@ -35,13 +35,11 @@ extension Program {
             }
             try check(record.result, number)
             let type: ElementType
-            do throws(ProgramFault) { type = try elementType(record, types) } catch {
+            do throws(ProgramFault) { type = try Program.elementType(record, types) } catch {
                 if case .invalid(nil, let reason) = error { throw .invalid(op: number, reason) }
                 throw error
             }
-            // Storage types may be stored to from f32.
-            let stores = type == .f32 && (record.result.element == .bf16 || record.result.element == .f16)
-            if type != record.result.element && !stores {
+            if !Program.mayMake(record, type) {
                 throw .invalid(op: number, "it makes \(type) and says \(record.result.element)")
             }
             types.append(record.result.element)
@@ -59,7 +57,16 @@ extension Program {
         }
     }
 
-    private func elementType(_ record: OperationRecord, _ types: [ElementType]) throws(ProgramFault) -> ElementType {
+    /// Whether an op that makes elements of a type may say that its tensor is of its record's. Only a map stores f32 in fewer bits, so that sums and moved
+    /// memory need no form that rounds.
+    static func mayMake(_ record: OperationRecord, _ type: ElementType) -> Bool {
+        if type == record.result.element { return true }
+        guard case .map = record.operation, type == .f32 else { return false }
+        return record.result.element == .bf16 || record.result.element == .f16
+    }
+
+    /// What an op over tensors of these types makes, or why it makes nothing.
+    static func elementType(_ record: OperationRecord, _ types: [ElementType]) throws(ProgramFault) -> ElementType {
         func type(_ id: ValueID) -> ElementType { types[Int(id.index)] }
         func checkExtent(_ extent: ValueID?) throws(ProgramFault) {
             if let extent, type(extent) != .i32 { throw .invalid(op: nil, "an extent is i32, found \(type(extent))") }
@@ -90,6 +97,17 @@ extension Program {
                 throw .invalid(op: nil, "a fill has more bits than its type")
             }
             if element == .bool && fill > 1 { throw .invalid(op: nil, "a bool fill is 0 or 1") }
+            let tables = pieces.reduce(0) { $0 + $1.coordinates.count { $0.table != nil } }
+            if tables > Operation.maximumTables {
+                throw .invalid(
+                    op: nil, "a gather reads \(tables) index tensors, at most \(Operation.maximumTables) may be")
+            }
+            let exact = pieces.count { $0.coordinates.contains(where: \.exact) }
+            if exact > Operation.maximumExactPieces {
+                throw .invalid(
+                    op: nil,
+                    "a gather has \(exact) pieces that divide exactly, at most \(Operation.maximumExactPieces) may be")
+            }
             for piece in pieces {
                 if type(piece.source) != element { throw .invalid(op: nil, "a gather changes the element type") }
                 if piece.start.count != record.result.shape.count || piece.size.count != record.result.shape.count {

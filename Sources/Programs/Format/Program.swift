@@ -101,12 +101,13 @@ public struct Program: Hashable, Sendable, CanonicalCodable {
     public var leadingCount: Int { parameters.count + inputs.count + carried.count }
 
     /// The program's name: a Merkle tree whose first leaf is all but the ops, then one leaf an op, so that a chain can be shown any one of them.
-    public var root: Digest {
-        var leaves: [Digest] = []
-        let frame = ProgramFrame(program: self)
-        leaves.append(Digest.of(.program, frame.bytes))
-        for scan in scans { for record in scan.operations { leaves.append(Digest.of(.operation, encoding: record)) } }
-        return MerkleTree.root(leaves)
+    public var root: Digest { MerkleTree.root(treeLeaves) }
+
+    /// The leaves of the program's tree: an op's leaf is one more than its place among all ops, scans in order.
+    public var treeLeaves: [Digest] {
+        var leaves = [Digest.of(.program, ProgramFrame(program: self).bytes)]
+        for scan in scans { for record in scan.operations { leaves.append(record.treeLeaf) } }
+        return leaves
     }
 
     /// Fixes the named axes. Every axis needs a value; none may be zero.

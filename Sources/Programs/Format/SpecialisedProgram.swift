@@ -42,9 +42,11 @@ public struct SpecialisedProgram: Hashable, Sendable {
         for scan in scans { try check(scan) }
     }
 
-    private static func bound(_ type: TensorType) throws(ProgramFault) {
+    /// A tensor's elements are bounded, and each axis by itself: beside an axis of zero another could have any length.
+    static func bound(_ type: TensorType) throws(ProgramFault) {
         var count: UInt64 = 1
         for dimension in type.shape {
+            if dimension.factor > maximumElements { throw .overflow("an axis") }
             let (product, overflow) = count.multipliedReportingOverflow(by: dimension.factor)
             if overflow || product > maximumElements { throw .overflow("a tensor") }
             count = product

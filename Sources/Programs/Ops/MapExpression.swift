@@ -128,6 +128,12 @@ public struct MapExpression: Hashable, Sendable, CanonicalCodable {
 
     /// The result's type where the inputs have these, or what is wrong.
     func check(inputs: [ElementType], rank: Int) throws(ProgramFault) -> ElementType {
+        let types = try types(inputs: inputs, rank: rank)
+        return types[types.count - 1]
+    }
+
+    /// Every node's type where the inputs have these, or what is wrong. At least one.
+    func types(inputs: [ElementType], rank: Int) throws(ProgramFault) -> [ElementType] {
         if nodes.isEmpty { throw .invalid(op: nil, "a map is empty") }
         if operationCount > MapExpression.maximumOperations {
             throw .invalid(
@@ -160,7 +166,7 @@ public struct MapExpression: Hashable, Sendable, CanonicalCodable {
                 types.append(try MapExpression.result(operation, arguments.map { types[Int($0)] }))
             }
         }
-        return types[types.count - 1]
+        return types
     }
 
     private static func result(_ operation: ScalarOperation, _ types: [ElementType]) throws(ProgramFault) -> ElementType

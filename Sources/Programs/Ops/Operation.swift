@@ -137,6 +137,10 @@ public enum Operation: Hashable, Sendable, CanonicalCodable {
     case sort(input: ValueID, descending: Bool)
 
     public static let maximumPieces = 64
+    /// Index tensors of all of a gather's pieces: each is a block of evidence where one element of the gather is judged.
+    public static let maximumTables = 8
+    /// Pieces with an exact division, which may send an element on to the next piece: each is a tensor of evidence.
+    public static let maximumExactPieces = 8
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
         switch try reader.readUInt8() {
@@ -228,5 +232,13 @@ public struct OperationRecord: Hashable, Sendable, CanonicalCodable {
     public func encode(into writer: inout ByteWriter) {
         writer.write(operation)
         writer.write(result)
+    }
+
+    /// Its leaf in its program's tree.
+    public var treeLeaf: Digest { Digest.of(.operation, encoding: self) }
+
+    /// The same with its axes fixed.
+    func fixed(_ axes: [UInt64]) throws(ProgramFault) -> OperationRecord {
+        OperationRecord(try operation.fixed(axes), try result.fixed(axes))
     }
 }

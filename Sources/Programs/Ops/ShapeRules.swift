@@ -2,6 +2,12 @@ import Primitives
 
 /// Which shapes fit together.
 enum ShapeRules {
+    /// Whatever a coordinate computes stays below this, so that no executor can overflow on it.
+    static let maximumNumerator: UInt64 = 1 << 62
+
+    /// Places in a row are i32.
+    static let maximumIndexed: UInt64 = 1 << 31
+
     /// What is wrong with an op's shapes, or nil.
     static func problem(_ record: OperationRecord, _ types: [TensorType]) -> String? {
         let result = record.result.shape.map(\.factor)
@@ -11,9 +17,14 @@ enum ShapeRules {
             for input in inputs where !broadcasts(shape(input), to: result) {
                 return "an input of shape \(shape(input)) does not broadcast to \(result)"
             }
-        case .reduce(_, let input, let extent, let prefix):
+        case .reduce(let reduction, let input, let extent, let prefix):
             let source = shape(input)
             if source.isEmpty { return "a reduce needs an axis" }
+            if reduction == .argumentOfMaximum || reduction == .argumentOfMinimum, let length = source.last,
+                length > maximumIndexed
+            {
+                return "places in rows of \(length) do not fit an i32"
+            }
             let rows = Array(source.dropLast())
             if result != (prefix ? source : rows) { return "a reduce of \(source) does not make \(result)" }
             if let extent, !broadcasts(shape(extent), to: rows) {
@@ -56,6 +67,11 @@ enum ShapeRules {
                 }
                 for coordinate in piece.coordinates {
                     if coordinate.quotient.factor == 0 { return "a coordinate is divided by zero" }
+                    if numerator(coordinate, result) > maximumNumerator
+                        || max(coordinate.quotient.factor, coordinate.modulus.factor) > maximumNumerator
+                    {
+                        return "a coordinate's numbers are above 2^62"
+                    }
                     guard let table = coordinate.table else { continue }
                     let wanted = coordinate.tableAxes.map { result[Int($0)] }
                     if shape(table) != wanted { return "an index tensor of \(shape(table)) is read as \(wanted)" }
@@ -63,8 +79,20 @@ enum ShapeRules {
             }
         case .sort(let input, _):
             if shape(input) != result || result.isEmpty { return "a sort of \(shape(input)) does not make \(result)" }
+            if let length = result.last, length > maximumIndexed {
+                return "places in rows of \(length) do not fit an i32"
+            }
         }
         return nil
+    }
+
+    /// The greatest magnitude that the numerator of a coordinate can reach.
+    private static func numerator(_ coordinate: Coordinate, _ result: [UInt64]) -> UInt128 {
+        // An axis is at most 2^40 long, so that eight terms stay far below 2^128.
+        let terms = coordinate.terms.reduce(UInt128(coordinate.offset.magnitude)) { total, term in
+            total + UInt128(term.coefficient.magnitude) * UInt128(max(1, result[Int(term.axis)]) - 1)
+        }
+        return terms + (coordinate.table == nil ? 0 : 1 << 31)
     }
 
     /// From the right, each axis equal or 1.

@@ -351,6 +351,12 @@ public struct ReferenceExecutor {
         }
     }
 
+    /// Toward minus infinity, so that −1 stays outside. Coefficients and divisors may be any numbers, so nothing here may overflow.
+    private static func floorDivision(_ value: Int64, _ divisor: Int64) -> (quotient: Int64, remainder: Int64) {
+        let (quotient, remainder) = value.quotientAndRemainder(dividingBy: divisor)
+        return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
+    }
+
     private static func gather(
         _ pieces: [GatherPiece], _ fill: UInt64, _ at: [Int], _ values: [Value], _ element: ElementType
     ) -> Int64 {
@@ -370,18 +376,14 @@ public struct ReferenceExecutor {
                     let tensor = values[Int(table.index)]
                     value &+= tensor.words[broadcastOffset(coordinate.tableAxes.map { at[Int($0)] }, tensor.shape)]
                 }
-                let quotient = Int64(clamping: coordinate.quotient.factor)
-                if quotient != 1 {
-                    if coordinate.exact && value % quotient != 0 {
-                        applies = false
-                        break
-                    }
-                    // Toward minus infinity, so that −1 stays outside.
-                    value = value >= 0 ? value / quotient : -((quotient - 1 - value) / quotient)
+                let (divided, remainder) = floorDivision(value, Int64(clamping: coordinate.quotient.factor))
+                if coordinate.exact && remainder != 0 {
+                    applies = false
+                    break
                 }
+                value = divided
                 if coordinate.modulus.factor != 0 {
-                    let modulus = Int64(clamping: coordinate.modulus.factor)
-                    value = ((value % modulus) + modulus) % modulus
+                    value = floorDivision(value, Int64(clamping: coordinate.modulus.factor)).remainder
                 }
                 if value < 0 || value >= Int64(source.shape[axis]) {
                     outside = true

@@ -183,10 +183,11 @@ struct GatherForm: Sendable, Equatable {
     private func split() -> (axis: Int, part: Int)? {
         if axes.count >= GatherForm.maximumRank { return nil }
         for place in places where place.table == nil && !place.isEven {
+            // A product that is longer than a number is longer than any axis too.
+            let (product, isLong) = place.quotient.multipliedReportingOverflow(by: place.modulus)
             let divisors =
                 place.quotient == 1
-                ? [place.modulus]
-                : place.modulus == 0 ? [place.quotient] : [place.quotient, place.quotient * place.modulus]
+                ? [place.modulus] : place.modulus == 0 || isLong ? [place.quotient] : [place.quotient, product]
             for divisor in divisors {
                 for axis in axes.indices {
                     let coefficient = place.coefficients[axis]

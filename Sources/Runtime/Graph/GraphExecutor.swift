@@ -86,10 +86,11 @@ public final class GraphExecutor: Sendable {
     ///   - carried: The start of carried tensors by their place; the others start as zeros.
     ///   - onStep: Told each step's outputs as they come.
     ///   - isCancelled: Asked before each step.
+    ///   - limit: The most steps of each scan that are taken.
     public func run(
         inputs: [UnsafeRawBufferPointer], carried: [Int: UnsafeRawBufferPointer] = [:], seed: UInt64 = 0,
         onStep: (_ scan: Int, _ step: UInt64, _ outputs: [Tensor]) -> Void = { _, _, _ in },
-        isCancelled: () -> Bool = { false }
+        isCancelled: () -> Bool = { false }, limit: UInt64 = .max
     ) throws(ExecutionFault) -> ProgramResult {
         if pk_check_float_environment() == 0 { throw .floatEnvironment }
         let held = try hold(inputs)
@@ -108,7 +109,7 @@ public final class GraphExecutor: Sendable {
                 next[changed] = Block(state[changed].count)
             }
             var taken: UInt64 = 0
-            while taken < scan.steps.factor {
+            while taken < min(limit, scan.steps.factor) {
                 if isCancelled() { throw .cancelled }
                 place(prepared, memory, arena: arena, inputs: held, state: state, next: next)
                 memory.random = RandomSource(seed: seed, operation: 0, step: taken)

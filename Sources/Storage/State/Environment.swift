@@ -76,6 +76,20 @@ final class Environment {
         return found
     }
 
+    /// Writes down the value under a key; false where there is none.
+    func copy(
+        _ table: Table, _ key: UnsafeRawBufferPointer, to writer: inout ByteWriter
+    ) throws(StorageFault) -> Bool {
+        try renewReader()
+        var key = Environment.value(key)
+        var value = MDB_val()
+        let status = mdb_get(reader, tables[table.rawValue], &key, &value)
+        if status == MDB_NOTFOUND { return false }
+        try check(status, "read")
+        writer.write(raw: UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size))
+        return true
+    }
+
     /// Hands over entries from the first key at or behind `start`, in order, until `body` answers false.
     func walk(
         _ table: Table, from start: [UInt8], _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool

@@ -64,6 +64,22 @@ public final class LMDBStore: StateStore, Sendable {
         }
     }
 
+    public func copy(_ key: TreeKey, to writer: inout ByteWriter) throws(StateFault) -> Bool {
+        do throws(StorageFault) {
+            return try content.withLock { content throws(StorageFault) in
+                try key.withUnsafeBytes { key throws(StorageFault) in
+                    guard let place = content.overlays[Table.tree.rawValue].place(of: key) else {
+                        return try content.environment.copy(.tree, key, to: &writer)
+                    }
+                    return content.overlays[Table.tree.rawValue].withPlace(place) { _, value in
+                        if let value { writer.write(raw: value) }
+                        return value != nil
+                    }
+                }
+            }
+        } catch { throw LMDBStore.fault(error) }
+    }
+
     public func values(_ space: StateSpace, keys: [UInt8], each length: Int) throws(StateFault) -> StateValues {
         let table = LMDBStore.table(space)
         do throws(StorageFault) {

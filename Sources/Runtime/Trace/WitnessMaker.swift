@@ -1,0 +1,97 @@
+internal import Primitives
+public import Programs
+
+/// Takes the evidence for any leaf of a step out of its trace: what the challenger of a dispute posts.
+public struct WitnessMaker {
+    /// What both sides are bound to, if the trace is theirs.
+    public let step: DisputedStep
+    public let trace: StepTrace
+    private let program: Program
+    private let programTree: MerkleLevels
+    /// Parameters, inputs, carried tensors, ops.
+    private let lists: [MerkleLevels]
+    private let counts: [Int]
+
+    /// `program` is what the trace's program was specialised from, with these values of its axes. Hashes every tensor of the trace once.
+    public init(_ program: Program, axes: [UInt64], _ trace: StepTrace) {
+        self.program = program
+        self.trace = trace
+        let fixed = trace.program
+        counts = [
+            fixed.parameters.count, fixed.inputs.count, fixed.carried.count, fixed.scans[trace.scan].operations.count,
+        ]
+        let roots = trace.tensors.map(\.root)
+        var lists: [[Digest]] = []
+        var start = 0
+        for count in counts {
+            lists.append(Array(roots[start..<start + count]))
+            start += count
+        }
+        self.lists = lists.map { MerkleLevels($0) }
+        programTree = MerkleLevels(program.treeLeaves)
+        let agreed = lists.map { AgreedList($0) }
+        step = DisputedStep(
+            program: programTree.root, programOperations: UInt32(program.treeLeaves.count - 1), axes: axes,
+            seed: trace.seed, step: trace.step, firstOperation: UInt32(trace.firstOperation), parameters: agreed[0],
+            inputs: agreed[1], carried: agreed[2], operations: agreed[3])
+    }
+
+    /// The evidence for one claim about an op of the step.
+    public func witness(_ claim: LeafClaim, operation: Int) throws -> Witness {
+        let leaf = try trace.leaf(operation)
+        let operands = trace.operands(operation)
+        var wanted: [ValueID: Set<Int>] = [:]
+        let ids = trace.program.scans[trace.scan].operations[operation].operation.operands
+        var segment: UInt64 = 0
+        if case .segment(let number, _, _, _, _) = claim { segment = number }
+        for operand in try leaf.consulted(of: claim.element, from: operands) { wanted[ids[operand]] = [] }
+        // A sort's claim that names no element reads nothing: it is refuted as it stands. What a total makes needs no operands either.
+        var ranges: [LeafRange] = []
+        if case .finish = claim {
+        } else if leaf.isPossible(claim.bits) {
+            ranges = try leaf.reads(segment: segment, of: claim.element, claim: claim.bits, from: operands)
+        }
+        for range in ranges {
+            let size = UInt64(leaf.operandTypes[range.operand].element.size)
+            let length = UInt64(TensorRoot.blockLength)
+            let first = Int(range.first * size / length)
+            let last = Int(((range.first + range.count) * size - 1) / length)
+            wanted[ids[range.operand], default: []].formUnion(first...last)
+        }
+        let tensors = Set(ids).sorted().map { id in
+            WitnessTensor(
+                value: id, type: trace.program.types(of: trace.program.scans[trace.scan])[Int(id.index)],
+                proof: wanted[id].map { proof(id, $0.sorted()) })
+        }
+        return Witness(
+            record: program.scans[trace.scan].operations[operation],
+            recordSiblings: programTree.proof(trace.firstOperation + operation + 1).siblings, tensors: tensors)
+    }
+
+    private func proof(_ id: ValueID, _ blocks: [Int]) -> WitnessTensor.Proof {
+        let tree = trace.blocks(of: id)
+        // Neighbours share a path.
+        var runs: [(first: Int, count: Int)] = []
+        for block in blocks {
+            if let last = runs.last, last.first + last.count == block, last.count < BlockRange.maximumBlocks {
+                runs[runs.count - 1].count += 1
+            } else {
+                runs.append((block, 1))
+            }
+        }
+        var list = 0
+        var index = Int(id.index)
+        while index >= counts[list] {
+            index -= counts[list]
+            list += 1
+        }
+        return WitnessTensor.Proof(
+            blocks: tree.root, siblings: lists[list].proof(index).siblings,
+            ranges: runs.map { run in
+                BlockRange(
+                    first: UInt64(run.first),
+                    bytes: (run.first..<run.first + run.count).flatMap { trace.block($0, of: id) ?? [] },
+                    siblings: tree.siblings(first: run.first, count: run.count))
+            })
+    }
+}
