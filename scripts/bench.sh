@@ -2,6 +2,7 @@
 # Measures this machine and prints a table: MiniLM beside ONNX Runtime, and a devnet's transfers, finality and job overhead.
 # Installs what the comparison needs (ONNX Runtime from PyPI, into .cache/venv). Everything is measured in the same run; nothing else should run.
 # Usage: scripts/bench.sh [--seconds S] [--transfers N]
+#        scripts/bench.sh training [--steps N] [--rounds R]                     a small decoder's training beside PyTorch
 #        scripts/bench.sh consensus [--history BLOCKS] [--repeat R] [-o json]   the core beside its goals, nothing to install
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,6 +41,12 @@ if [ "${1:-}" = consensus ]; then
         --base-port 29700 >>"$work/measured"
     python3 scripts/bench/consensus.py "$work/measured" "$work/wan" ${output[@]+"${output[@]}"}
     exit
+fi
+if [ "${1:-}" = training ]; then
+    shift
+    ./scripts/setup.sh >&2
+    swift build -c release -j 2 --product plasma >&2
+    exec ./scripts/bench/training.sh "$@"
 fi
 seconds=2
 transfers=20000

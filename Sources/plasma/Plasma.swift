@@ -21,7 +21,8 @@ struct Plasma: AsyncParsableCommand {
                 name: "Accounts",
                 subcommands: [KeysCommand.self, BalanceCommand.self, TransferCommand.self, TransactionCommand.self]),
             CommandGroup(
-                name: "Models and jobs", subcommands: [ModelCommand.self, JobCommand.self, ProviderCommand.self]),
+                name: "Models and jobs",
+                subcommands: [ModelCommand.self, TrainCommand.self, JobCommand.self, ProviderCommand.self]),
             CommandGroup(
                 name: "Development", subcommands: [DevnetCommand.self, SimulateCommand.self, BenchCommand.self]),
         ])

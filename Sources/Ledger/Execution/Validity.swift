@@ -1,4 +1,4 @@
-public import Consensus
+internal import Consensus
 public import Primitives
 
 /// Why a block may not be voted for, or a transaction not be taken in.

@@ -83,6 +83,15 @@ final class TOMLSection {
         return number
     }
 
+    func number(_ key: String, _ range: ClosedRange<Double>) throws -> Double? {
+        known.insert(key)
+        guard let value = table[key] else { return nil }
+        guard let number = value.double ?? value.int.map(Double.init), range.contains(number) else {
+            throw fault(key, "must be a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
     func amount(_ key: String) throws -> Amount? {
         guard let text = try string(key) else { return nil }
         do { return try Amount(parsing: text) } catch { throw fault(key, "must be an amount in quotes: \(error)") }

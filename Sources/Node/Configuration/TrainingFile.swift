@@ -1,0 +1,90 @@
+internal import Foundation
+internal import TOMLKit
+
+/// What `plasma train` is told: a TOML file with the sections model, data, training and output.
+public struct TrainingFile: Sendable, Equatable {
+    public var vocabulary = 256
+    public var width = 128
+    public var layers = 4
+    public var heads = 4
+    public var context = 128
+    /// The text's path, taken from the file's folder where it is relative.
+    public var text = ""
+    public var steps = 200
+    public var batch = 16
+    public var rate = 1e-3
+    public var isCosine = false
+    public var warmup = 0
+    /// The share of the rate at the end of a cosine.
+    public var least = 0.1
+    public var firstDecay = 0.9
+    public var secondDecay = 0.95
+    public var epsilon = 1e-8
+    public var weightDecay = 0.01
+    public var clip: Double?
+    public var seed = 0
+    /// The folder of checkpoints and curve.
+    public var folder = ""
+    public var checkpointEvery = 50
+
+    private init() {}
+
+    /// Reads and checks a file. Throws `ConfigurationFault` with the file, the line and the key.
+    public static func load(_ path: String) throws -> TrainingFile {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
+            throw ConfigurationFault(path, "there is no such file: docs/training.md shows one")
+        }
+        return try parse(text, path: path)
+    }
+
+    /// The same from text; `path` is for messages and for what is relative to it.
+    public static func parse(_ source: String, path: String) throws -> TrainingFile {
+        if source.utf8.count > 1 << 20 {
+            throw ConfigurationFault(path, "it is larger than 1 MiB: this is no training")
+        }
+        let file = try TOMLSection.parse(path, source)
+        var out = TrainingFile()
+        let sizes = 1...1 << 24
+        if let model = try file.section("model") {
+            out.vocabulary = try model.integer("vocabulary", 256...1 << 24) ?? out.vocabulary
+            out.width = try model.integer("width", sizes) ?? out.width
+            out.layers = try model.integer("layers", sizes) ?? out.layers
+            out.heads = try model.integer("heads", sizes) ?? out.heads
+            out.context = try model.integer("context", sizes) ?? out.context
+            try model.finish()
+        }
+        guard let data = try file.section("data"), let text = try data.string("text") else {
+            throw file.missing("data.text")
+        }
+        try data.finish()
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+        out.text = URL(fileURLWithPath: text, relativeTo: folder).path
+        if let training = try file.section("training") {
+            out.steps = try training.integer("steps", sizes) ?? out.steps
+            out.batch = try training.integer("batch", sizes) ?? out.batch
+            out.rate = try training.number("rate", 0...1000) ?? out.rate
+            switch try training.string("schedule") {
+            case nil, "constant": break
+            case "cosine": out.isCosine = true
+            default: throw training.fault("schedule", "must be \"constant\" or \"cosine\"")
+            }
+            out.warmup = try training.integer("warmup", 0...1 << 24) ?? out.warmup
+            out.least = try training.number("least", 0...1) ?? out.least
+            out.firstDecay = try training.number("beta1", 0...0.9999) ?? out.firstDecay
+            out.secondDecay = try training.number("beta2", 0...0.999999) ?? out.secondDecay
+            out.epsilon = try training.number("epsilon", 0...1) ?? out.epsilon
+            out.weightDecay = try training.number("weight_decay", 0...1) ?? out.weightDecay
+            out.clip = try training.number("clip", 1e-6...1e6)
+            out.seed = try training.integer("seed", 0...Int.max) ?? out.seed
+            try training.finish()
+        }
+        guard let output = try file.section("output"), let name = try output.string("folder") else {
+            throw file.missing("output.folder")
+        }
+        out.folder = URL(fileURLWithPath: name, relativeTo: folder).path
+        out.checkpointEvery = try output.integer("checkpoint_every", sizes) ?? out.checkpointEvery
+        try output.finish()
+        try file.finish()
+        return out
+    }
+}

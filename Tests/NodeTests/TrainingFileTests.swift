@@ -1,0 +1,67 @@
+import Node
+import Testing
+
+struct TrainingFileTests {
+    private static let least = """
+        [data]
+        text = "texts/a.txt"
+        [output]
+        folder = "/out"
+        """
+
+    @Test func whatIsNotSaidHasItsDefaultAndPathsAreTheFilesOwn() throws {
+        let file = try TrainingFile.parse(Self.least, path: "/home/me/config.toml")
+        #expect(file.text == "/home/me/texts/a.txt" && file.folder == "/out")
+        #expect(file.width == 128 && file.steps == 200 && file.rate == 1e-3 && file.clip == nil && !file.isCosine)
+    }
+
+    @Test func everySettingIsRead() throws {
+        let file = try TrainingFile.parse(
+            """
+            [model]
+            vocabulary = 300
+            width = 64
+            layers = 2
+            heads = 8
+            context = 32
+            [data]
+            text = "a.txt"
+            [training]
+            steps = 7
+            batch = 3
+            rate = 0.01
+            schedule = "cosine"
+            warmup = 2
+            least = 0.5
+            beta1 = 0.8
+            beta2 = 0.99
+            epsilon = 1e-6
+            weight_decay = 0
+            clip = 1
+            seed = 9
+            [output]
+            folder = "run"
+            checkpoint_every = 4
+            """, path: "/x/config.toml")
+        #expect(file.vocabulary == 300 && file.width == 64 && file.layers == 2 && file.heads == 8 && file.context == 32)
+        #expect(file.steps == 7 && file.batch == 3 && file.rate == 0.01 && file.isCosine && file.warmup == 2)
+        #expect(file.least == 0.5 && file.firstDecay == 0.8 && file.secondDecay == 0.99 && file.epsilon == 1e-6)
+        #expect(file.weightDecay == 0 && file.clip == 1 && file.seed == 9)
+        #expect(file.folder == "/x/run" && file.checkpointEvery == 4)
+    }
+
+    @Test(arguments: [
+        ("[training]\nsteps = 0", "line 6: \"training.steps\" must be a whole number from 1 to 16777216"),
+        ("[training]\nrate = \"fast\"", "line 6: \"training.rate\" must be a number from 0.0 to 1000.0"),
+        ("[training]\nschedule = \"linear\"", "line 6: \"training.schedule\" must be \"constant\" or \"cosine\""),
+        (
+            "[model]\ndepth = 3",
+            "line 6: \"model.depth\" is no setting that this version knows: remove it or correct its spelling"
+        ),
+    ])
+    func aFaultNamesItsLineAndKey(_ more: String, _ expected: String) {
+        #expect {
+            try TrainingFile.parse(Self.least + "\n" + more, path: "config.toml")
+        } throws: { "\($0)".contains(expected) }
+    }
+}
