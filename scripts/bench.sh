@@ -2,6 +2,7 @@
 # Measures this machine and prints a table: MiniLM beside ONNX Runtime, and a devnet's transfers, finality and job overhead.
 # Installs what the comparison needs (ONNX Runtime from PyPI, into .cache/venv). Everything is measured in the same run; nothing else should run.
 # Usage: scripts/bench.sh [--seconds S] [--transfers N]
+#        scripts/bench.sh generation [--rounds R]                               GPT-2's shape beside PyTorch
 #        scripts/bench.sh training [--steps N] [--rounds R]                     a small decoder's training beside PyTorch
 #        scripts/bench.sh consensus [--history BLOCKS] [--repeat R] [-o json]   the core beside its goals, nothing to install
 set -euo pipefail
@@ -42,11 +43,12 @@ if [ "${1:-}" = consensus ]; then
     python3 scripts/bench/consensus.py "$work/measured" "$work/wan" ${output[@]+"${output[@]}"}
     exit
 fi
-if [ "${1:-}" = training ]; then
+if [ "${1:-}" = training ] || [ "${1:-}" = generation ]; then
+    part=$1
     shift
     ./scripts/setup.sh >&2
     swift build -c release -j 2 --product plasma >&2
-    exec ./scripts/bench/training.sh "$@"
+    exec "./scripts/bench/$part.sh" "$@"
 fi
 seconds=2
 transfers=20000

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# A decoder of GPT-2's small shape (124 million random weights), 128 tokens of prompt, 128 more, here and in PyTorch by turns: prefill and tokens a second.
+# PyTorch and transformers come from PyPI into .cache/torch (large), or PLASMA_TORCH names a Python that has them.
+# Usage: scripts/bench.sh generation [--rounds R]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+rounds=3
+if [ "${1:-}" = --rounds ]; then rounds=$2; fi
+# Isolated (-I): beside the script lies a kernels.py that is none of transformers'.
+python=${PLASMA_TORCH:-.cache/torch/bin/python}
+if ! "$python" -c 'import torch, transformers, tokenizers' 2>/dev/null; then
+    python3 -m venv .cache/torch
+    .cache/torch/bin/python -m pip install --quiet --disable-pip-version-check torch numpy transformers tokenizers >&2
+    python=.cache/torch/bin/python
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"$python" -I scripts/bench/generation_torch.py make "$work/model" >&2
+prompt=$(printf 'abcdefgh%.0s' {1..16})
+for threads in 1 2; do
+    for _ in $(seq "$rounds"); do
+        .build/release/plasma model generate "$work/model" --prompt "$prompt" --max-tokens 128 --threads "$threads" -o json \
+            >"$work/plasma"
+        "$python" -I scripts/bench/generation_torch.py run "$work/model" --threads "$threads" >"$work/torch" 2>/dev/null
+        python3 - "$threads" "$work/plasma" "$work/torch" <<'PY'
+import json, sys
+ours, theirs = (json.load(open(path)) for path in sys.argv[2:4])
+prefill = theirs["prefillSeconds"] / ours["prefillSeconds"]
+decode = ours["tokensPerSecond"] / theirs["tokensPerSecond"]
+print(f"threads {sys.argv[1]}: prefill {ours['prefillSeconds']:.3f} s, PyTorch {theirs['prefillSeconds']:.3f}, ratio {prefill:.2f}; "
+      f"decode {ours['tokensPerSecond']:.1f} tokens/s, PyTorch {theirs['tokensPerSecond']:.1f}, ratio {decode:.2f}")
+PY
+    done
+done
