@@ -45,6 +45,30 @@ struct GraphExecutorTests {
         #expect(compared >= Self.seeds.count * 2)
     }
 
+    /// A stranger's program whose weights grow and grow is planned without the memory that it would take, so that it can be refused with the number.
+    @Test func whatGrowsFromWeightsIsNotMadeBeforeItCanBeRefused() throws {
+        let weight = TensorType(.f32, [1024])
+        var graph = GraphBuilder(leading: [weight])
+        var value = ValueID(0)
+        var count: UInt64 = 1024
+        while count < 1 << 40 {
+            count *= 4
+            value = graph.gather(
+                value, [Dimension(count)],
+                [Coordinate(terms: [.init(axis: 0, coefficient: 1)], modulus: Dimension(count / 4))])
+            value = graph.map(.f32, [Dimension(count)], [value]) { e in _ = e.apply(.exp, e.input(0)) }
+        }
+        let sum = graph.reduce(.sum, value)
+        let program = try Program(
+            axes: [], parameters: [TensorDeclaration(name: "w", type: weight)], inputs: [],
+            scans: [Scan(steps: 1, operations: graph.operations, outputs: [sum])])
+        let fixed = try program.specialise([])
+        try ExecutorTests.withPointers([Tensor([Float](repeating: 1, count: 1024), shape: [1024])]) { weights in
+            let executor = try GraphExecutor(program: fixed, parameters: weights, threads: 1)
+            #expect(executor.peakMemory > 1 << 40)
+        }
+    }
+
     /// The first op that comes out otherwise when it is the program's only output.
     static func firstDifference(
         _ graph: RandomGraph, _ parameters: [UnsafeRawBufferPointer], _ inputs: [UnsafeRawBufferPointer],

@@ -108,9 +108,11 @@ struct GraphPlanner {
         }
     }
 
-    /// Values of parameters alone that are made once, unless they would take much more memory than what they are made of.
+    /// Values of parameters alone that are made once: as long as all of them together take no more than eight times what the parameters do, since they are
+    /// made before anyone has asked how much memory a run takes, and a program may be a stranger's.
     private mutating func findConstants() {
         if !hoists { return }
+        var budget = types[..<parameters].reduce(UInt64(1 << 20)) { $0 &+ 8 &* $1.byteCount }
         for value in 0..<parameters { isConstant[value] = true }
         for (number, record) in operations.enumerated() {
             let operands = record.operation.operands
@@ -124,8 +126,9 @@ struct GraphPlanner {
                 }
                 if changes { continue }
             }
-            let source = operands.reduce(0) { $0 + types[Int($1.index)].byteCount }
-            isConstant[leading + number] = record.result.byteCount <= 4 * source + 65536
+            if record.result.byteCount > budget { continue }
+            budget -= record.result.byteCount
+            isConstant[leading + number] = true
         }
     }
 
