@@ -51,7 +51,7 @@ struct TrainingFileTests {
     }
 
     @Test(arguments: [
-        ("[training]\nsteps = 0", "line 6: \"training.steps\" must be a whole number from 1 to 16777216"),
+        ("[training]\nsteps = 0", "line 6: \"training.steps\" must be a whole number from 1 to 1000000"),
         ("[training]\nrate = \"fast\"", "line 6: \"training.rate\" must be a number from 0.0 to 1000.0"),
         ("[training]\nschedule = \"linear\"", "line 6: \"training.schedule\" must be \"constant\" or \"cosine\""),
         (

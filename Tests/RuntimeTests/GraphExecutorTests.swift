@@ -47,26 +47,102 @@ struct GraphExecutorTests {
 
     /// A stranger's program whose weights grow and grow is planned without the memory that it would take, so that it can be refused with the number.
     @Test func whatGrowsFromWeightsIsNotMadeBeforeItCanBeRefused() throws {
-        let weight = TensorType(.f32, [1024])
+        let weight = TensorType(.f32, [1, 1024])
         var graph = GraphBuilder(leading: [weight])
         var value = ValueID(0)
-        var count: UInt64 = 1024
-        while count < 1 << 40 {
-            count *= 4
+        var rows: UInt64 = 1
+        while rows < 1 << 30 {
+            rows *= 4
+            let shape = [Dimension(rows), 1024]
             value = graph.gather(
-                value, [Dimension(count)],
-                [Coordinate(terms: [.init(axis: 0, coefficient: 1)], modulus: Dimension(count / 4))])
-            value = graph.map(.f32, [Dimension(count)], [value]) { e in _ = e.apply(.exp, e.input(0)) }
+                value, shape,
+                [
+                    Coordinate(terms: [.init(axis: 0, coefficient: 1)], modulus: Dimension(rows / 4)), .axis(1),
+                ])
+            value = graph.map(.f32, shape, [value]) { e in _ = e.apply(.exp, e.input(0)) }
         }
         let sum = graph.reduce(.sum, value)
         let program = try Program(
             axes: [], parameters: [TensorDeclaration(name: "w", type: weight)], inputs: [],
             scans: [Scan(steps: 1, operations: graph.operations, outputs: [sum])])
         let fixed = try program.specialise([])
-        try ExecutorTests.withPointers([Tensor([Float](repeating: 1, count: 1024), shape: [1024])]) { weights in
+        try ExecutorTests.withPointers([Tensor([Float](repeating: 1, count: 1024), shape: [1, 1024])]) { weights in
             let executor = try GraphExecutor(program: fixed, parameters: weights, threads: 1)
             #expect(executor.peakMemory > 1 << 40)
         }
+    }
+
+    /// Packing pads a narrow matrix to whole panels, and a program may name as many right sides as it likes.
+    @Test func packedWeightsStayInProportionToTheParameters() throws {
+        let weight = TensorType(.f32, [64, 256])
+        var graph = GraphBuilder(leading: [weight, TensorType(.f32, [1, 256])])
+        var outputs: [ValueID] = []
+        for row in 0..<64 {
+            let narrow = graph.gather(ValueID(0), [1, 256], [Coordinate(offset: Int64(row)), .axis(1)])
+            outputs.append(graph.contract(ValueID(1), narrow))
+        }
+        let program = try Program(
+            axes: [], parameters: [TensorDeclaration(name: "w", type: weight)],
+            inputs: [TensorDeclaration(name: "x", type: TensorType(.f32, [1, 256]))],
+            scans: [Scan(steps: 1, operations: graph.operations, outputs: outputs)])
+        let fixed = try program.specialise([])
+        let values = (0..<64 * 256).map { Float($0 % 251) - 100 }
+        let input = Tensor((0..<256).map { Float($0 % 17) - 8 }, shape: [1, 256])
+        try ExecutorTests.withPointers([Tensor(values, shape: [64, 256])]) { weights in
+            let executor = try GraphExecutor(program: fixed, parameters: weights, threads: 1)
+            let parameters = UInt64(64 * 256 * 4)
+            #expect(executor.packedBytes > 0)
+            #expect(executor.packedBytes <= 4 * parameters + 1 << 20)
+            try ExecutorTests.withPointers([input]) { inputs in
+                let expected = try ReferenceExecutor(fixed).run(parameters: weights, inputs: inputs)
+                #expect(try executor.run(inputs: inputs) == expected)
+            }
+        }
+    }
+
+    /// A coefficient of an axis with one place says nothing and may be any number: once the smallest trapped, and others were left in the form that kernels walk.
+    @Test(arguments: [Int64.min, .max, 1 << 50, -(1 << 50)])
+    func aCoefficientOfAnAxisOfOnePlaceSaysNothing(coefficient: Int64) throws {
+        let type = TensorType(.f32, [8])
+        var graph = GraphBuilder(leading: [type])
+        let moved = graph.gather(
+            ValueID(0), [1, 8],
+            [Coordinate(terms: [.init(axis: 0, coefficient: coefficient), .init(axis: 1, coefficient: 1)])])
+        let program = try Program(
+            axes: [], parameters: [], inputs: [TensorDeclaration(name: "x", type: type)],
+            scans: [Scan(steps: 1, operations: graph.operations, outputs: [moved])])
+        let fixed = try program.specialise([])
+        try ExecutorTests.withPointers([Tensor((0..<8).map { Float($0) }, shape: [8])]) { inputs in
+            let expected = try ReferenceExecutor(fixed).run(parameters: [], inputs: inputs)
+            let executor = try GraphExecutor(program: fixed, parameters: [], threads: 1)
+            #expect(try executor.run(inputs: inputs) == expected)
+        }
+    }
+
+    @Test func whatTheKernelsCannotCountIsRefused() throws {
+        var graph = GraphBuilder(leading: [TensorType(.f32, [1])])
+        let long = graph.gather(ValueID(0), [Dimension(1 << 31)], [Coordinate(offset: 0)])
+        let sum = graph.reduce(.sum, long)
+        let program = try Program(
+            axes: [], parameters: [], inputs: [TensorDeclaration(name: "x", type: TensorType(.f32, [1]))],
+            scans: [Scan(steps: 1, operations: graph.operations, outputs: [sum])])
+        let fixed = try program.specialise([])
+        #expect(throws: ExecutionFault.unsupported("a tensor of 1 rows of 2147483648")) {
+            try GraphExecutor(program: fixed, parameters: [], threads: 1)
+        }
+    }
+
+    /// Any number of steps may be written; what their outputs take does not wrap to something small.
+    @Test func memoryOfVeryManyStepsIsNotSmall() throws {
+        let type = TensorType(.f32, [1024])
+        var graph = GraphBuilder(leading: [type])
+        let twice = graph.map(.f32, [1024], [ValueID(0)]) { e in _ = e.apply(.add, e.input(0), e.input(0)) }
+        let program = try Program(
+            axes: [], parameters: [], inputs: [TensorDeclaration(name: "x", type: type)],
+            scans: [Scan(steps: Dimension(1 << 52), operations: graph.operations, outputs: [twice])])
+        let fixed = try program.specialise([])
+        let executor = try GraphExecutor(program: fixed, parameters: [], threads: 1)
+        #expect(executor.peakMemory > 1 << 60)
     }
 
     /// The first op that comes out otherwise when it is the program's only output.

@@ -103,6 +103,15 @@ struct TrainingTests {
             weights: TrainingDraws.weights(
                 GPTConfiguration(vocabulary: 256, width: 64, layers: 2, heads: 2, context: 16), seed: 1), threads: 1)
         #expect(throws: TrainingFault.self) { try other.restore(path) }
+        // So is one that is past the end of the training: the step it names would be looked up in what this one has.
+        let shorter = try Trainer(
+            Self.tiny, settings, text: Self.text,
+            starts: Self.starts(steps: 1, batch: 4, text: Self.text.count, context: Self.tiny.context),
+            weights: Self.weights(Self.tiny), threads: 1)
+        #expect(throws: TrainingFault.checkpoint(path: path, "is at step 2 of a training of 1")) {
+            try shorter.restore(path)
+        }
+        #expect(shorter.step == 0)
     }
 
     @Test func aTrainingStepHasTheBitsOfTheReference() throws {

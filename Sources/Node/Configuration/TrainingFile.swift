@@ -46,11 +46,11 @@ public struct TrainingFile: Sendable, Equatable {
         var out = TrainingFile()
         let sizes = 1...1 << 24
         if let model = try file.section("model") {
-            out.vocabulary = try model.integer("vocabulary", 256...1 << 24) ?? out.vocabulary
-            out.width = try model.integer("width", sizes) ?? out.width
-            out.layers = try model.integer("layers", sizes) ?? out.layers
-            out.heads = try model.integer("heads", sizes) ?? out.heads
-            out.context = try model.integer("context", sizes) ?? out.context
+            out.vocabulary = try model.integer("vocabulary", 256...1 << 20) ?? out.vocabulary
+            out.width = try model.integer("width", 1...65536) ?? out.width
+            out.layers = try model.integer("layers", 1...1024) ?? out.layers
+            out.heads = try model.integer("heads", 1...1024) ?? out.heads
+            out.context = try model.integer("context", 1...65536) ?? out.context
             try model.finish()
         }
         guard let data = try file.section("data"), let text = try data.string("text") else {
@@ -60,8 +60,8 @@ public struct TrainingFile: Sendable, Equatable {
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
         out.text = URL(fileURLWithPath: text, relativeTo: folder).path
         if let training = try file.section("training") {
-            out.steps = try training.integer("steps", sizes) ?? out.steps
-            out.batch = try training.integer("batch", sizes) ?? out.batch
+            out.steps = try training.integer("steps", 1...1_000_000) ?? out.steps
+            out.batch = try training.integer("batch", 1...4096) ?? out.batch
             out.rate = try training.number("rate", 0...1000) ?? out.rate
             switch try training.string("schedule") {
             case nil, "constant": break

@@ -61,6 +61,13 @@ struct GatherForm: Sendable, Equatable {
         tableCorner = zip(places, piece.coordinates).map { place, coordinate in
             coordinate.table == nil ? 0 : zip(place.tableStrides, corner).reduce(0) { $0 + $1.0 * $1.1 }
         }
+        // A coefficient of an axis with one place says nothing and may be any number: it must not reach arithmetic.
+        for axis in axes.indices where axes[axis].count <= 1 {
+            for index in places.indices {
+                places[index].coefficients[axis] = 0
+                places[index].tableStrides[axis] = 0
+            }
+        }
         simplify()
     }
 
@@ -79,7 +86,8 @@ struct GatherForm: Sendable, Equatable {
         // Numbers beyond this are left alone: nothing below may overflow.
         let bound = 1 << 40
         let large = places.contains { place in
-            abs(place.offset) > bound || place.coefficients.contains { abs($0) > bound } || place.quotient > bound
+            place.offset.magnitude > bound || place.coefficients.contains { $0.magnitude > bound }
+                || place.quotient > bound
                 || place.modulus > bound
         }
         if large || count == 0 { return }

@@ -30,6 +30,7 @@ public final class GraphExecutor: Sendable {
         if parameters.count != program.parameters.count {
             throw .inputCount(expected: program.parameters.count, found: parameters.count)
         }
+        try GraphExecutor.check(program)
         for (declaration, bytes) in zip(program.parameters, parameters)
         where bytes.count != Int(clamping: declaration.type.byteCount) {
             throw .parameterSize(name: declaration.name, expected: declaration.type.byteCount, found: bytes.count)
@@ -60,6 +61,23 @@ public final class GraphExecutor: Sendable {
         packedBytes = weights.bytes
     }
 
+    /// The kernels count rows and columns in 32 bits.
+    private static func check(_ program: SpecialisedProgram) throws(ExecutionFault) {
+        for scan in program.scans {
+            for type in program.types(of: scan) {
+                let (rows, length) = (
+                    type.shape.dropLast().reduce(UInt64(1)) { $0 &* $1.factor }, type.shape.last?.factor ?? 1
+                )
+                if rows > GraphExecutor.longestAxis || length > GraphExecutor.longestAxis {
+                    throw .unsupported("a tensor of \(rows) rows of \(length)")
+                }
+            }
+        }
+    }
+
+    /// Rows of a tensor, and elements of a row.
+    private static let longestAxis: UInt64 = 1 << 30
+
     /// Bytes of weights in the kernels' own form.
     public let packedBytes: UInt64
 
@@ -74,7 +92,10 @@ public final class GraphExecutor: Sendable {
             bytes += UInt64(prepared.constants?.bytes ?? 0)
             let types = program.types(of: scan)
             let outputs = scan.outputs.reduce(UInt64(0)) { $0 + types[Int($1.index)].byteCount }
-            bytes += outputs &* scan.steps.factor
+            // A stranger may write any number of steps: what does not fit a number fits no memory.
+            let (all, isLong) = outputs.multipliedReportingOverflow(by: scan.steps.factor)
+            let (sum, isLarge) = bytes.addingReportingOverflow(all)
+            bytes = isLong || isLarge ? .max / 2 : min(sum, .max / 2)
         }
         return bytes + widest
     }

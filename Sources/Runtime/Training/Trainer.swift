@@ -33,7 +33,16 @@ public final class Trainer {
     }
 
     /// Goes on from a checkpoint's state.
-    public func restore(_ path: String) throws(TrainingFault) { state = try Checkpoint.read(path, for: program) }
+    public func restore(_ path: String) throws(TrainingFault) {
+        let held = state
+        state = try Checkpoint.read(path, for: program)
+        let total = Int(clamping: program.program.scans[0].steps.factor)
+        if !(0...total).contains(step) {
+            let found = step
+            state = held
+            throw .checkpoint(path: path, "is at step \(found) of a training of \(total)")
+        }
+    }
 
     /// Bytes that a run takes at most.
     public var peakMemory: UInt64 { executor.peakMemory }

@@ -89,8 +89,9 @@ public struct TrainingProgram: Sendable {
         } catch { throw .program(error) }
     }
 
-    private static func check(
-        _ configuration: GPTConfiguration, _ settings: TrainingSettings, steps: Int
+    /// Whether there is such a training, before anything is drawn for it; `memory` is what the weights and their moments may take.
+    public static func check(
+        _ configuration: GPTConfiguration, _ settings: TrainingSettings, steps: Int, memory: UInt64 = .max
     ) throws(TrainingFault) {
         let sizes = [
             ("vocabulary", configuration.vocabulary), ("width", configuration.width), ("layers", configuration.layers),
@@ -103,6 +104,13 @@ public struct TrainingProgram: Sendable {
                 "width", "must be a multiple of the heads: \(configuration.width) is none of \(configuration.heads)")
         }
         if configuration.vocabulary < 256 { throw .setting("vocabulary", "must be at least 256: tokens are bytes") }
+        // A weight and its two moments in 32 bits, held twice while a run starts. No size is above 2^24, so that all but the last product fit.
+        let blocks = UInt64(configuration.layers) * 12 * UInt64(configuration.width)
+        let needed = (UInt64(configuration.vocabulary) + UInt64(configuration.context) + blocks)
+            .multipliedReportingOverflow(by: UInt64(configuration.width) * 24)
+        if needed.overflow || needed.partialValue > memory {
+            throw .memory(needed: needed.overflow ? .max : needed.partialValue, available: memory)
+        }
         // Three tensors a weight are carried, and a program carries so many at most.
         let most = (Scan.maximumOutputs - 3) / 3
         if configuration.weights.count > most {

@@ -37,6 +37,7 @@ struct TrainCommand: ParsableCommand {
         let model = GPTConfiguration(
             vocabulary: settings.vocabulary, width: settings.width, layers: settings.layers, heads: settings.heads,
             context: settings.context)
+        try TrainingProgram.check(model, settings.settings, steps: settings.steps, memory: options.memory)
         let seed = UInt64(settings.seed)
         let trainer = try Trainer(
             model, settings.settings, text: [UInt8](text),

@@ -1,0 +1,75 @@
+internal import CKernels
+internal import Programs
+
+/// Products, with weights packed once.
+extension GraphPlanner {
+    mutating func placeContract(
+        _ left: ValueID, _ right: ValueID, _ extent: ValueID?, _ value: ValueID
+    ) {
+        let (a, b) = (shape(left), shape(right))
+        let k = a[a.count - 1]
+        let n = b[b.count - 2]
+        let batchShape = Array(a.dropLast(2))
+        var m = a[a.count - 2]
+        var batch = batchShape.reduce(1, *)
+        let (x, y) = (access(left), access(right))
+        let rightHasBatch = b.count > 2
+        let extents = extent.map { RowExtents(access($0), own: shape($0), rows: Array(a.dropLast()), length: k) }
+        let reads = [x.root, y.root] + (extent.map { [access($0).root] } ?? [])
+        if type(left).element == .i8 {
+            let step = WholeContractStep(
+                out: value, batch: batch, m: m, n: n, k: k, left: x, right: y, rightHasBatch: rightHasBatch,
+                extents: extents)
+            append(.wholeContract(step), makes: value, reads: reads)
+            return
+        }
+        var row = x.strides[a.count - 2]
+        var leftBatch = JoinedAxes(batchShape, [Array(x.strides.dropLast(2))])
+        var rightBatch = JoinedAxes(
+            batchShape, [rightHasBatch ? Array(y.strides.dropLast(2)) : batchShape.map { _ in 0 }])
+        if !rightHasBatch {
+            // One matrix for all: the batch is more rows, where rows go on evenly.
+            let joined = JoinedAxes(Array(a.dropLast()), [Array(x.strides.dropLast())])
+            if joined.shape.count <= 1 {
+                m = batch * m
+                batch = 1
+                row = joined.strides[0].first ?? k
+                leftBatch = JoinedAxes([], [[]])
+                rightBatch = JoinedAxes([], [[]])
+            }
+        }
+        if m == 1 { row = k }
+        let rightRow = n == 1 ? k : y.strides[b.count - 2]
+        let rightStep = k == 1 ? 1 : y.strides[b.count - 1]
+        let wanted = WeightAccess(access: y, n: n, k: k, row: rightRow, step: rightStep)
+        let isWeight = hoists && !rightHasBatch && isPackedOnce(wanted)
+        let step = ContractStep(
+            out: value, batch: batch, m: m, n: n, k: k,
+            left: .init(access: x, batch: leftBatch, row: row, step: x.strides[a.count - 1]),
+            right: .init(access: y, batch: rightBatch, row: rightRow, step: rightStep), extents: extents,
+            isWeight: isWeight, packed: nil, variant: variant)
+        append(.contract(step), makes: value, reads: isWeight ? [x.root] + reads.dropFirst(2) : reads)
+        if isWeight { weights.append((steps.count - 1, wanted)) }
+    }
+
+    /// Whether a right side is packed once. Packing pads narrow matrices and writes repeated rows out, before anyone has asked how much memory a run takes: all packed
+    /// forms together stay within four times the parameters, and what is beyond is packed in each step.
+    mutating func isPackedOnce(_ weight: WeightAccess) -> Bool {
+        guard weight.n > 0, weight.k > 0,
+            Int(weight.access.root.index) < parameters || storage[weight.access.root.index] == .constant
+        else { return false }
+        if packed.contains(weight) { return true }
+        let bytes = UInt64(pk_pack_size(variant.code, Int32(weight.n), Int32(weight.k))) * 4
+        if bytes > packingBudget { return false }
+        packingBudget -= bytes
+        packed.insert(weight)
+        return true
+    }
+
+    mutating func placeSelected(_ left: ValueID, _ right: ValueID, _ value: ValueID) {
+        let step = SelectedContractStep(
+            out: value, m: shape(value)[0], n: shape(right)[0], k: shape(right)[1], indices: access(left),
+            right: access(right))
+        append(.selected(step), makes: value, reads: [access(left).root, access(right).root])
+    }
+}
