@@ -12,7 +12,8 @@ public struct WitnessMaker {
     private let lists: [MerkleLevels]
     private let counts: [Int]
 
-    /// `program` is what the trace's program was specialised from, with these values of its axes. Hashes every tensor of the trace once.
+    /// `program` is what the trace's program was specialised from, with these values of its axes. Hashes what the trace has not hashed
+    /// yet, of parameters and inputs once for all traces of a run.
     public init(_ program: Program, axes: [UInt64], _ trace: StepTrace) {
         self.program = program
         self.trace = trace
@@ -20,7 +21,7 @@ public struct WitnessMaker {
         counts = [
             fixed.parameters.count, fixed.inputs.count, fixed.carried.count, fixed.scans[trace.scan].operations.count,
         ]
-        let roots = trace.tensors.map(\.root)
+        let roots = (0..<trace.count).map { trace.root(of: ValueID($0)) }
         var lists: [[Digest]] = []
         var start = 0
         for count in counts {
@@ -60,8 +61,7 @@ public struct WitnessMaker {
         }
         let tensors = Set(ids).sorted().map { id in
             WitnessTensor(
-                value: id, type: trace.program.types(of: trace.program.scans[trace.scan])[Int(id.index)],
-                proof: wanted[id].map { proof(id, $0.sorted()) })
+                value: id, type: trace.type(of: id), proof: wanted[id].map { proof(id, $0.sorted()) })
         }
         return Witness(
             record: program.scans[trace.scan].operations[operation],
