@@ -104,7 +104,7 @@ import Testing
     /// A random graph as three scans, the middle one of no steps; a carried bool, where there is one, ends a scan.
     static func manyScans(_ graph: RandomGraph, outputs: [ValueID]) throws -> SpecialisedProgram {
         let scan = graph.program.scans[0]
-        let stop: UInt16? = graph.fixed.carried[1].type.element == .bool ? 1 : nil
+        let stop: UInt16? = graph.fixed.carried[1].type == TensorType(.bool, []) ? 1 : nil
         return try Program(
             axes: [], parameters: graph.program.parameters, inputs: graph.program.inputs,
             carried: graph.program.carried, kept: [0],

@@ -12,10 +12,12 @@ public struct StepTrace: Sendable {
     public let firstOperation: Int
     public let seed: UInt64
     private let types: [TensorType]
-    private let memory: TraceMemory
+    let memory: TraceMemory
     /// Over parameters and inputs, shared by all traces of a run.
-    private let leadingTrees: BlockTrees
+    let leadingTrees: BlockTrees
     private let trees = BlockTrees()
+    /// Roots that are not those of the tensors, for whoever plays a liar.
+    var claims = TraceClaims()
 
     init(
         program: SpecialisedProgram, scan: Int, step: UInt64, firstOperation: Int, seed: UInt64, memory: TraceMemory,
@@ -45,7 +47,7 @@ public struct StepTrace: Sendable {
     /// A tensor's bytes where they lie.
     public func withBytes<R>(of value: ValueID, _ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
         let bytes = UnsafeRawBufferPointer(
-            start: memory.bases[Int(value.index)], count: Int(types[Int(value.index)].byteCount))
+            start: memory.bases[Int(value.index)], count: memory.counts[Int(value.index)])
         defer { withExtendedLifetime(memory) {} }
         return try body(bytes)
     }
@@ -53,7 +55,9 @@ public struct StepTrace: Sendable {
     /// A copy of a tensor.
     public func tensor(_ value: ValueID) -> Tensor {
         let type = type(of: value)
-        return Tensor(element: type.element, shape: type.dimensions, bytes: withBytes(of: value) { Array($0) })
+        return Tensor(
+            element: type.element, shape: type.dimensions,
+            bytes: withBytes(of: value) { Array($0.prefix(Int(type.byteCount))) })
     }
 
     /// An element's stored bits, or nil where there is none.
@@ -81,6 +85,7 @@ public struct StepTrace: Sendable {
 
     /// A tensor's root. Hashed once.
     public func root(of value: ValueID) -> Digest {
+        if let claimed = claims.tensors[value] { return claimed }
         let type = type(of: value)
         return TensorRoot.of(type.element, type.shape.map(\.factor), blocks: blocks(of: value).root)
     }
@@ -90,7 +95,7 @@ public struct StepTrace: Sendable {
         let scan = program.scans[scan]
         return StepRoots(
             operations: scan.operations.indices.map { root(of: value(ofOperation: $0)) },
-            outputs: scan.outputs.map(root), carried: scan.carried.map(root))
+            outputs: claims.outputs ?? scan.outputs.map(root), carried: claims.carried ?? scan.carried.map(root))
     }
 
     /// One block of 1,024 bytes, the last filled up with zeros; nil past the end.
@@ -119,23 +124,30 @@ public struct StepTrace: Sendable {
     }
 }
 
+/// What a liar says of a step beside its tensors.
+struct TraceClaims: Sendable {
+    /// Of single tensors.
+    var tensors: [ValueID: Digest] = [:]
+    /// Of all that the step gives out, and of all that it carries.
+    var outputs: [Digest]?
+    var carried: [Digest]?
+}
+
 /// Where the tensors of a traced step lie, and what keeps them there.
 ///
 /// Unchecked: nothing is written once the trace is made.
 final class TraceMemory: @unchecked Sendable {
     /// By value.
     let bases: [UnsafeRawPointer]
-    private let executor: GraphExecutor
-    private let work: GraphExecutor.ScanWork
-    private let blocks: [Block]
+    /// Bytes of each.
+    let counts: [Int]
+    private let owners: [any Sendable]
 
     /// After a step of a plan that leaves every op in memory, before its state is carried. `carried` is the state before it.
     init(
         executor: GraphExecutor, work: GraphExecutor.ScanWork, state: GraphExecutor.RunState, inputs: [Block],
         carried: [Tensor]
     ) {
-        self.executor = executor
-        self.work = work
         // An op may have changed a carried tensor where it lay, so what it was is held apart.
         let before = carried.map { tensor -> Block in
             let block = Block(tensor.bytes.count)
@@ -144,7 +156,6 @@ final class TraceMemory: @unchecked Sendable {
             }
             return block
         }
-        blocks = before + inputs + state.blocks + state.next.compactMap { $0 }
         var bases = executor.parameters.map { UnsafeRawPointer($0.base) }
         bases += (inputs + before).map { UnsafeRawPointer($0.base) }
         let plan = work.prepared.plan
@@ -158,6 +169,26 @@ final class TraceMemory: @unchecked Sendable {
             bases.append(base + access.offset * plan.types[root].element.size)
         }
         self.bases = bases
+        counts = plan.types.map { Int($0.byteCount) }
+        owners = [executor, work.arena, work.prepared] + before + inputs + state.blocks + state.next.compactMap { $0 }
+    }
+
+    /// The same with other tensors in places.
+    init(_ other: TraceMemory, replacing tensors: [ValueID: Tensor]) {
+        var (bases, counts) = (other.bases, other.counts)
+        var owners: [any Sendable] = [other]
+        for (value, tensor) in tensors {
+            let block = Block(tensor.bytes.count)
+            tensor.bytes.withUnsafeBytes { bytes in
+                if let base = bytes.baseAddress { block.base.copyMemory(from: base, byteCount: bytes.count) }
+            }
+            bases[Int(value.index)] = UnsafeRawPointer(block.base)
+            counts[Int(value.index)] = tensor.bytes.count
+            owners.append(block)
+        }
+        self.bases = bases
+        self.counts = counts
+        self.owners = owners
     }
 }
 

@@ -23,13 +23,13 @@ public enum TraceFault: Error, Equatable, Sendable, CustomStringConvertible {
 /// It is a value: whoever keeps one can go on from there again.
 public struct RunPosition: Sendable {
     /// The scan of the next step; the number of scans at the end.
-    public fileprivate(set) var scan: Int
+    public internal(set) var scan: Int
     /// The next step, counted from 0 in its scan.
-    public fileprivate(set) var step: UInt64
+    public internal(set) var step: UInt64
     /// Steps that were taken, scan by scan, those of the present one not counted.
-    public fileprivate(set) var taken: [UInt64]
+    public internal(set) var taken: [UInt64]
     /// The carried tensors.
-    public package(set) var carried: [Tensor]
+    public internal(set) var carried: [Tensor]
 
     /// Of the carried tensors; hashes them all.
     public var carriedRoots: [Digest] { carried.map(\.root) }
@@ -196,7 +196,7 @@ public struct Tracer: Sendable {
             })
     }
 
-    private static func end(_ position: inout RunPosition, _ program: SpecialisedProgram) {
+    static func end(_ position: inout RunPosition, _ program: SpecialisedProgram) {
         position.taken.append(position.step)
         position.scan += 1
         position.step = 0
