@@ -61,4 +61,21 @@ public struct TreeNode: Hashable, Sendable, CanonicalCodable {
         }
         return level.first ?? padding
     }
+
+    /// The siblings on the way from a child, by its place among `children`, up to this node.
+    public func siblings(ofChild place: Int, among digests: [Digest], levels: UInt8) -> [Digest] {
+        let levels = min(levels, height)
+        var padding = MerkleLevels.padding(Int(height - levels))
+        var level = digests
+        var siblings: [Digest] = []
+        var place = place
+        for _ in 0..<levels {
+            if level.count % 2 == 1 { level.append(padding) }
+            siblings.append(place ^ 1 < level.count ? level[place ^ 1] : padding)
+            level = stride(from: 0, to: level.count, by: 2).map { MerkleTree.node(level[$0], level[$0 + 1]) }
+            padding = MerkleTree.node(padding, padding)
+            place >>= 1
+        }
+        return siblings
+    }
 }

@@ -19,7 +19,8 @@ extension Walk {
             guard let child = self.child(node, place, children), child.node.height > 0 else {
                 throw .misplaced("there is no such node over ops")
             }
-            stage = .operations(step, child.node, root: child.digest)
+            let siblings = node.siblings(ofChild: Int(place), among: children, levels: Reveal.levels)
+            stage = .operations(step.descended(siblings), child.node, root: child.digest)
         case (.chooseOperation(let step, let node, let children), .operation(let place, let record, let siblings)):
             try chooseOperation(step, node, children, place, record, siblings, subject)
         case (.chooseOperation(let step, let node, _), .list(let list)):
@@ -115,8 +116,10 @@ extension Walk {
             case .map, .gather: false
             case .reduce, .contract, .sort: true
             }
+        let path = node.siblings(ofChild: Int(place), among: children, levels: Reveal.levels)
         let disputed = WalkOperation(
-            step: step, operation: operation, type: fixed.result, hasSegments: hasSegments, root: child.digest)
+            step: step.descended(path), operation: operation, type: fixed.result, hasSegments: hasSegments,
+            root: child.digest)
         switch disputed.blocks {
         case 0:
             let empty = TensorRoot.of(fixed.result.element, fixed.result.shape.map(\.factor), blocks: .zero)

@@ -10,12 +10,20 @@ public struct WalkStep: Hashable, Sendable, CanonicalCodable {
     public let node: StepNode?
     /// The root over its ops' tensors, once it was revealed.
     public let operations: Digest?
+    /// Of the defender's tree over its ops: the siblings from the node that was picked last up to that root.
+    public let path: [Digest]
 
-    public init(index: UInt64, before: Digest, node: StepNode?, operations: Digest?) {
+    public init(index: UInt64, before: Digest, node: StepNode?, operations: Digest?, path: [Digest] = []) {
         self.index = index
         self.before = before
         self.node = node
         self.operations = operations
+        self.path = path
+    }
+
+    /// The same, further down its ops.
+    func descended(_ siblings: [Digest]) -> WalkStep {
+        WalkStep(index: index, before: before, node: node, operations: operations, path: siblings + path)
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
@@ -23,6 +31,7 @@ public struct WalkStep: Hashable, Sendable, CanonicalCodable {
         before = try reader.read(Digest.self)
         node = try reader.readOptional(StepNode.self)
         operations = try reader.readOptional(Digest.self)
+        path = try reader.readList(Digest.self, max: MerkleProof.maximumDepth)
     }
 
     public func encode(into writer: inout ByteWriter) {
@@ -30,6 +39,7 @@ public struct WalkStep: Hashable, Sendable, CanonicalCodable {
         writer.write(before)
         writer.write(optional: node)
         writer.write(optional: operations)
+        writer.write(list: path)
     }
 }
 
@@ -67,6 +77,27 @@ public struct WalkOperation: Hashable, Sendable, CanonicalCodable {
         writer.write(type)
         writer.write(bool: hasSegments)
         writer.write(root)
+    }
+
+    /// The path of an earlier op's tensor to the root that the defender revealed: what a challenger knows of that tree are the tensors before the disputed one, on which
+    /// both agree (`agreed`, their roots in order), and what was revealed on the way down to it.
+    public func siblings(ofEarlier index: Int, agreed: [Digest]) -> [Digest] {
+        precondition(index < Int(operation) && agreed.count == Int(operation), "an operand is made before its op")
+        // The nodes over the disputed op, from its leaf up.
+        var over = [root]
+        for (height, sibling) in step.path.enumerated() {
+            let isRight = operation >> UInt32(height) & 1 == 1
+            over.append(isRight ? MerkleTree.node(sibling, over[height]) : MerkleTree.node(over[height], sibling))
+        }
+        return step.path.indices.map { height in
+            let sibling = TreeNode(height: UInt8(height), index: UInt64(index >> height ^ 1))
+            let place = UInt64(operation) >> UInt64(height)
+            if sibling.index == place { return over[height] }
+            // On the common way up the siblings are the disputed op's own.
+            if UInt64(index >> height) == place { return step.path[height] }
+            let first = Int(sibling.index) << height
+            return sibling.digest(ofChildren: Array(agreed[first..<first + 1 << height]), levels: sibling.height)
+        }
     }
 
     /// Blocks of 1,024 bytes that its tensor fills.
@@ -236,7 +267,7 @@ public enum WalkStage: Hashable, Sendable, CanonicalCodable {
         case 11: self = .totals(try reader.read(WalkElement.self), try reader.read(WalkSegments.self))
         case 12:
             let (element, segments) = (try reader.read(WalkElement.self), try reader.read(WalkSegments.self))
-            guard case .totals(_, let totals) = try reader.read(Reveal.self) else {
+            guard case .totals(let count, let totals) = try reader.read(Reveal.self), count == segments.count else {
                 throw .invalid("totals were revealed here")
             }
             self = .chooseTotal(element, segments, totals)
