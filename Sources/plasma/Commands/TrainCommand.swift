@@ -13,10 +13,11 @@ struct TrainCommand: ParsableCommand {
         discussion: """
             Example: plasma train config.toml
             Writes checkpoint.safetensors, losses.csv and loss.svg into the output folder. A training that was stopped goes on with \
-            --resume, to the same bits as one that never was. docs/training.md describes the file.
+            --resume, to the same bits as one that never was. With a section rounds, several workers train on stretches of the text \
+            of their own and are put together after each round. docs/training.md describes the file.
             """)
 
-    @Argument(help: "A TOML file with the sections model, data, training and output.")
+    @Argument(help: "A TOML file with the sections model, data, training, rounds and output.")
     var file: String
 
     @Flag(help: "Go on from the output folder's checkpoint.")
@@ -38,6 +39,7 @@ struct TrainCommand: ParsableCommand {
             vocabulary: settings.vocabulary, width: settings.width, layers: settings.layers, heads: settings.heads,
             context: settings.context)
         try TrainingProgram.check(model, settings.settings, steps: settings.steps, memory: options.memory)
+        if settings.workers != nil { return try trainInRounds(settings, model, [UInt8](text), output) }
         let seed = UInt64(settings.seed)
         let trainer = try Trainer(
             model, settings.settings, text: [UInt8](text),
