@@ -1,5 +1,7 @@
 import API
+import ArgumentParser
 import Foundation
+import Ledger
 import Node
 import Primitives
 import Programs
@@ -9,8 +11,13 @@ import Runtime
 extension TrainCommand {
     func trainInRounds(
         _ settings: TrainingFile, _ model: GPTConfiguration, _ text: [UInt8], _ output: TrainingOutput
-    ) throws {
+    ) async throws {
         let rounds = settings.roundSettings
+        if settings.steps % rounds.steps != 0 {
+            throw Failure(
+                "the \(settings.steps) steps of the training are not whole rounds of \(rounds.steps): "
+                    + "set training.steps or rounds.steps in \(file)")
+        }
         let trainer = try RoundTrainer(
             model, settings.settings, rounds, text: text,
             rows: RoundRows(
@@ -31,15 +38,14 @@ extension TrainCommand {
                     + "\(trainer.aggregation.root.hex.prefix(16))" + (first > 0 ? ", from round \(first)" : ""))
         }
         let start = ContinuousClock.now
+        let network = try await providers.map { _ in try await self.network(rounds, text) }
         while trainer.round < settings.rounds {
-            // A step's loss is the mean of the workers'.
-            var sums = [Float](repeating: 0, count: rounds.steps)
-            var counts = [Int](repeating: 0, count: rounds.workers)
-            try trainer.run { worker, loss in
-                sums[counts[worker]] += loss / Float(rounds.workers)
-                counts[worker] += 1
+            if let network {
+                let isQuiet = options.format == .json
+                losses += try await network.run(trainer) { if !isQuiet { TrainCommand.tell($0) } }
+            } else {
+                losses += try TrainCommand.round(trainer, rounds)
             }
-            losses += sums
             try output.write(losses)
             try Checkpoint.write(trainer, to: output.checkpoint)
             if options.format == .text {
@@ -52,6 +58,45 @@ extension TrainCommand {
             }
         }
         finish(losses, (ContinuousClock.now - start).seconds, output, trainer)
+    }
+
+    /// One round on this machine; a step's loss is the mean of the workers'.
+    private static func round(_ trainer: RoundTrainer, _ rounds: RoundSettings) throws -> [Float] {
+        var sums = [Float](repeating: 0, count: rounds.steps)
+        var counts = [Int](repeating: 0, count: rounds.workers)
+        try trainer.run { worker, loss in
+            sums[counts[worker]] += loss / Float(rounds.workers)
+            counts[worker] += 1
+        }
+        return sums
+    }
+
+    // MARK: Providers
+
+    private func network(_ rounds: RoundSettings, _ text: [UInt8]) async throws -> ProviderRounds {
+        guard let genesis else {
+            throw Failure("with --providers results are proven from the genesis: give its file with --genesis")
+        }
+        let client = ClientOptions.parseOrExit(rpc.map { ["--rpc", $0] } ?? [])
+        let node = try client.client()
+        guard let hint = try await node.call("node.status")["nodeId"]?.string.flatMap(PublicKey.init(hex:)) else {
+            throw Failure("the node does not say who it is: is it of another version?")
+        }
+        return ProviderRounds(
+            node: node, key: try keys.open(),
+            terms: JobTerms(
+                maximumPricePer1000CU: try Amount(parsing: maxPrice), policy: try JobTermOptions.policy(policy),
+                queueMilliseconds: 600_000, deadlineMilliseconds: 24 * 3_600_000),
+            genesis: try GenesisReader.load(genesis), rounds: rounds, text: text, storageHint: hint)
+    }
+
+    private static func tell(_ event: ProviderRounds.Event) {
+        func name(_ worker: Int?) -> String { worker.map { "worker \($0 + 1)" } ?? "outer step" }
+        switch event {
+        case .submitted(let worker, let job): print("  \(name(worker)): job \(job.hex)")
+        case .settled(let worker, _, let provider, let attempts):
+            print("  \(name(worker)): settled, by \(provider)" + (attempts > 1 ? ", attempt \(attempts)" : ""))
+        }
     }
 
     private func finish(_ losses: [Float], _ seconds: Double, _ output: TrainingOutput, _ trainer: RoundTrainer) {
