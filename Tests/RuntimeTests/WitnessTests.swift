@@ -38,7 +38,7 @@ import Testing
         }
 
         func bits(_ operation: Int, _ element: UInt64) -> UInt64 {
-            maker.trace.tensors[leading + operation].bits(element) ?? 0
+            maker.trace.bits(element, of: ValueID(leading + operation)) ?? 0
         }
 
         /// Everything that an honest defender says of an element, each where a challenger may disagree.
