@@ -3,7 +3,8 @@ public import Primitives
 /// One scan: a step graph and how often it runs.
 public struct Scan: Hashable, Sendable, CanonicalCodable {
     public static let maximumOperations = 1 << 16
-    public static let maximumOutputs = 256
+    /// Of outputs, and of carried tensors: a training carries three a weight.
+    public static let maximumOutputs = 1 << 12
 
     /// Steps, a number or an axis.
     public let steps: Dimension

@@ -46,6 +46,28 @@ extension DisputeRun {
         }
     }
 
+    /// The evidence of this run for any claim about an op of a step.
+    func evidence(step: UInt64, operation: Int, _ claim: LeafClaim) throws(DisputeRunFault) -> Witness {
+        try locked { held throws(DisputeRunFault) in
+            let traced = try traced(step, &held)
+            do { return try traced.maker.witness(claim, operation: operation) } catch { throw .witness("\(error)") }
+        }
+    }
+
+    /// What stands at an entry by this run.
+    func entry(step: UInt64, _ list: EntryList, _ index: UInt64) throws(DisputeRunFault) -> EntryWitness {
+        try locked { held throws(DisputeRunFault) in
+            try witness(step, list, index, try whole(&held), &held)
+        }
+    }
+
+    /// The path of any carried tensor in the state after a step.
+    func path(ofCarried place: Int, after step: UInt64) throws(DisputeRunFault) -> [Digest] {
+        try locked { held throws(DisputeRunFault) in
+            MerkleLevels(try traced(step, &held).carried).proof(place).siblings
+        }
+    }
+
     // MARK: Steps
 
     /// Where the claimed numbers of steps first are not those of this run: the first step, counted over all scans, that is wrong for it even if all its numbers are
@@ -144,8 +166,11 @@ extension DisputeRun {
         do throws(ProgramFault) { leaf = try traced.trace.leaf(Int(element.place.operation)) } catch {
             throw .program(error)
         }
-        // Another number of segments, or a value that no run leaves, is refuted whatever the totals are.
-        if segments.count != leaf.segmentCount(of: element.element) { return .finish }
+        // Another number of segments, totals of another size, or a value that no run leaves are refuted whatever the totals are; to walk on would only
+        // let the defender fill the chain.
+        if segments.count != leaf.segmentCount(of: element.element) || totals.first?.count != leaf.totalSize {
+            return .finish
+        }
         let places = DisputeRun.totalPlaces(from: segments.from, to: segments.to)
         guard
             let own = try traced.totals(

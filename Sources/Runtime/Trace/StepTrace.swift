@@ -77,6 +77,7 @@ public struct StepTrace: Sendable {
 
     /// The Merkle tree over an op's, or a leading tensor's, blocks. Hashed once.
     public func blocks(of value: ValueID) -> MerkleLevels {
+        if let claimed = claims.blocks[value] { return claimed }
         let isShared = Int(value.index) < program.parameters.count + program.inputs.count
         return (isShared ? leadingTrees : trees).tree(value) {
             withBytes(of: value) { MerkleLevels(TensorRoot.leaves($0)) }
@@ -128,6 +129,8 @@ public struct StepTrace: Sendable {
 struct TraceClaims: Sendable {
     /// Of single tensors.
     var tensors: [ValueID: Digest] = [:]
+    /// Over single tensors' blocks.
+    var blocks: [ValueID: MerkleLevels] = [:]
     /// Of all that the step gives out, and of all that it carries.
     var outputs: [Digest]?
     var carried: [Digest]?

@@ -29,10 +29,12 @@ public struct RunPosition: Sendable {
     /// Steps that were taken, scan by scan, those of the present one not counted.
     public internal(set) var taken: [UInt64]
     /// The carried tensors.
-    public internal(set) var carried: [Tensor]
+    public internal(set) var carried: [Tensor] { didSet { claimedRoots = nil } }
+    /// Other roots that a liar names for the state as it stands here.
+    var claimedRoots: [Digest]?
 
     /// Of the carried tensors; hashes them all.
-    public var carriedRoots: [Digest] { carried.map(\.root) }
+    public var carriedRoots: [Digest] { claimedRoots ?? carried.map(\.root) }
 
     /// Steps taken in all scans.
     public var stepCount: UInt64 { taken.reduce(step, &+) }
