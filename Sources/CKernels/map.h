@@ -67,6 +67,36 @@ static void FN(map_load)(const pk_map *map, const pk_map_input *input, int64_t f
     }
 }
 
+/* Marks places on the last axis: those below the tensor's number, or the one that it names. */
+static void FN(map_mark)(const pk_map *map, const pk_map_input *input, uint8_t code, int64_t first, int count, int32_t *out) {
+    int64_t at[PK_MAP_RANK];
+    int64_t rest = first, offset = 0;
+    int last = map->rank - 1;
+    for (int a = last; a >= 0; a--) {
+        at[a] = rest % map->shape[a];
+        rest /= map->shape[a];
+        offset += at[a] * input->stride[a];
+    }
+    for (int done = 0; done < count;) {
+        int64_t whole = map->shape[last] - at[last];
+        int n = whole < count - done ? (int)whole : count - done;
+        /* An axis has less than 2^31 places. */
+        int32_t number = ((const int32_t *)input->base)[offset], begin = (int32_t)at[last];
+        int32_t *o = out + done;
+        if (code == PK_MAP_AT) { EACH o[i] = begin + i == number; }
+        else { EACH o[i] = begin + i < number; }
+        done += n;
+        at[last] += n;
+        for (int a = last; a > 0 && at[a] == map->shape[a]; a--) {
+            /* Its stride on the last axis is 0. */
+            offset -= at[a] * input->stride[a];
+            at[a] = 0;
+            at[a - 1] += 1;
+            offset += input->stride[a - 1];
+        }
+    }
+}
+
 /* Coordinates on an axis: (element / later) mod size. */
 static void FN(map_index)(int64_t first, int n, uint64_t later, uint64_t size, int64_t *out) {
     uint64_t quotient = (uint64_t)first / later;
@@ -256,6 +286,8 @@ void FN(map_run)(const pk_map *map, int64_t first, int64_t count, void *out, voi
                 else FN(map_load)(map, input, start, n, o);
             } break;
             case PK_MAP_INDEX: FN(map_index)(start, n, s->number, s->other, o); break;
+            case PK_MAP_WITHIN:
+            case PK_MAP_AT: FN(map_mark)(map, &map->input[s->a], s->code, start, n, o); break;
             case PK_MAP_STEP: { int64_t *w = o; EACH w[i] = (int64_t)map->number; } break;
             case PK_MAP_RANDOM: FN(map_random)(map, (uint8_t)s->number, start, n, o); break;
             case 22: FN(map_select)(s->type, n, o, reg[s->a], reg[s->b], reg[s->c]); break;

@@ -16,7 +16,10 @@ enum {
     PK_MAP_CONSTANT = 65, /* number: its bits */
     PK_MAP_INDEX = 66,    /* number: product of the later axes; other: the axis's size */
     PK_MAP_RANDOM = 67,   /* number: the draw */
-    PK_MAP_STEP = 68      /* the step's number */
+    PK_MAP_STEP = 68,     /* the step's number */
+    /* a: a tensor of i32 that is the same along the last axis of the shape below. Whether the place on that axis is less than its number; or is it. */
+    PK_MAP_WITHIN = 69,
+    PK_MAP_AT = 70
 };
 
 typedef struct {

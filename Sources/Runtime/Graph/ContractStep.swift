@@ -13,7 +13,7 @@ struct ContractStep: Sendable {
         let step: Int
     }
 
-    let out: ValueID
+    var out: ValueID
     let batch: Int
     let m: Int
     let n: Int
@@ -27,6 +27,11 @@ struct ContractStep: Sendable {
     /// The packed weight; there before anything runs.
     var packed: PackedWeight?
     let variant: KernelVariant
+    /// A number for each column that is added to the sums.
+    var bias: Access?
+
+    /// Whether the kernel that runs it can add a bias.
+    var takesBias: Bool { extents == nil && (left.step == 1 || k <= 1) && bias == nil }
 
     /// Whether each thread takes whole batch items, right side and all.
     private func sharesBatch(_ threads: Int) -> Bool { batch >= 2 * threads || (threads == 1 && batch > 1) }
@@ -129,7 +134,9 @@ struct ContractStep: Sendable {
             pk_contract_strided_f32(
                 variant.code, height, width, depth, taken, from, left.row, left.step, weights, target, n)
         } else if left.step == 1 || k <= 1 {
-            pk_contract_f32(variant.code, height, width, depth, from, left.row, weights, target, n, nil)
+            var epilogue = pk_epilogue()
+            if let bias { epilogue.bias = UnsafePointer(memory.floats(bias) + columns.lowerBound) }
+            pk_contract_f32(variant.code, height, width, depth, from, left.row, weights, target, n, &epilogue)
         } else {
             pk_contract_strided_f32(
                 variant.code, height, width, depth, nil, from, left.row, left.step, weights, target, n)

@@ -52,6 +52,37 @@ extension GraphPlanner {
         if isWeight { weights.append((steps.count - 1, wanted)) }
     }
 
+    /// Lets a product add the bias that this map adds, where nothing else reads the product: then it is added while the sums are in registers.
+    mutating func addsBias(_ expression: MapExpression, _ inputs: [ValueID], _ value: ValueID) -> Bool {
+        let nodes = expression.nodes
+        guard inputs.count == 2, case .operation(.add, let arguments)? = nodes.last, arguments.count == 2,
+            case .input(let first) = nodes[Int(arguments[0])], case .input(let second) = nodes[Int(arguments[1])]
+        else { return false }
+        let own = shape(value)
+        for (product, bias) in [(inputs[Int(first)], inputs[Int(second)]), (inputs[Int(second)], inputs[Int(first)])] {
+            let (x, y) = (access(product), access(bias))
+            guard shape(product) == own, x.isWhole(own), let index = made[x.root.index],
+                case .contract(var step) = steps[index], step.out == x.root, step.takesBias, own.last == step.n,
+                types[Int(x.root.index)].count == type(value).count, !isReadOutside(x.root, [value])
+            else { continue }
+            // There before the product, and one number a column.
+            let strides = y.broadcast(from: shape(bias), to: own)
+            guard type(bias).element == .f32, strides.last == 1 || step.n == 1,
+                zip(own, strides).dropLast().allSatisfy({ $0 == 1 || $1 == 0 }),
+                Int(y.root.index) < leading || storage[y.root.index] == .constant
+                    || made[y.root.index].map({ $0 < index }) == true
+            else { continue }
+            step.out = value
+            step.bias = y
+            steps[index] = .contract(step)
+            made[x.root.index] = nil
+            made[value.index] = index
+            lastRead[y.root.index] = max(index, lastRead[y.root.index] ?? index)
+            return true
+        }
+        return false
+    }
+
     /// Whether a right side is packed once. Packing pads narrow matrices and writes repeated rows out, before anyone has asked how much memory a run takes: all packed
     /// forms together stay within four times the parameters, and what is beyond is packed in each step.
     mutating func isPackedOnce(_ weight: WeightAccess) -> Bool {

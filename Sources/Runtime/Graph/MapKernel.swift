@@ -41,7 +41,10 @@ struct MapKernel: Sendable {
             default: false
             }
         }
-        (steps, registers) = MapKernel.steps(expression, inputTypes, full, rowMajor, isDirect)
+        let marks = MapKernel.marks(expression, inputTypes, full, rowMajor) { [isDirect, strides, shape] number, size in
+            !isDirect[number] && strides[number].last == 0 && shape.last == size
+        }
+        (steps, registers) = MapKernel.steps(expression, inputTypes, full, rowMajor, isDirect, marks)
     }
 
     /// Bytes of registers.
@@ -92,9 +95,30 @@ struct MapKernel: Sendable {
 
     // MARK: Steps
 
+    /// Comparisons of the place on the last axis with an i32 input that is the same along it, as masks are made of: by their node, with the input. `isColumn` says
+    /// of an input and the size of the last axis whether it is so.
+    private static func marks(
+        _ expression: MapExpression, _ inputs: [ElementType], _ shape: [Int], _ rowMajor: [Int],
+        isColumn: (Int, Int) -> Bool
+    ) -> [Int: UInt8] {
+        let nodes = expression.nodes
+        var found: [Int: UInt8] = [:]
+        for (place, node) in nodes.enumerated() {
+            guard case .operation(let operation, let arguments) = node, operation == .less || operation == .equal,
+                case .index(let axis) = nodes[Int(arguments[0])], rowMajor[Int(axis)] == 1, shape[Int(axis)] > 1,
+                case .operation(.toI64, let converted) = nodes[Int(arguments[1])],
+                case .input(let number) = nodes[Int(converted[0])], inputs[Int(number)] == .i32,
+                isColumn(Int(number), shape[Int(axis)])
+            else { continue }
+            found[place] = number
+        }
+        return found
+    }
+
     /// The expression's nodes, each with a register that is free when it is made.
     private static func steps(
-        _ expression: MapExpression, _ inputs: [ElementType], _ shape: [Int], _ rowMajor: [Int], _ isDirect: [Bool]
+        _ expression: MapExpression, _ inputs: [ElementType], _ shape: [Int], _ rowMajor: [Int], _ isDirect: [Bool],
+        _ marks: [Int: UInt8]
     ) -> ([pk_map_step], registers: Int) {
         let nodes = expression.nodes
         let types = MapInterpreter.types(expression, inputs)
@@ -106,7 +130,7 @@ struct MapKernel: Sendable {
         // Only what is wanted: nodes that nothing reads are left out, but for the result.
         var wanted = [Bool](repeating: false, count: nodes.count)
         wanted[nodes.count - 1] = true
-        for place in nodes.indices.reversed() where wanted[place] {
+        for place in nodes.indices.reversed() where wanted[place] && marks[place] == nil {
             if case .operation(_, let arguments) = nodes[place] { for a in arguments { wanted[Int(a)] = true } }
         }
         var register = [UInt8](repeating: 0, count: nodes.count)
@@ -139,6 +163,9 @@ struct MapKernel: Sendable {
             case .random(let draw):
                 step.code = UInt8(PK_MAP_RANDOM)
                 step.number = UInt64(draw)
+            case .operation(let operation, _) where marks[place] != nil:
+                step.code = UInt8(operation == .equal ? PK_MAP_AT : PK_MAP_WITHIN)
+                step.a = marks[place] ?? 0
             case .operation(let operation, let arguments):
                 step.code = operation.rawValue
                 step.type = types[Int(arguments[operation == .select ? 1 : 0])].rawValue
