@@ -4,6 +4,7 @@
 # Usage: scripts/bench.sh [--seconds S] [--transfers N]
 #        scripts/bench.sh generation [--rounds R]                               GPT-2's shape beside PyTorch
 #        scripts/bench.sh training [--steps N] [--rounds R]                     a small decoder's training beside PyTorch
+#        scripts/bench.sh kernels [VARIANT …]                                   contractions on one core beside ONNX Runtime, PyTorch, BLAS
 #        scripts/bench.sh consensus [--history BLOCKS] [--repeat R] [-o json]   the core beside its goals, nothing to install
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -42,6 +43,10 @@ if [ "${1:-}" = consensus ]; then
         --base-port 29700 >>"$work/measured"
     python3 scripts/bench/consensus.py "$work/measured" "$work/wan" ${output[@]+"${output[@]}"}
     exit
+fi
+if [ "${1:-}" = kernels ]; then
+    shift
+    exec ./scripts/bench/kernels.sh "$@"
 fi
 if [ "${1:-}" = training ] || [ "${1:-}" = generation ]; then
     part=$1

@@ -46,3 +46,16 @@ PK_DECLARE_VARIANT(avx512)
 #elif defined(__aarch64__)
 PK_DECLARE_VARIANT(neon)
 #endif
+
+/* The exact product of integers, in the forms that there are. */
+#define PK_DECLARE_WHOLE(suffix)                                                                                        \
+    int pk_panel_columns_i8_##suffix(void);                                                                            \
+    size_t pk_packed_column_i8_##suffix(int k);                                                                        \
+    void pk_pack_i8_##suffix(int n, int k, const int8_t *b, size_t ldb, uint8_t *packed);                              \
+    void pk_contract_i8_##suffix(int m, int n, int k, const int *extents, const int8_t *a, size_t lda,                 \
+                                 const uint8_t *packed, int32_t *c, size_t ldc);
+
+#if defined(__x86_64__)
+PK_DECLARE_WHOLE(avx2)
+PK_DECLARE_WHOLE(vnni)
+#endif

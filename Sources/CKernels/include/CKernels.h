@@ -47,6 +47,16 @@ void pk_contract_f32(pk_variant variant, int m, int n, int k, const float *a, si
 void pk_contract_strided_f32(pk_variant variant, int m, int n, int k, const int *extents, const float *a, size_t lda,
                              size_t step, const float *packed, float *c, size_t ldc);
 
+/* i8 × i8 → i32, exact: sums wrap, and with at most 131,071 terms none does. B is [n, k] row-major; the packed layout is the variant's own, its size in
+   bytes. Threads may share out columns at multiples of pk_panel_columns_i8: from column j on, the matrix is packed + j·pk_packed_column_i8. */
+size_t pk_pack_size_i8(pk_variant variant, int n, int k);
+size_t pk_packed_column_i8(pk_variant variant, int k);
+int pk_panel_columns_i8(pk_variant variant);
+void pk_pack_i8(pk_variant variant, int n, int k, const int8_t *b, size_t ldb, uint8_t *packed);
+/* Row i takes its first extents[i] terms (NULL: all k; 0 ≤ extent ≤ k). */
+void pk_contract_i8(pk_variant variant, int m, int n, int k, const int *extents, const int8_t *a, size_t lda, const uint8_t *packed,
+                    int32_t *c, size_t ldc);
+
 /* p = softmax(x·scale) over the first extents[i] of each row's n (NULL: all), +0 beyond; x may be y. */
 void pk_softmax_f32(pk_variant variant, int rows, int n, const int *extents, const float *x, size_t ldx, float scale,
                     float *y, size_t ldy);

@@ -148,44 +148,18 @@ struct ContractStep: Sendable {
 final class PackedWeight: Sendable {
     let memory: Block
 
+    /// Packs an i8 [n, k] whose rows lie one after another.
+    init(_ variant: KernelVariant, _ b: UnsafePointer<Int8>, n: Int, k: Int) {
+        memory = Block(pk_pack_size_i8(variant.code, Int32(n), Int32(k)))
+        pk_pack_i8(variant.code, Int32(n), Int32(k), b, k, memory.base.assumingMemoryBound(to: UInt8.self))
+    }
+
     /// Packs [n, k] at `b`, of which one stride is 1.
     init(_ variant: KernelVariant, _ b: UnsafePointer<Float>, row: Int, step: Int, n: Int, k: Int) {
         memory = Block(pk_pack_size(variant.code, Int32(n), Int32(k)) * 4)
         ContractStep.pack(
             variant, b, row: row, step: step, k: k, columns: 0..<n,
             into: memory.base.assumingMemoryBound(to: Float.self))
-    }
-}
-
-/// i8 × i8 → i32: exact in any order.
-struct WholeContractStep: Sendable {
-    let out: ValueID
-    let batch: Int
-    let m: Int
-    let n: Int
-    let k: Int
-    let left: Access
-    let right: Access
-    /// Whether the right side has a matrix for each batch item.
-    let rightHasBatch: Bool
-    let extents: RowExtents?
-
-    func run(_ memory: StepMemory) {
-        let a = SharedPointer(memory.pointer(left))
-        let b = SharedPointer(memory.pointer(right))
-        let out = SharedPointer(memory.base(self.out))
-        memory.team.run(over: batch * m, grain: max(1, 65536 / max(1, n * k))) { range, _ in
-            for row in range {
-                var take = Int32(clamping: k)
-                if let extents {
-                    extents.fill(&take, row..<row + 1, from: UnsafeRawPointer(memory.pointer(extents.access)))
-                }
-                pk_contract_row_i8(
-                    Int32(n), take, Int32(k), a.raw.assumingMemoryBound(to: Int8.self) + row * k,
-                    b.raw.assumingMemoryBound(to: Int8.self) + (rightHasBatch ? row / m * n * k : 0),
-                    out.raw.assumingMemoryBound(to: Int32.self) + row * n)
-            }
-        }
     }
 }
 

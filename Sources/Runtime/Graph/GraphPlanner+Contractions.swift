@@ -17,10 +17,13 @@ extension GraphPlanner {
         let extents = extent.map { RowExtents(access($0), own: shape($0), rows: Array(a.dropLast()), length: k) }
         let reads = [x.root, y.root] + (extent.map { [access($0).root] } ?? [])
         if type(left).element == .i8 {
+            let wanted = WeightAccess(access: y, element: .i8, n: n, k: k, row: k, step: 1)
+            let isWeight = hoists && !rightHasBatch && isPackedOnce(wanted)
             let step = WholeContractStep(
-                out: value, batch: batch, m: m, n: n, k: k, left: x, right: y, rightHasBatch: rightHasBatch,
-                extents: extents)
-            append(.wholeContract(step), makes: value, reads: reads)
+                out: value, batch: rightHasBatch ? batch : 1, m: rightHasBatch ? m : batch * m, n: n, k: k, left: x,
+                right: y, extents: extents, isWeight: isWeight, packed: nil, variant: variant)
+            append(.wholeContract(step), makes: value, reads: isWeight ? [x.root] + reads.dropFirst(2) : reads)
+            if isWeight { weights.append((steps.count - 1, wanted)) }
             return
         }
         var row = x.strides[a.count - 2]
@@ -41,7 +44,7 @@ extension GraphPlanner {
         if m == 1 { row = k }
         let rightRow = n == 1 ? k : y.strides[b.count - 2]
         let rightStep = k == 1 ? 1 : y.strides[b.count - 1]
-        let wanted = WeightAccess(access: y, n: n, k: k, row: rightRow, step: rightStep)
+        let wanted = WeightAccess(access: y, element: .f32, n: n, k: k, row: rightRow, step: rightStep)
         let isWeight = hoists && !rightHasBatch && isPackedOnce(wanted)
         let step = ContractStep(
             out: value, batch: batch, m: m, n: n, k: k,
@@ -90,7 +93,10 @@ extension GraphPlanner {
             Int(weight.access.root.index) < parameters || storage[weight.access.root.index] == .constant
         else { return false }
         if packed.contains(weight) { return true }
-        let bytes = UInt64(pk_pack_size(variant.code, Int32(weight.n), Int32(weight.k))) * 4
+        let (n, k) = (Int32(weight.n), Int32(weight.k))
+        let bytes =
+            weight.element == .i8
+            ? UInt64(pk_pack_size_i8(variant.code, n, k)) : UInt64(pk_pack_size(variant.code, n, k)) * 4
         if bytes > packingBudget { return false }
         packingBudget -= bytes
         packed.insert(weight)
