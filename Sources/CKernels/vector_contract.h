@@ -134,6 +134,58 @@ static void finish(int rows, int vectors, int columns, vf *tile, const pk_epilog
         }
 }
 
+/* Rows as whole numbers of eight bits. Lanes that are missing read as zero, which is no greater than any magnitude. */
+void FN(round_rows)(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale) {
+    typedef int8_t vc __attribute__((ext_vector_type(VW)));
+    for (int i = 0; i < rows; i++) {
+        const float *row = x + (size_t)i * ldx;
+        vf best = 0.0f;
+        vi bad = 0;
+        for (int j = 0; j < n; j += VW) {
+            vf a = magnitude_one(load_part(row + j, n - j));
+            bad |= a != a;
+            best = pick_one(a > best, a, best);
+        }
+        float amax = __builtin_reduce_or(bad) ? __builtin_nanf("") : __builtin_reduce_max(best);
+        scale[i] = canonical_scalar(amax / 127.0f);
+        float r = 0.0f < amax ? 127.0f / amax : 0.0f;
+        for (int j = 0; j < n; j += VW) {
+            vf t = load_part(row + j, n - j) * r;
+            t = pick_one(t != t, (vf)0.0f, t);
+            t = pick_one(t < -127.0f, (vf)-127.0f, t);
+            t = pick_one(t > 127.0f, (vf)127.0f, t);
+            vc words = __builtin_convertvector(__builtin_convertvector(__builtin_elementwise_rint(t), vi), vc);
+            memcpy(q + (size_t)i * ldq + (size_t)j, &words, (size_t)(n - j < VW ? n - j : VW));
+        }
+    }
+}
+
+/* Whole sums as f32 with their scales, then the epilogue. */
+void FN(scale_rows)(int rows, int n, const int32_t *sums, size_t lds, const float *scale, const float *columns,
+                    const pk_epilogue *e, float *c, size_t ldc) {
+    static const pk_epilogue nothing = {0};
+    enum { SPAN = 8 };
+    if (!e) e = &nothing;
+    vf tile[SPAN];
+    for (int v = 0; v < SPAN; v++) tile[v] = 0.0f;
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < n; j += SPAN * VW) {
+            int vectors = n - j < SPAN * VW ? (n - j + VW - 1) / VW : SPAN;
+            for (int v = 0; v < vectors; v++) {
+                int at = j + v * VW, part = n - at < VW ? n - at : VW;
+                int32_t lanes[VW] = {0};
+                memcpy(lanes, sums + (size_t)i * lds + (size_t)at, (size_t)part * sizeof(int32_t));
+                vi words;
+                memcpy(&words, lanes, sizeof words);
+                tile[v] = canonical((__builtin_convertvector(words, vf) * scale[i]) * load_part(columns + at, part));
+            }
+            pk_epilogue s = *e;
+            if (s.bias) s.bias += j;
+            if (s.residual) s.residual += (size_t)i * s.ldr + (size_t)j;
+            finish(1, vectors, n - j < SPAN * VW ? n - j : SPAN * VW, tile, &s, c + (size_t)i * ldc + (size_t)j, ldc);
+        }
+}
+
 /* Tiles of every height, so that ragged row counts cost what they compute. */
 #define EACH_HEIGHT(CASE)                                                                                              \
     CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)

@@ -51,3 +51,24 @@ void pk_contract_i8(pk_variant v, int m, int n, int k, const int *extents, const
                     int32_t *c, size_t ldc) {
     DISPATCH(v, contract_i8, plain_contract(m, n, k, extents, a, lda, packed, c, ldc);, m, n, k, extents, a, lda, packed, c, ldc)
 }
+
+/* Rows that go through together: whole tiles, whose sums stay in the second-level cache. */
+#define TOGETHER 48
+
+size_t pk_linear_i8_scratch(int n, int k) { return (size_t)TOGETHER * ((size_t)n + 1 + ((size_t)k + 3) / 4) + 16; }
+
+void pk_linear_i8(pk_variant v, int m, int n, int k, const float *x, size_t ldx, const uint8_t *packed, const float *columns,
+                  const pk_epilogue *e, float *c, size_t ldc, float *scratch) {
+    int32_t *sums = (int32_t *)(void *)scratch;
+    float *scale = scratch + (size_t)TOGETHER * (size_t)n;
+    int8_t *q = (int8_t *)(void *)(scale + TOGETHER);
+    for (int i = 0; i < m; i += TOGETHER) {
+        int rows = m - i < TOGETHER ? m - i : TOGETHER;
+        pk_round_rows(v, rows, k, x + (size_t)i * ldx, ldx, q, (size_t)k, scale);
+        pk_contract_i8(v, rows, n, k, NULL, q, (size_t)k, packed, sums, (size_t)n);
+        pk_epilogue s = {0};
+        if (e) s = *e;
+        if (s.residual) s.residual += (size_t)i * s.ldr;
+        pk_scale_rows(v, rows, n, sums, (size_t)n, scale, columns, &s, c + (size_t)i * ldc, ldc);
+    }
+}

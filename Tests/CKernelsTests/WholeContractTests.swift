@@ -110,4 +110,54 @@ import Testing
             #expect(c == right, "\(variant)")
         }
     }
+
+    /// A linear layer of w8a8 on every variant, with rows of zeros, subnormals, infinities and NaN, is the reference's rounding, product and scaling.
+    @Test(arguments: [1, 15, 33, 384, 515])
+    func linearLayersAgree(_ k: Int) {
+        var random = Random(state: UInt64(k))
+        for (m, n) in [(1, 1), (5, 17), (49, 40), (100, 129)] {
+            var x = random.floats(m * k, special: true)
+            for t in 0..<k where m > 4 {
+                x[t] = 0
+                x[k + t] = Float(bitPattern: UInt32(random.next() % 9))
+                x[2 * k + t] = 3
+            }
+            if m > 4 {
+                x[2 * k] = .infinity
+                x[3 * k] = .nan
+                x[4 * k] = -.greatestFiniteMagnitude
+            }
+            let b = bytes(n * k, 0, &random)
+            let columns = random.floats(n)
+            let bias = random.floats(n, special: true)
+            let residual = random.floats(m * n, special: true)
+            for activation in [PK_NONE, PK_GELU] {
+                func run(_ variant: pk_variant) -> [Float] {
+                    var packed = [UInt8](repeating: 0, count: pk_pack_size_i8(variant, Int32(n), Int32(k)))
+                    pk_pack_i8(variant, Int32(n), Int32(k), b, k, &packed)
+                    let size = pk_linear_i8_scratch(Int32(n), Int32(k))
+                    var scratch = [Float](repeating: 5, count: size + 16)
+                    var c = [Float](repeating: 0, count: m * n)
+                    bias.withUnsafeBufferPointer { bias in
+                        residual.withUnsafeBufferPointer { residual in
+                            var epilogue = pk_epilogue(
+                                bias: bias.baseAddress, activation: activation, residual: residual.baseAddress, ldr: n)
+                            pk_linear_i8(
+                                variant, Int32(m), Int32(n), Int32(k), x, k, packed, columns, &epilogue, &c, n,
+                                &scratch)
+                        }
+                    }
+                    #expect(scratch[size...].allSatisfy { $0 == 5 })
+                    return c
+                }
+                let expected = run(PK_SCALAR)
+                for variant in VariantTests.variants {
+                    let found = run(variant)
+                    #expect(
+                        zip(found, expected).allSatisfy { $0.bitPattern == $1.bitPattern },
+                        "m \(m) n \(n) k \(k) \(variant)")
+                }
+            }
+        }
+    }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Primitives
 import Programs
 import Runtime
 import Testing
@@ -53,6 +54,46 @@ struct QuantizationTests {
         // Rounded to eight bits, it cannot be the same.
         #expect(found[0] < 0.99999)
         #expect(smaller.computeUnits != plain.computeUnits)
+    }
+
+    /// The fused run of a small encoder, and the general one, against the reference.
+    @Test(arguments: 0..<4) func theFusedRunHasTheBitsOfTheReference(_ seed: UInt64) throws {
+        let model = try LocalModel(folder: SmallEncoderFolder(seed: seed).path)
+        let quantized = try QuantizedProgram(model.program)
+        let weights = QuantizedWeights(model.imported.parameters.map { StoredParameter($0) })
+            .parameters(of: quantized)
+        #expect(weights.contains { $0.element == .i8 })
+        var random = SplitMix64(seed: seed)
+        let rows = (0..<Int(random.next() % 4 + 1)).map { _ in
+            (0..<Int(random.next() % 11 + 1)).map { _ in Int32(random.next() % 20) }
+        }
+        let batch = try EncoderInputs(rows, truncated: [])
+        let fixed = try quantized.program.specialise(batch.axes.map { ($0.name, UInt64($0.value)) })
+        let parameters = weights.map { parameter in
+            Tensor(
+                element: parameter.element, shape: parameter.shape, bytes: parameter.withBytes { Array($0) })
+        }
+        let inputs = batch.inputs.map { Tensor($0.values, shape: $0.shape) }
+        try ExecutorTests.withPointers(parameters) { parameters in
+            try ExecutorTests.withPointers(inputs) { inputs in
+                let expected = try ReferenceExecutor(fixed).run(parameters: parameters, inputs: inputs)
+                for variant in KernelVariant.allCases where variant.isSupported {
+                    let prepared = try PreparedModel(
+                        program: fixed, parameters: parameters, owners: [], variant: variant)
+                    for threads in 1...3 {
+                        let executor = Executor(program: fixed, model: prepared, threads: threads)
+                        #expect(executor.isFused)
+                        let found = try executor.run(inputs: zip(batch.inputs.map(\.name), inputs).map { ($0, $1) })
+                        #expect(found == expected.outputs[0], "fused, \(variant), \(threads) threads")
+                        let general = try GraphExecutor(
+                            program: fixed, parameters: parameters, threads: threads, variant: variant)
+                        #expect(
+                            try general.run(inputs: inputs).outputs == expected.outputs,
+                            "general, \(variant), \(threads) threads")
+                    }
+                }
+            }
+        }
     }
 
     /// Decoders of several kinds (GPT-2's weights lie the other way round, Llama 3's are bf16 and tied), and RoBERTa.

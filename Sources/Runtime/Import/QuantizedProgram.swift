@@ -1,4 +1,4 @@
-internal import Programs
+package import Programs
 
 /// How a model's linear layers are made smaller at import.
 public enum Quantization: String, Sendable, CaseIterable {
@@ -10,9 +10,9 @@ public enum Quantization: String, Sendable, CaseIterable {
 /// result is as exact as any program's: a run of it has one result, but that is near the f32 program's, not equal to it.
 ///
 /// The projections to queries, keys and values stay f32: what they lose costs most and gains least.
-struct QuantizedProgram: Sendable {
+package struct QuantizedProgram: Sendable {
     /// A weight as a contraction reads it, [n, k], in the memory of a parameter.
-    struct Matrix: Sendable, Hashable {
+    package struct Matrix: Sendable, Hashable {
         let parameter: Int
         let offset: Int
         /// Between successive n, and successive k.
@@ -23,7 +23,7 @@ struct QuantizedProgram: Sendable {
     }
 
     /// What a parameter of the program is made of.
-    enum Source: Sendable, Hashable {
+    package enum Source: Sendable, Hashable {
         /// A parameter of the f32 program.
         case parameter(Int)
         /// i8 [n, k].
@@ -32,9 +32,9 @@ struct QuantizedProgram: Sendable {
         case scales(Matrix)
     }
 
-    let program: Program
+    package let program: Program
     /// In the order of the program's parameters.
-    let sources: [Source]
+    package let sources: [Source]
 
     /// Parts of names that say that a weight makes queries, keys or values.
     private static let projections = [
@@ -44,7 +44,7 @@ struct QuantizedProgram: Sendable {
     /// The longest sum of products of eight bits that fits 32.
     private static let longestSum = 131_071
 
-    init(_ original: Program) throws(ProgramFault) {
+    package init(_ original: Program) throws(ProgramFault) {
         let leading = (original.parameters + original.inputs + original.carried).map(\.type)
         let found = original.scans.map { QuantizedProgram.matrices($0, original, leading) }
         var matrices: [Matrix] = []

@@ -3,15 +3,15 @@ internal import Programs
 internal import Synchronization
 
 /// The parameters of quantized programs of one model, each made once.
-final class QuantizedWeights: Sendable {
+package final class QuantizedWeights: Sendable {
     private let parameters: [StoredParameter]
     private let made = Mutex<[QuantizedProgram.Source: StoredParameter]>([:])
 
     /// Of the f32 program's parameters.
-    init(_ parameters: [StoredParameter]) { self.parameters = parameters }
+    package init(_ parameters: [StoredParameter]) { self.parameters = parameters }
 
     /// In the order of the program's parameters.
-    func parameters(of program: QuantizedProgram) -> [StoredParameter] {
+    package func parameters(of program: QuantizedProgram) -> [StoredParameter] {
         zip(program.sources, program.program.parameters).map { source, declaration in
             switch source {
             case .parameter(let number): return parameters[number]

@@ -62,7 +62,7 @@ public struct StoredParameter: @unchecked Sendable {
     }
 
     /// A weight that is an f32 in its model.
-    init(_ imported: ImportedParameter) {
+    package init(_ imported: ImportedParameter) {
         name = imported.name
         element = .f32
         shape = imported.shape
