@@ -2,6 +2,7 @@ import Consensus
 import Gossip
 import Ledger
 import Primitives
+import Programs
 
 /// A small network with real keys, and values of it that decode.
 enum Fixture {
@@ -53,7 +54,9 @@ enum Fixture {
 
     static func spec(_ policy: AuditPolicy) throws -> JobSpec {
         JobSpec(
-            program: digest(3), manifest: digest(4), axes: [], inputs: [JobInput(name: "ids", root: digest(5))],
+            program: digest(3), manifest: digest(4), axes: [], parameters: AgreedList(root: digest(11), count: 3),
+            inputs: [JobInput(name: "ids", root: digest(5))], carried: [JobInput(name: "state", root: digest(12))],
+            initialState: digest(13), seed: 7, scans: [JobScan(steps: 2, weightedOperations: 40_000_000_000)],
             computeUnits: ComputeUnits(weightedOperations: 100_000_000_000), memory: 1 << 20,
             maximumPricePer1000CU: .xpl(20), policy: policy, queueMilliseconds: 5_000, deadlineMilliseconds: 600_000,
             storageHint: try key(1).publicKey)

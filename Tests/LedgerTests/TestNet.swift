@@ -1,6 +1,7 @@
 import Consensus
 import Ledger
 import Primitives
+import Programs
 import Testing
 
 /// A little network in memory: makes blocks, keeps nonces, checks conservation after every block.
@@ -191,7 +192,8 @@ final class TestNet {
     func spec(_ policy: AuditPolicy = .audited, ceiling: Amount = .xpl(20), queue: UInt64 = 5000) -> JobSpec {
         JobSpec(
             program: Digest.of(Domain("test"), [1]), manifest: Digest.of(Domain("test"), [2]), axes: [],
-            inputs: [JobInput(name: "ids", root: Digest.of(Domain("test"), [3]))],
+            parameters: AgreedList([]), inputs: [JobInput(name: "ids", root: Digest.of(Domain("test"), [3]))],
+            scans: [JobScan(steps: 1, weightedOperations: 100_000_000_000)],
             computeUnits: ComputeUnits(weightedOperations: 100_000_000_000), memory: 1 << 20,
             maximumPricePer1000CU: ceiling, policy: policy, queueMilliseconds: queue, deadlineMilliseconds: 600_000,
             storageHint: requester.publicKey)

@@ -1,5 +1,6 @@
 import Ledger
 import Primitives
+import Programs
 import Simulation
 import Testing
 
@@ -113,7 +114,8 @@ struct JobOracleTests {
 
         static func spec() throws -> JobSpec {
             JobSpec(
-                program: JobOracleTests.digest(1), manifest: JobOracleTests.digest(2), axes: [], inputs: [],
+                program: JobOracleTests.digest(1), manifest: JobOracleTests.digest(2), axes: [],
+                parameters: AgreedList([]), inputs: [], scans: [JobScan(steps: 1, weightedOperations: 1)],
                 computeUnits: ComputeUnits(weightedOperations: 1_000_000_000_000), memory: 1,
                 maximumPricePer1000CU: JobOracleTests.price, policy: .audited, queueMilliseconds: 1,
                 deadlineMilliseconds: 1,

@@ -1,5 +1,6 @@
 import Ledger
 import Primitives
+import Programs
 import Testing
 import Worker
 
@@ -36,7 +37,8 @@ private final class Machine {
         registration = .registerProvider(
             name: "p", node: key.publicKey, payout: key.publicKey.address, bond: .xpl(100))
         spec = JobSpec(
-            program: .zero, manifest: .zero, axes: [], inputs: [], computeUnits: ComputeUnits(weightedOperations: 1),
+            program: .zero, manifest: .zero, axes: [], parameters: AgreedList([]), inputs: [],
+            scans: [JobScan(steps: 1, weightedOperations: 1)], computeUnits: ComputeUnits(weightedOperations: 1),
             memory: 1, maximumPricePer1000CU: .xpl(1), policy: .audited, queueMilliseconds: 1, deadlineMilliseconds: 1,
             storageHint: key.publicKey)
     }

@@ -100,11 +100,19 @@ extension Executor {
         try save(job)
     }
 
+    /// What no run could have taken is no result: the job's pay is computed from it.
+    private func checkSteps(_ commitment: ResultCommitment, _ job: Job) throws {
+        if !job.spec.allows(steps: commitment.steps) {
+            throw TransactionFailure(reason: "no run of this job takes these steps")
+        }
+    }
+
     mutating func open(
         _ id: Digest, _ attempt: UInt32, _ commitment: ResultCommitment, _ salt: Digest, _ sender: Address
     ) throws {
         var (job, assignment) = try ownJob(id, attempt, in: .committed, sender)
         if job.stage != .opening { throw TransactionFailure(reason: "the auditors have not all committed yet") }
+        try checkSteps(commitment, job)
         if assignment.masked != commitment.masked(salt: salt, provider: sender, job: id, attempt: attempt) {
             throw TransactionFailure(reason: "this does not open the commitment that was posted")
         }
@@ -129,6 +137,7 @@ extension Executor {
         guard let assignment = job.assignment,
             let index = job.audits.firstIndex(where: { $0.auditor == sender && !$0.isSilent && $0.commitment == nil })
         else { throw TransactionFailure(reason: "no audit of this job waits for the sender") }
+        try checkSteps(commitment, job)
         if job.audits[index].masked != commitment.masked(salt: salt, provider: sender, job: id, attempt: attempt) {
             throw TransactionFailure(reason: "this does not open the commitment that was posted")
         }

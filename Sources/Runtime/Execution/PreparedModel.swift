@@ -84,6 +84,9 @@ public final class PreparedModel: @unchecked Sendable {
         }
     }
 
+    /// Bytes of all that was packed of it so far, by the general executor too.
+    public var heldBytes: UInt64 { packedBytes + general.bytes }
+
     deinit { for memory in packed.values { memory.deallocate() } }
 
     func packedWeight(_ id: ValueID) -> UnsafeMutablePointer<Float>? { packed[id.index] }

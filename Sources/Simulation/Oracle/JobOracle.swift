@@ -277,7 +277,7 @@ package struct JobOracle {
     private mutating func judgeReceipt(_ job: Job, _ receipt: JobReceipt?) {
         guard let receipt else { return blame("job \(job.id) is settled without a receipt") }
         guard let assignment = job.assignment, receipt.provider == assignment.provider,
-            receipt.commitment == assignment.commitment, receipt.amount == assignment.price
+            receipt.commitment == assignment.commitment, receipt.amount.baseUnits == due(job, assignment, receipt)
         else { return blame("the receipt of job \(job.id) is not of what was done") }
         let agreeing = job.audits.filter { !$0.isSilent && $0.commitment == receipt.commitment }.map(\.auditor)
         if receipt.auditors != agreeing
@@ -285,6 +285,17 @@ package struct JobOracle {
         {
             blame("the receipt of job \(job.id) pays others than those who audited it")
         }
+    }
+
+    /// The part of the locked price for the steps that were taken, rounded up.
+    private func due(_ job: Job, _ assignment: Assignment, _ receipt: JobReceipt) -> UInt128 {
+        let all = UInt128(job.spec.computeUnits.weightedOperations)
+        var run = all
+        for (scan, taken) in zip(job.spec.scans, receipt.commitment.steps) where taken < scan.steps {
+            run -= UInt128(scan.weightedOperations) * UInt128(scan.steps - taken)
+        }
+        // Prices here are far below 2^64 base units.
+        return (assignment.price.baseUnits * run + all - 1) / all
     }
 
     /// Who says what is not so.

@@ -38,7 +38,9 @@ struct JobRequest {
         let spec = JobSpec(
             program: model.manifest.programRoot, manifest: model.manifestID,
             axes: inputs.axes.map { JobAxis(name: $0.name, size: UInt64($0.value)) },
+            parameters: AgreedList(model.manifest.parameterRoots),
             inputs: inputs.inputs.map { JobInput(name: $0.name, root: root(of: $0)) },
+            initialState: specialised.initialState(), scans: try JobScan.all(of: specialised),
             computeUnits: try specialised.cost(), memory: specialised.memoryEstimate,
             maximumPricePer1000CU: terms.maximumPricePer1000CU, policy: terms.policy,
             queueMilliseconds: terms.queueMilliseconds, deadlineMilliseconds: terms.deadlineMilliseconds,
