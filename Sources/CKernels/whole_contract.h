@@ -43,10 +43,18 @@ void FN(pack_i8)(int n, int k, const int8_t *b, size_t ldb, uint8_t *packed) {
     }
 }
 
-/* One tile of a block of terms: what is in `tile` and the products of `groups` groups. */
-INLINE void dots(const int rows, const int vectors, int groups, const held *a, const uint8_t *b, wv *tile) {
+/* One tile of a block of terms, into c: from what is there where `adds` says so, less 128 times the rows' sums where the right side has 128 added. `columns`
+   of the last vector's lanes are the matrix's own. */
+INLINE void dots(const int rows, const int vectors, int groups, const held *a, const uint8_t *b, const int32_t *sums, int adds,
+                 int columns, int32_t *c, size_t ldc) {
     wv acc[MR * NV];
-    UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = tile[t];
+    UNROLL for (int r = 0; r < rows; r++) {
+        /* There when the sums are. */
+        UNROLL for (int v = 0; v < vectors; v++) {
+            __builtin_prefetch(c + (size_t)r * ldc + v * VW, 1);
+            acc[r * vectors + v] = FILL(-128 * UNSIGNED_RIGHT * sums[r]);
+        }
+    }
     for (int g = 0; g < groups; g++) {
         const uint8_t *line = b + (size_t)g * NP * BYTES;
         wv w[NV];
@@ -59,7 +67,20 @@ INLINE void dots(const int rows, const int vectors, int groups, const held *a, c
             UNROLL for (int v = 0; v < vectors; v++) acc[r * vectors + v] = DOT(acc[r * vectors + v], w[v], x);
         }
     }
-    UNROLL for (int t = 0; t < rows * vectors; t++) tile[t] = acc[t];
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < vectors; v++) {
+            int32_t *to = c + (size_t)r * ldc + v * VW;
+            wv x = acc[r * vectors + v];
+            int part = columns - v * VW;
+            if (part >= VW) {
+                if (adds) x = ADD(x, LOAD(to));
+                STORE(to, x);
+            } else {
+                int32_t lanes[VW];
+                STORE(lanes, x);
+                for (int l = 0; l < part; l++) to[l] = (int32_t)((uint32_t)lanes[l] + (adds ? (uint32_t)to[l] : 0u));
+            }
+        }
 }
 
 #if MR == 12
@@ -68,9 +89,10 @@ INLINE void dots(const int rows, const int vectors, int groups, const held *a, c
 #define EACH_HEIGHT(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #endif
 
-static void tile_of(int rows, int vectors, int groups, const held *a, const uint8_t *b, wv *tile) {
-#define ONE_WIDE(R) case R: dots(R, 1, groups, a, b, tile); break;
-#define TWO_WIDE(R) case R: dots(R, 2, groups, a, b, tile); break;
+static void tile_of(int rows, int vectors, int groups, const held *a, const uint8_t *b, const int32_t *sums, int adds, int columns,
+                    int32_t *c, size_t ldc) {
+#define ONE_WIDE(R) case R: dots(R, 1, groups, a, b, sums, adds, columns, c, ldc); break;
+#define TWO_WIDE(R) case R: dots(R, 2, groups, a, b, sums, adds, columns, c, ldc); break;
     if (vectors == 1) switch (rows) { EACH_HEIGHT(ONE_WIDE) }
     else switch (rows) { EACH_HEIGHT(TWO_WIDE) }
 }
@@ -94,7 +116,6 @@ void FN(contract_i8)(int m, int n, int k, const int *extents, const int8_t *a, s
                      size_t ldc) {
     __attribute__((aligned(64))) held rows_held[MR * DEPTH];
     int32_t sums[MR];
-    wv tile[MR * NV];
     size_t column = FN(packed_column_i8)(k);
     for (int start = 0; start < k || start == 0; start += DEPTH) {
         int count = k - start < DEPTH ? k - start : DEPTH;
@@ -111,23 +132,7 @@ void FN(contract_i8)(int m, int n, int k, const int *extents, const int8_t *a, s
                     int columns = n - j < NP ? n - j : NP;
                     int vectors = columns <= VW ? 1 : NV;
                     const uint8_t *b = packed + (size_t)j * column + (size_t)(start / GROUP) * NP * BYTES;
-                    for (int r = 0; r < rows; r++)
-                        for (int v = 0; v < vectors; v++) tile[r * vectors + v] = FILL(-128 * UNSIGNED_RIGHT * sums[r]);
-                    tile_of(rows, vectors, groups, rows_held, b, tile);
-                    for (int r = 0; r < rows; r++)
-                        for (int v = 0; v < vectors; v++) {
-                            int32_t *to = c + (size_t)(i + r) * ldc + (size_t)(j + v * VW);
-                            int part = columns - v * VW;
-                            wv x = tile[r * vectors + v];
-                            if (part >= VW) {
-                                STORE(to, start == 0 ? x : ADD(x, LOAD(to)));
-                            } else {
-                                int32_t lanes[VW];
-                                STORE(lanes, x);
-                                for (int l = 0; l < part; l++)
-                                    to[l] = (int32_t)((uint32_t)lanes[l] + (start == 0 ? 0u : (uint32_t)to[l]));
-                            }
-                        }
+                    tile_of(rows, vectors, groups, rows_held, b, sums, start > 0, columns, c + (size_t)i * ldc + (size_t)j, ldc);
                 }
                 i += rows;
             }
