@@ -125,9 +125,16 @@ public final class Executor: Sendable {
     }
 
     private func scratchSize(_ plan: FusedPlan, _ length: Int) -> Int {
-        plan.steps.reduce(64) { size, step in
-            guard case .attention(_, _, _, _, let width, _, _) = step else { return size }
-            return max(size, Int(pk_attention_scratch(Int32(length), Int32(length), Int32(width))) + 64)
+        let types = program.types(of: program.scans[0])
+        return plan.steps.reduce(64) { size, step in
+            switch step {
+            case .attention(_, _, _, _, let width, _, _):
+                return max(size, Int(pk_attention_scratch(Int32(length), Int32(length), Int32(width))) + 64)
+            case .wholeLinear(_, let words, _, _, _, _, _):
+                let shape = types[Int(words.index)].dimensions
+                return max(size, (pk_linear_i8_scratch(Int32(shape[0]), Int32(shape[1])) + 79) / 16 * 16)
+            default: return size
+            }
         }
     }
 

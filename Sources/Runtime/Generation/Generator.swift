@@ -78,10 +78,15 @@ public struct Generator: Sendable {
     private let threads: Int
     /// Packed once for all texts.
     private let weights = PackedWeights()
+    /// Made once for all texts; nil where nothing is quantized.
+    private let quantized: QuantizedWeights?
 
-    public init(_ model: TransformerModel, threads: Int) throws(GenerationFault) {
+    public init(
+        _ model: TransformerModel, threads: Int, quantization: Quantization? = nil
+    ) throws(GenerationFault) {
         guard let decoder = model.decoder else { throw .notADecoder(model.name) }
         self.model = model
+        quantized = quantization == .w8a8 ? QuantizedWeights(model.parameters) : nil
         self.decoder = decoder
         self.threads = threads
     }
@@ -90,8 +95,18 @@ public struct Generator: Sendable {
 
     /// The program with the axes `batch`, `length`, `tokens` (decode steps), `capacity` (at least both together) and `stops`.
     public func program(_ sampling: SamplingKind, givesLogits: Bool = false) throws(ProgramFault) -> Program {
-        try GenerationGraph(decoder: decoder, sampling: sampling, givesLogits: givesLogits)
+        try made(sampling, givesLogits: givesLogits).program
+    }
+
+    /// The program and what its parameters are.
+    private func made(
+        _ sampling: SamplingKind, givesLogits: Bool
+    ) throws(ProgramFault) -> (program: Program, parameters: [StoredParameter]) {
+        let plain = try GenerationGraph(decoder: decoder, sampling: sampling, givesLogits: givesLogits)
             .program(model.parameters.map(\.declaration))
+        guard let quantized else { return (plain, model.parameters) }
+        let smaller = try QuantizedProgram(plain)
+        return (smaller.program, quantized.parameters(of: smaller))
     }
 
     /// Continues each prompt. A row's tokens do not depend on the rows beside it where they are not drawn; a draw depends on the row's place.
@@ -102,12 +117,15 @@ public struct Generator: Sendable {
     ) throws(GenerationFault) -> Generation {
         let request = try GenerationRequest(prompts, settings, settings.sampling, configuration)
         let fixed: SpecialisedProgram
+        let parameters: [StoredParameter]
         do throws(ProgramFault) {
-            fixed = try program(settings.sampling, givesLogits: givesLogits).specialise(request.axes)
+            let made = try made(settings.sampling, givesLogits: givesLogits)
+            parameters = made.parameters
+            fixed = try made.program.specialise(request.axes)
         } catch { throw .program(error) }
         let runner: ProgramRunner
         do throws(RunnerFault) {
-            runner = try ProgramRunner(fixed, model.parameters, threads: threads, weights: weights, memory: memory)
+            runner = try ProgramRunner(fixed, parameters, threads: threads, weights: weights, memory: memory)
         } catch {
             switch error {
             case .memory(let needed): throw .memory(needed: needed, available: memory)

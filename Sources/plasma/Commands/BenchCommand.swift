@@ -23,6 +23,9 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(parsing: .upToNextOption, help: "Numbers of threads.")
         var threads = [1, 2]
 
+        @Option(help: "w8a8: linear layers on whole numbers of eight bits, but for queries, keys and values.")
+        var quantize: Quantization?
+
         func run() throws {
             let model: ImportedModel
             do { model = try ModelImporter.importFolder(folder) } catch { throw Failure(describing: error) }
@@ -30,7 +33,8 @@ struct BenchCommand: AsyncParsableCommand {
                 for batch in [1, 32] {
                     for length in [32, 128] {
                         let line = try ModelBench.measure(
-                            model, threads: threads, batch: batch, length: length, seconds: seconds)
+                            model, threads: threads, batch: batch, length: length, seconds: seconds,
+                            quantization: quantize)
                         print(line.text(pretty: false))
                         fflush(nil)
                     }
