@@ -179,7 +179,7 @@ public final class PlasmaNode: @unchecked Sendable {
 
     /// What waits is kept over a clean stop. Nothing was promised of it: only what is final is acknowledged.
     private func keepTransactions() async {
-        guard let waiting = try? await services.driver.access({ $0.mempool.first(Mempool.maximumTransactions) }),
+        guard let waiting = try? await services.driver.access({ $0.mempool.all }),
             !waiting.isEmpty
         else { return }
         var writer = ByteWriter(capacity: 1 << 16)
