@@ -106,7 +106,9 @@ extension RPCMethods {
 
     func transactionStatus(_ parameters: Parameters) async throws -> JSONValue {
         let id = try digest(parameters, "id")
-        if let outcome = await node.finality.outcome(of: id) { return describe(id, outcome, otherwise: "") }
+        if let outcome = try await node.finality.outcome(of: id) ?? node.outcomes.outcome(of: id) {
+            return describe(id, outcome, otherwise: "")
+        }
         let (waits, missing) = try await node.driver.access { replica in
             (replica.mempool.contains(id), try replica.missingNonce(before: id))
         }
