@@ -52,7 +52,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "TestSupport",
-            dependencies: ["Primitives"],
+            dependencies: ["Primitives", "Programs"],
             path: "Tests/TestSupport",
             swiftSettings: strict),
         .target(

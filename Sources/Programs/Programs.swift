@@ -10,6 +10,7 @@ extension Domain {
     static let operation = Domain("plasma.op")
     static let program = Domain("plasma.program")
     static let outputs = Domain("plasma.outputs")
+    static let dispute = Domain("plasma.dispute")
 }
 
 /// Why a program cannot be used.

@@ -91,6 +91,43 @@ import Testing
         #expect(tokenizer.decode(ids) == text)
     }
 
+    /// A run of digits was measured anew for each of its tokens.
+    @Test func aLongNumberIsCutInTime() throws {
+        let tokenizer = try Self.tokenizer("llama3")
+        let text = String(repeating: "1234567890", count: 40_000)
+        #expect(tokenizer.decode(tokenizer.encode(text, addsSpecialTokens: false)) == text)
+    }
+
+    /// Steps that are each modest made a text of one letter fill all memory, even while the file was read; so did bytes written as letters again and again.
+    @Test func stepsThatTogetherMakeATextEndlessAreRefused() {
+        func refused(_ body: String) -> String {
+            let bytes = Array("{\(body),\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}".utf8)
+            do {
+                _ = try bytes.withUnsafeBytes { try BPETokenizer(tokenizerJSON: $0) }
+                return ""
+            } catch { return "\(error)" }
+        }
+        func sequence(_ part: String, _ list: String, _ step: String, _ count: Int) -> String {
+            "\"\(part)\":{\"type\":\"Sequence\",\"\(list)\":[\([String](repeating: step, count: count).joined(separator: ","))]}"
+        }
+        let double = #"{"type":"Replace","pattern":{"String":"a"},"content":"aa"}"#
+        #expect(refused(sequence("normalizer", "normalizers", double, 6)) == "")
+        #expect(refused(sequence("normalizer", "normalizers", double, 7)).contains("more than 64 times as long"))
+        #expect(refused(sequence("decoder", "decoders", double, 64)).contains("more than 64 times as long"))
+        let bytes = #"{"type":"ByteLevel","use_regex":false}"#
+        #expect(refused(sequence("pre_tokenizer", "pretokenizers", bytes, 2)) == "")
+        #expect(refused(sequence("pre_tokenizer", "pretokenizers", bytes, 3)).contains("3 steps that add letters"))
+        let long = String(repeating: "a", count: 257)
+        #expect(
+            refused(#""normalizer":{"type":"Replace","pattern":{"String":"b"},"content":"\#(long)"}"#)
+                .contains("a Replace of more than 256 letters"))
+        let template =
+            #"{"type":"TemplateProcessing","single":[{"Sequence":{"id":"A"}},\#([String](repeating: #"{"SpecialToken":{"id":"x"}}"#, count: 100).joined(separator: ","))],"special_tokens":{"x":{"ids":[0,0,0]}}}"#
+        #expect(refused("\"post_processor\":\(template)").contains("more than 256 tokens around a text"))
+        let token = #"{"id":1,"content":"\#(String(repeating: "a", count: 600))"}"#
+        #expect(refused("\"added_tokens\":[\(token)]").contains("has added tokens that are too long"))
+    }
+
     @Test(arguments: [
         (#""model":{"type":"Unigram","vocab":[]}"#, "model is Unigram"),
         (#""model":{"type":"BPE","merges":[]}"#, "lacks its vocabulary"),

@@ -51,8 +51,8 @@ extension Program {
             throw .invalid(op: nil, "a scan carries \(scan.carried.count) tensors, the program has \(carried.count)")
         }
         if let stop = scan.stop {
-            guard Int(stop) < carried.count, carried[Int(stop)].type.element == .bool else {
-                throw .invalid(op: nil, "the stop flag is not a carried bool")
+            guard Int(stop) < carried.count, carried[Int(stop)].type == TensorType(.bool, []) else {
+                throw .invalid(op: nil, "the stop flag is not a carried bool without axes")
             }
         }
     }

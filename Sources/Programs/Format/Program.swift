@@ -3,7 +3,8 @@ public import Primitives
 /// One scan: a step graph and how often it runs.
 public struct Scan: Hashable, Sendable, CanonicalCodable {
     public static let maximumOperations = 1 << 16
-    public static let maximumOutputs = 256
+    /// Of outputs, and of carried tensors: a training carries three a weight.
+    public static let maximumOutputs = 1 << 12
 
     /// Steps, a number or an axis.
     public let steps: Dimension
@@ -105,7 +106,7 @@ public struct Program: Hashable, Sendable, CanonicalCodable {
 
     /// The leaves of the program's tree: an op's leaf is one more than its place among all ops, scans in order.
     public var treeLeaves: [Digest] {
-        var leaves = [Digest.of(.program, ProgramFrame(program: self).bytes)]
+        var leaves = [ProgramFrame(self).treeLeaf]
         for scan in scans { for record in scan.operations { leaves.append(record.treeLeaf) } }
         return leaves
     }
@@ -120,29 +121,5 @@ public struct Program: Hashable, Sendable, CanonicalCodable {
             fixed.append(value)
         }
         return try SpecialisedProgram(self, fixed)
-    }
-}
-
-/// All of a program but its ops, for its root.
-private struct ProgramFrame {
-    let program: Program
-
-    var bytes: [UInt8] {
-        var writer = ByteWriter(capacity: 4096)
-        writer.write(UInt32(program.axes.count))
-        for axis in program.axes { writer.write(string: axis) }
-        writer.write(list: program.parameters)
-        writer.write(list: program.inputs)
-        writer.write(list: program.carried)
-        writer.write(list: program.kept)
-        writer.write(UInt32(program.scans.count))
-        for scan in program.scans {
-            writer.write(scan.steps)
-            writer.write(UInt32(scan.operations.count))
-            writer.write(list: scan.outputs)
-            writer.write(list: scan.carried)
-            writer.write(optional: scan.stop)
-        }
-        return writer.bytes
     }
 }

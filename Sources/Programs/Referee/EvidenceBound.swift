@@ -4,21 +4,26 @@ extension Program {
     /// The most bytes that a witness against any op of this program can take, where `fixed` is what it specialises to. A program above
     /// `Witness.maximumBytes` has ops about which nobody could be convicted.
     public func evidenceBytes(_ fixed: SpecialisedProgram) -> Int {
-        let operations = scans.reduce(0) { $0 + $1.operations.count }
-        let recordHeight = MerkleLevels.height(of: UInt64(operations) + 1)
         var most = 0
         for (scan, fixedScan) in zip(scans, fixed.scans) {
             let types = fixed.types(of: fixedScan)
             let longest = [parameters.count, inputs.count, carried.count, scan.operations.count].max() ?? 0
-            let listHeight = MerkleLevels.height(of: UInt64(longest))
             for (record, fixedRecord) in zip(scan.operations, fixedScan.operations) {
-                let bytes =
-                    record.canonicalBytes.count + 4 + 32 * recordHeight + 4
-                    + EvidenceBound.tensors(fixedRecord.operation, types, listHeight)
-                most = max(most, bytes)
+                most = max(most, evidenceBytes(record, fixedRecord, types, lists: longest))
             }
         }
         return most
+    }
+
+    /// The same of one op, whose operands stand in lists of at most `lists` tensors.
+    func evidenceBytes(
+        _ record: OperationRecord, _ fixed: OperationRecord, _ types: [TensorType], lists: Int
+    ) -> Int {
+        let operations = scans.reduce(0) { $0 + $1.operations.count }
+        let recordHeight = MerkleLevels.height(of: UInt64(operations) + 1)
+        let listHeight = MerkleLevels.height(of: UInt64(lists))
+        return record.canonicalBytes.count + 4 + 32 * recordHeight + 4
+            + EvidenceBound.tensors(fixed.operation, types, listHeight)
     }
 }
 

@@ -2,9 +2,9 @@ import Primitives
 
 extension Witness {
     /// Judges a claim about one element of a step's op (counted from 0 in its scan). At most `Leaf.cost` softfloat operations and the digests of 24 KiB. What it
-    /// throws is the fault of who posted the witness.
+    /// throws is the fault of who posted the witness. `segments` is how many the defender says that the element has: another number is a lie like any other.
     public func judge(
-        _ claim: LeafClaim, operation: UInt32, in step: DisputedStep
+        _ claim: LeafClaim, segments: UInt64? = nil, operation: UInt32, in step: DisputedStep
     ) throws(WitnessFault) -> Verdict {
         try checkRecord(operation, step)
         let fixed: OperationRecord
@@ -28,6 +28,7 @@ extension Witness {
         } else if let bare = tensors.first(where: { $0.proof == nil }) {
             throw .tensor(bare.value, "its type stands alone")
         }
+        if let segments, segments != leaf.segmentCount(of: claim.element) { return .refuted }
         do throws(LeafFault) { return try Witness.judge(claim, leaf, WitnessOperands(tensors: places)) } catch {
             throw .leaf(error)
         }

@@ -31,11 +31,7 @@ final class ONNXGraphLowering {
         if depth > ONNXGraphLowering.depth {
             throw .tooMany("calls within calls", found: depth, limit: ONNXGraphLowering.depth)
         }
-        nodeCount += nodes.reduce(0) { $0 + $1.count }
-        if nodeCount > ONNXGraphLowering.nodes {
-            throw .tooMany(
-                "nodes, those of its functions counted at each call,", found: nodeCount, limit: ONNXGraphLowering.nodes)
-        }
+        try count(nodes.reduce(0) { $0 + $1.count })
         let order = try ONNXOrder(nodes, outputs: outputs)
         for place in order.nodes {
             try run(nodes[place], in: scope, consumed: order.consumed, depth: depth)
@@ -43,6 +39,14 @@ final class ONNXGraphLowering {
         var results: [Operand] = []
         for name in outputs { results.append(try scope.value(name, lowering.stored)) }
         return results
+    }
+
+    private func count(_ nodes: Int) throws(ONNXFault) {
+        nodeCount += nodes
+        if nodeCount > ONNXGraphLowering.nodes {
+            throw .tooMany(
+                "nodes, those of its functions counted at each call,", found: nodeCount, limit: ONNXGraphLowering.nodes)
+        }
     }
 
     private func run(
@@ -116,6 +120,8 @@ final class ONNXGraphLowering {
         guard let graph = call.attributes[condition.bits(0) != 0 ? "then_branch" : "else_branch"]?.graph else {
             throw call.fault("a branch of it is missing")
         }
+        // A graph's stored tensors are looked through each time that it is entered, so they count as its nodes do.
+        try count(graph.initializers.count)
         let inner = try ONNXScope(
             parent: scope, attributes: scope.attributes, opsets: scope.opsets, initializers: graph.initializers)
         return try run(graph.nodes, in: inner, outputs: graph.outputs.map(\.name), depth: depth + 1)
@@ -143,6 +149,7 @@ final class ONNXGraphLowering {
         var round = 0
         while goes && round < limit {
             if round == ONNXGraphLowering.rounds { throw call.fault("it has more than \(round) rounds") }
+            try count(1 + body.initializers.count)
             let inner = try ONNXScope(
                 parent: scope, attributes: scope.attributes, opsets: scope.opsets, initializers: body.initializers)
             inner.bind(body.inputs[0].name, to: .constant(ConstantTensor(integers: [round], shape: [])))

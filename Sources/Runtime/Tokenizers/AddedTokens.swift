@@ -18,17 +18,54 @@ struct AddedTokens: Sendable {
         case token(Int32)
     }
 
-    private let tokens: [Token]
-    private let byFirst: [UInt32: [Int]]
+    /// The longest token, in scalars.
+    static let lengthLimit = 512
+    /// All tokens together, in scalars.
+    static let scalarLimit = 1 << 20
 
-    init(_ tokens: [Token]) {
+    private let tokens: [Token]
+    /// A tree of their letters: from a node (0 is the root) by a scalar to the next. So a place of the text costs no more than the longest token, however many there are.
+    private let next: [UInt64: Int32]
+    /// The token that ends at a node.
+    private let ends: [Int32: Int]
+
+    /// Of tokens with one content the first counts. Throws where there are more letters than the limits allow.
+    init(_ tokens: [Token]) throws(TokenizerFault) {
         let usable = tokens.filter { !$0.content.isEmpty }
-        var byFirst: [UInt32: [Int]] = [:]
-        for (index, token) in usable.enumerated() { byFirst[token.content[0], default: []].append(index) }
-        // The longest first, so that the first match is the longest.
-        for key in byFirst.keys { byFirst[key]?.sort { usable[$0].content.count > usable[$1].content.count } }
+        if usable.contains(where: { $0.content.count > AddedTokens.lengthLimit })
+            || usable.reduce(0, { $0 + $1.content.count }) > AddedTokens.scalarLimit
+        {
+            throw .vocabulary("has added tokens that are too long")
+        }
+        var next: [UInt64: Int32] = [:]
+        var ends: [Int32: Int] = [:]
+        for (index, token) in usable.enumerated() {
+            var node: Int32 = 0
+            for scalar in token.content {
+                let key = AddedTokens.key(node, scalar)
+                let known = next[key]
+                node = known ?? Int32(next.count + 1)
+                if known == nil { next[key] = node }
+            }
+            if ends[node] == nil { ends[node] = index }
+        }
         self.tokens = usable
-        self.byFirst = byFirst
+        self.next = next
+        self.ends = ends
+    }
+
+    private static func key(_ node: Int32, _ scalar: UInt32) -> UInt64 { UInt64(UInt32(node)) << 32 | UInt64(scalar) }
+
+    /// The longest token that starts at a place.
+    private func longest(_ text: ArraySlice<UInt32>, _ start: Int) -> Int? {
+        var node: Int32 = 0
+        var found: Int?
+        for scalar in text[start...] {
+            guard let below = next[AddedTokens.key(node, scalar)] else { break }
+            node = below
+            if let token = ends[node] { found = token }
+        }
+        return found
     }
 
     /// Cuts a text at its tokens: leftmost first, the longest of those that start together.
@@ -38,9 +75,7 @@ struct AddedTokens: Sendable {
         var done = text.startIndex
         var position = text.startIndex
         while position < text.endIndex {
-            guard let candidates = byFirst[text[position]],
-                let index = candidates.first(where: { text[position...].starts(with: tokens[$0].content) })
-            else {
+            guard let index = longest(text, position) else {
                 position += 1
                 continue
             }

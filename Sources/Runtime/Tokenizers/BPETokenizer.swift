@@ -101,9 +101,9 @@ public struct BPETokenizer: Sendable {
         special = Set(listed.filter(\.isSpecial).map(\.id))
         self.vocabulary = vocabulary
         self.pieces = pieces
-        rawTokens = AddedTokens(added.filter { !$0.isNormalized }.map(\.token))
+        rawTokens = try AddedTokens(added.filter { !$0.isNormalized }.map(\.token))
         let (normalizers, unicode, classes) = (normalizers, BPETokenizer.unicode, BPETokenizer.classes)
-        normalizedTokens = AddedTokens(
+        normalizedTokens = try AddedTokens(
             added.filter(\.isNormalized).map {
                 var token = $0.token
                 for step in normalizers { token.content = step.normalize(token.content, unicode, classes) }

@@ -22,6 +22,9 @@ struct PostProcessor: Sendable, Equatable {
             case "TemplateProcessing": try addTemplate(entry, file: file)
             case let other: throw .unsupported("post_processor", found: other ?? "of no known type")
             }
+            if max(before.count, after.count) > PostProcessor.limit {
+                throw .unsupported("post_processor", found: "more than \(PostProcessor.limit) tokens around a text")
+            }
         }
     }
 

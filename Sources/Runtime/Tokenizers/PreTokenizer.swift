@@ -46,6 +46,14 @@ enum PreTokenizer: Sendable, Equatable {
             case let other: throw .unsupported("pre_tokenizer", found: other ?? "of no known type")
             }
         }
+        // Each of these may make every piece longer, and cuts between them more pieces.
+        let longer = steps.count {
+            switch $0 {
+            case .bytes, .blanks: true
+            case .cut, .digits: false
+            }
+        }
+        if longer > 2 { throw .unsupported("pre_tokenizer", found: "\(longer) steps that add letters") }
         return steps
     }
 

@@ -74,7 +74,9 @@ enum TextCut: Sendable, Equatable {
         if kind == .letter { return run(text, start, classes, .letter) }
         if kind != .number && !isNewline && next == .letter { return run(text, start + 1, classes, .letter) }
         // \p{N}{1,3} or \p{N}
-        if kind == .number { return min(run(text, start, classes, .number), start + digits) }
+        if kind == .number {
+            return run(text.prefix(upTo: min(start + digits, text.endIndex)), start, classes, .number)
+        }
         //  ?[^\s\p{L}\p{N}]+[\r\n]*
         if kind == .other || (first == 0x20 && next == .other) {
             var end = run(text, kind == .other ? start : start + 1, classes, .other)

@@ -8,6 +8,10 @@ enum TextNormalizer: Sendable, Equatable {
 
     /// The most steps that a file may name.
     static let limit = 64
+    /// The longest text that a step may look for or put, in scalars: a search takes as many comparisons a place.
+    static let scalarLimit = 256
+    /// How many times as long all steps together may make a text. Each may be modest, and sixty-four doublings are not.
+    static let growthLimit = 64
 
     /// Reads `normalizer`; nil and null are nothing to do.
     static func read(_ value: JSONValue?, file: String) throws(TokenizerFault) -> [TextNormalizer] {
@@ -17,13 +21,26 @@ enum TextNormalizer: Sendable, Equatable {
             switch entry["type"]?.string {
             case "Prepend":
                 guard let text = entry["prepend"]?.string else { throw .missing(file: file, "what a Prepend puts") }
+                if text.unicodeScalars.count > scalarLimit { throw .unsupported("Prepend", found: "a long text") }
                 steps.append(.prepend(text.unicodeScalars.map(\.value)))
             case "Replace": steps.append(try replacement(entry, "normalizer", file: file))
             case "NFC": steps.append(.nfc)
             case let other: throw .unsupported("normalizer", found: other ?? "of no known type")
             }
         }
+        try checkGrowth(steps, "normalizer")
         return steps
+    }
+
+    /// Refuses steps that together make a text too long.
+    static func checkGrowth(_ steps: [TextNormalizer], _ part: String) throws(TokenizerFault) {
+        var growth = 1
+        for case .replace(let pattern, let content) in steps {
+            growth *= max(1, (content.count + pattern.count - 1) / pattern.count)
+            if growth > growthLimit {
+                throw .unsupported(part, found: "steps that make a text more than \(growthLimit) times as long")
+            }
+        }
     }
 
     /// The members of a `Sequence`, or the one entry that there is.
@@ -41,6 +58,9 @@ enum TextNormalizer: Sendable, Equatable {
         guard let content = entry["content"]?.string else { throw .missing(file: file, "what a Replace puts") }
         guard let pattern = entry["pattern"]?["String"]?.string, !pattern.isEmpty else {
             throw .unsupported(part, found: "Replace of the pattern \(entry["pattern"]?["Regex"]?.string ?? "none")")
+        }
+        if max(pattern.unicodeScalars.count, content.unicodeScalars.count) > scalarLimit {
+            throw .unsupported(part, found: "a Replace of more than \(scalarLimit) letters")
         }
         return .replace(pattern.unicodeScalars.map(\.value), with: content.unicodeScalars.map(\.value))
     }

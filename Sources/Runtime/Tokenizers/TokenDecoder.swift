@@ -43,6 +43,8 @@ enum TokenDecoder: Sendable, Equatable {
             case let other: throw .unsupported("decoder", found: other ?? "of no known type")
             }
         }
+        try TextNormalizer.checkGrowth(
+            steps.compactMap { if case .replace(let a, let b) = $0 { .replace(a, with: b) } else { nil } }, "decoder")
         return steps
     }
 

@@ -38,11 +38,11 @@ struct VocabularyTable: Sendable {
 
     /// The slot that holds a piece, or the empty one where it belongs.
     private func find(_ piece: UnsafeBufferPointer<UInt8>) -> Int {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in piece { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        hash ^= hash >> 32
+        // Seeded anew in each process: a file cannot choose pieces that all fall into one place.
+        var hasher = Hasher()
+        hasher.combine(bytes: UnsafeRawBufferPointer(piece))
         let mask = slots.count - 1
-        var slot = Int(truncatingIfNeeded: hash) & mask
+        var slot = hasher.finalize() & mask
         while slots[slot] != 0 {
             let index = Int(slots[slot]) - 1
             let range = Int(starts[index])..<Int(starts[index + 1])

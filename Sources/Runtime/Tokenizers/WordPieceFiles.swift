@@ -30,7 +30,7 @@ extension WordPieceTokenizer {
             definition.prefix = text
         }
         if let longest = model["max_input_chars_per_word"] {
-            guard let count = longest.integer, count >= 0, count <= 10_000 else {
+            guard let count = longest.integer, count >= 0, count <= 1_000 else {
                 throw .missing(file: file, "a usable max_input_chars_per_word")
             }
             definition.longestWord = count

@@ -41,9 +41,9 @@ public struct WordPieceTokenizer: Sendable {
         self.initial = initial
         self.continuing = continuing
         greatestID = greatest
-        rawTokens = AddedTokens(definition.added.filter { !$0.isNormalized }.map(\.token))
+        rawTokens = try AddedTokens(definition.added.filter { !$0.isNormalized }.map(\.token))
         let unicode = unicode
-        normalizedTokens = AddedTokens(
+        normalizedTokens = try AddedTokens(
             definition.added.filter(\.isNormalized).map {
                 var token = $0.token
                 token.content = definition.normalizer.normalize(token.content, unicode)

@@ -35,27 +35,52 @@ public struct TrainingProgram: Sendable {
         self.configuration = configuration
         self.settings = settings
         try TrainingProgram.check(configuration, settings, steps: steps)
-        let weights = configuration.weights
+        let carried = TrainingProgram.state(configuration)
+        let inputs = TrainingProgram.data(settings, text: text, steps: steps)
+        var graph = GraphBuilder(leading: (inputs + carried).map(\.type))
+        let (loss, next) = try TrainingProgram.step(
+            &graph, configuration, settings, text: ValueID(0), starts: ValueID(1),
+            state: carried.indices.map { ValueID(inputs.count + $0) })
+        let scan = Scan(
+            steps: Dimension(UInt64(steps)), operations: graph.operations, outputs: [loss], carried: next)
+        do throws(ProgramFault) {
+            program = try Program(
+                axes: [], parameters: [], inputs: inputs, carried: carried,
+                kept: carried.indices.map { UInt16($0) }, scans: [scan])
+        } catch { throw .program(error) }
+    }
+
+    /// What is carried: weights, first moments, second moments, the decays' powers, the step's number.
+    static func state(_ configuration: GPTConfiguration) -> [TensorDeclaration] {
         func twin(_ prefix: String) -> [TensorDeclaration] {
-            weights.map { TensorDeclaration(name: prefix + $0.name, type: $0.type) }
+            configuration.weights.map { TensorDeclaration(name: prefix + $0.name, type: $0.type) }
         }
-        let scalars = [
+        return configuration.weights + twin("m.") + twin("v.") + [
             TensorDeclaration(name: "first_power", type: TensorType(.f32, [])),
             TensorDeclaration(name: "second_power", type: TensorType(.f32, [])),
             TensorDeclaration(name: "step", type: TensorType(.i32, [])),
         ]
-        let carried = weights + twin("m.") + twin("v.") + scalars
+    }
+
+    /// The text's bytes, and a row of offsets in it for each step.
+    static func data(_ settings: TrainingSettings, text: Int, steps: Int) -> [TensorDeclaration] {
         let batch = Dimension(UInt64(settings.batch))
-        let inputs = [
+        return [
             TensorDeclaration(name: "text", type: TensorType(.u8, [Dimension(UInt64(text))])),
             TensorDeclaration(name: "starts", type: TensorType(.i32, [Dimension(UInt64(steps)), batch])),
         ]
-        var graph = GraphBuilder(leading: (inputs + carried).map(\.type))
-        func value(_ number: Int) -> ValueID { ValueID(inputs.count + number) }
-        let own = weights.indices.map(value)
-        let step = value(3 * weights.count + 2)
+    }
+
+    /// The ops of a step over tensors as `state` and `data` declare them: its loss, and what the state becomes.
+    static func step(
+        _ graph: inout GraphBuilder, _ configuration: GPTConfiguration, _ settings: TrainingSettings, text: ValueID,
+        starts: ValueID, state: [ValueID]
+    ) throws(TrainingFault) -> (loss: ValueID, next: [ValueID]) {
+        let count = configuration.weights.count
+        let own = Array(state[..<count])
+        let step = state[3 * count + 2]
         let (ids, targets) = TrainingProgram.batch(
-            &graph, text: ValueID(0), starts: ValueID(1), step: step, batch: batch,
+            &graph, text: text, starts: starts, step: step, batch: Dimension(UInt64(settings.batch)),
             length: Dimension(UInt64(configuration.context)))
         let loss = configuration.loss(&graph, weights: own, ids: ids, targets: targets)
         var gradients: [ValueID]
@@ -67,26 +92,21 @@ public struct TrainingProgram: Sendable {
             firstDecay: settings.firstDecay.bitPattern, firstRest: (1 - settings.firstDecay).bitPattern,
             secondDecay: settings.secondDecay.bitPattern, secondRest: (1 - settings.secondDecay).bitPattern,
             epsilon: settings.epsilon.bitPattern, weightDecay: settings.weightDecay.bitPattern)
-        let first = graph.product(value(3 * weights.count), bits: adam.firstDecay)
-        let second = graph.product(value(3 * weights.count + 1), bits: adam.secondDecay)
+        let first = graph.product(state[3 * count], bits: adam.firstDecay)
+        let second = graph.product(state[3 * count + 1], bits: adam.secondDecay)
         let rate = TrainingProgram.rate(&graph, settings, step: step)
-        let updated = weights.indices.map { number in
+        let updated = (0..<count).map { number in
             graph.adamW(
-                adam, weight: own[number], gradient: gradients[number], first: value(weights.count + number),
-                second: value(2 * weights.count + number), firstPower: first, secondPower: second, rate: rate)
+                adam, weight: own[number], gradient: gradients[number], first: state[count + number],
+                second: state[2 * count + number], firstPower: first, secondPower: second, rate: rate)
         }
         let nextStep = graph.map(.i32, [], [step]) { e in
             let s = e.input(0)
             _ = e.apply(.add, s, e.node(.constant(.i32, bits: 1)))
         }
-        let next = updated.map(\.weight) + updated.map(\.first) + updated.map(\.second) + [first, second, nextStep]
-        let scan = Scan(
-            steps: Dimension(UInt64(steps)), operations: graph.operations, outputs: [loss], carried: next)
-        do throws(ProgramFault) {
-            program = try Program(
-                axes: [], parameters: [], inputs: inputs, carried: carried,
-                kept: carried.indices.map { UInt16($0) }, scans: [scan])
-        } catch { throw .program(error) }
+        return (
+            loss, updated.map(\.weight) + updated.map(\.first) + updated.map(\.second) + [first, second, nextStep]
+        )
     }
 
     /// Whether there is such a training, before anything is drawn for it; `memory` is what the weights and their moments may take.

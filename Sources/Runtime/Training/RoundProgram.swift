@@ -1,0 +1,106 @@
+public import Programs
+
+/// How the parts of a round are put together: the outer step of DiLoCo (Douillard et al., 2023), with Nesterov's momentum.
+public struct RoundSettings: Sendable, Hashable {
+    public static let maximumWorkers = 64
+
+    public var workers = 3
+    /// Steps that each worker takes in a round.
+    public var steps = 20
+    public var outerRate: Float = 0.7
+    public var outerMomentum: Float = 0.9
+
+    public init() {}
+}
+
+/// The programs of a training in rounds: each worker goes from the round's weights some steps on its own rows, then the mean of where they came to moves the
+/// weights. Both are programs like any other, the same for every round and worker, so each part can be run, priced and judged by itself.
+public enum RoundProgram {
+    /// A worker's part: parameters are the weights, inputs the text and the rows; it begins with fresh moments, gives out each step's loss and keeps its weights.
+    public static func worker(
+        _ configuration: GPTConfiguration, _ settings: TrainingSettings, text: Int, steps: Int
+    ) throws(TrainingFault) -> Program {
+        try TrainingProgram.check(configuration, settings, steps: steps)
+        if settings.schedule != .constant {
+            throw .setting("schedule", "must be \"constant\" in rounds: each begins anew")
+        }
+        let weights = configuration.weights
+        let inputs = TrainingProgram.data(settings, text: text, steps: steps)
+        let carried = TrainingProgram.state(configuration)
+        let leading = (weights + inputs + carried).map(\.type)
+        let state = carried.indices.map { ValueID(weights.count + inputs.count + $0) }
+        // The first scan has one step: the state begins with the round's weights and no moments.
+        var start = GraphBuilder(leading: leading)
+        let one = start.map(.f32, [], []) { e in _ = e.constant(bits: Float(1).bitPattern) }
+        let moments = state[weights.count..<3 * weights.count]
+        let load = Scan(
+            steps: 1, operations: start.operations, outputs: [one],
+            carried: weights.indices.map { ValueID($0) } + moments + [one, one, state[3 * weights.count + 2]])
+        var graph = GraphBuilder(leading: leading)
+        let (loss, next) = try TrainingProgram.step(
+            &graph, configuration, settings, text: ValueID(weights.count), starts: ValueID(weights.count + 1),
+            state: state)
+        let train = Scan(
+            steps: Dimension(UInt64(steps)), operations: graph.operations, outputs: [loss], carried: next)
+        do throws(ProgramFault) {
+            return try Program(
+                axes: [], parameters: weights, inputs: inputs, carried: carried,
+                kept: weights.indices.map { UInt16($0) }, scans: [load, train])
+        } catch { throw .program(error) }
+    }
+
+    /// The outer step: parameters are the round's weights, the momentum and each worker's weights; it gives out the next weights and momentum.
+    ///
+    /// d = w − (w₁ + … + wₖ)·(1/k), m′ = fma(μ, m, d), w′ = fma(−r, fma(μ, m′, d), w).
+    public static func aggregation(
+        _ configuration: GPTConfiguration, _ settings: RoundSettings, workers: Int
+    ) throws(TrainingFault) -> Program {
+        if !(1...RoundSettings.maximumWorkers).contains(workers) {
+            throw .setting("workers", "must be from 1 to \(RoundSettings.maximumWorkers)")
+        }
+        let weights = configuration.weights
+        func declared(_ prefix: String) -> [TensorDeclaration] {
+            weights.map { TensorDeclaration(name: prefix + $0.name, type: $0.type) }
+        }
+        let parameters = weights + declared("momentum.") + (0..<workers).flatMap { declared("worker\($0).") }
+        if parameters.count > Program.maximumParameters || 2 * weights.count > Scan.maximumOutputs {
+            throw .setting(
+                "workers", "have \(parameters.count) weights, at most \(Program.maximumParameters) can be read")
+        }
+        var graph = GraphBuilder(leading: parameters.map(\.type))
+        var moved: [ValueID] = []
+        var momenta: [ValueID] = []
+        for (number, weight) in weights.enumerated() {
+            let shape = weight.type.shape
+            var sum = ValueID(2 * weights.count + number)
+            for worker in 1..<max(1, workers) {
+                let other = ValueID((2 + worker) * weights.count + number)
+                sum = graph.map(.f32, shape, [sum, other]) { e in
+                    let (a, b) = (e.input(0), e.input(1))
+                    _ = e.apply(.add, a, b)
+                }
+            }
+            let difference = graph.map(.f32, shape, [ValueID(number), sum]) { e in
+                let (w, s) = (e.input(0), e.input(1))
+                let mean = e.apply(.multiply, s, e.constant(bits: (1 / Float(workers)).bitPattern))
+                _ = e.apply(.subtract, w, mean)
+            }
+            let momentum = graph.map(.f32, shape, [ValueID(weights.count + number), difference]) { e in
+                let (m, d) = (e.input(0), e.input(1))
+                _ = e.apply(.fma, e.constant(bits: settings.outerMomentum.bitPattern), m, d)
+            }
+            momenta.append(momentum)
+            moved.append(
+                graph.map(.f32, shape, [ValueID(number), momentum, difference]) { e in
+                    let (w, m, d) = (e.input(0), e.input(1), e.input(2))
+                    let step = e.apply(.fma, e.constant(bits: settings.outerMomentum.bitPattern), m, d)
+                    _ = e.apply(.fma, e.constant(bits: (-settings.outerRate).bitPattern), step, w)
+                })
+        }
+        do throws(ProgramFault) {
+            return try Program(
+                axes: [], parameters: parameters, inputs: [],
+                scans: [Scan(steps: 1, operations: graph.operations, outputs: moved + momenta)])
+        } catch { throw .program(error) }
+    }
+}

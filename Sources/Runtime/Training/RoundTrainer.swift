@@ -1,0 +1,114 @@
+public import Programs
+
+/// The rows of a training in rounds: every worker has a stretch of the text for itself.
+public struct RoundRows: Sendable {
+    private let starts: [Int32]
+    private let settings: RoundSettings
+    private let batch: Int
+
+    /// Draws the rows of all rounds. The text is cut into as many stretches as there are workers; a row begins in its worker's.
+    public init(
+        _ settings: RoundSettings, rounds: Int, batch: Int, text: Int, context: Int, seed: UInt64
+    ) throws(TrainingFault) {
+        let stretch = text / max(1, settings.workers)
+        self.settings = settings
+        self.batch = batch
+        var starts: [Int32] = []
+        for worker in 0..<settings.workers {
+            // A worker's draws are its own, and its offsets count from its stretch's beginning.
+            let own = try TrainingDraws.starts(
+                steps: rounds * settings.steps, batch: batch, text: stretch, context: context,
+                seed: seed &+ UInt64(worker) &* 0x9E37_79B9)
+            starts += own.map { $0 + Int32(worker * stretch) }
+        }
+        self.starts = starts
+    }
+
+    /// What a worker is given in a round: i32 [steps, batch].
+    public func rows(worker: Int, round: Int) -> Tensor {
+        let size = settings.steps * batch
+        let rounds = starts.count / (settings.workers * size)
+        let first = (worker * rounds + round) * size
+        return Tensor(Array(starts[first..<first + size]), shape: [settings.steps, batch])
+    }
+}
+
+/// Trains in rounds on one machine, worker by worker: the bits that the same rounds give on any machines.
+public final class RoundTrainer {
+    public let worker: Program
+    public let aggregation: Program
+    public let rows: RoundRows
+    private let text: [UInt8]
+    private let settings: RoundSettings
+    private let threads: Int
+    private let memory: UInt64
+    private let fixedWorker: SpecialisedProgram
+    private let fixedAggregation: SpecialisedProgram
+    /// The weights, in the configuration's order.
+    public private(set) var weights: [Tensor]
+    public private(set) var momentum: [Tensor]
+    /// Rounds that were taken.
+    public private(set) var round = 0
+
+    public init(
+        _ configuration: GPTConfiguration, _ training: TrainingSettings, _ settings: RoundSettings, text: [UInt8],
+        rows: RoundRows, weights: [Tensor], threads: Int, memory: UInt64 = .max
+    ) throws(TrainingFault) {
+        worker = try RoundProgram.worker(configuration, training, text: text.count, steps: settings.steps)
+        aggregation = try RoundProgram.aggregation(configuration, settings, workers: settings.workers)
+        do throws(ProgramFault) {
+            fixedWorker = try worker.specialise([])
+            fixedAggregation = try aggregation.specialise([])
+        } catch { throw .program(error) }
+        self.text = text
+        self.rows = rows
+        self.settings = settings
+        self.threads = threads
+        self.memory = memory
+        self.weights = weights
+        momentum = weights.map { weight in
+            Tensor(element: .f32, shape: weight.shape, bytes: [UInt8](repeating: 0, count: weight.bytes.count))
+        }
+    }
+
+    /// Goes on after a round that was taken elsewhere.
+    public func resume(round: Int, weights: [Tensor], momentum: [Tensor]) {
+        self.round = round
+        self.weights = weights
+        self.momentum = momentum
+    }
+
+    /// Takes one round; `onStep` is told each worker's losses as they come.
+    public func run(onStep: (_ worker: Int, _ loss: Float) -> Void = { _, _ in }) throws(TrainingFault) {
+        var parts: [Tensor] = []
+        for number in 0..<settings.workers {
+            let text = Tensor(element: .u8, shape: [text.count], bytes: text)
+            let result = try execute(
+                fixedWorker, parameters: weights, inputs: [text, rows.rows(worker: number, round: round)]
+            ) { scan, outputs in if scan == 1 { onStep(number, outputs[0].floats[0]) } }
+            parts += result.carried[..<weights.count]
+        }
+        let result = try execute(fixedAggregation, parameters: weights + momentum + parts, inputs: []) { _, _ in }
+        weights = Array(result.outputs[0][..<weights.count])
+        momentum = Array(result.outputs[0][weights.count...])
+        round += 1
+    }
+
+    private func execute(
+        _ program: SpecialisedProgram, parameters: [Tensor], inputs: [Tensor],
+        onStep: (_ scan: Int, _ outputs: [Tensor]) -> Void
+    ) throws(TrainingFault) -> ProgramResult {
+        let held = parameters.map { OwnedBytes($0.bytes) }
+        let given = inputs.map { OwnedBytes($0.bytes) }
+        defer { withExtendedLifetime((held, given)) {} }
+        let executor: GraphExecutor
+        do throws(ExecutionFault) {
+            executor = try GraphExecutor(program: program, parameters: held.map(\.bytes), threads: threads)
+        } catch { throw .execution(error) }
+        if executor.peakMemory > memory { throw .memory(needed: executor.peakMemory, available: memory) }
+        do throws(ExecutionFault) {
+            return try executor.run(
+                inputs: given.map(\.bytes), onStep: { scan, _, outputs in onStep(scan, outputs) })
+        } catch { throw .execution(error) }
+    }
+}
