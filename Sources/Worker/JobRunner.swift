@@ -119,9 +119,11 @@ package final class JobRunner: @unchecked Sendable {
 
     /// Whether what comes out can be listed for whoever fetches it.
     private func checkResult(_ fixed: SpecialisedProgram) throws {
-        // At most 2^20 steps of 256 outputs.
+        // At most 2^20 steps of 2^12 outputs: the product fits.
         let outputs = fixed.scans.reduce(UInt64(0)) { $0 + $1.steps.factor * UInt64($1.outputs.count) }
-        if fixed.scans.contains(where: \.outputs.isEmpty) || outputs > JobRunner.maximumOutputs {
+        if fixed.scans.contains(where: \.outputs.isEmpty) || outputs > JobRunner.maximumOutputs
+            || fixed.kept.count > Scan.maximumOutputs
+        {
             throw WorkRefusal.malformed(
                 "a job gives out at least a tensor a step and \(JobRunner.maximumOutputs) in all")
         }
