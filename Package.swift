@@ -73,11 +73,11 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Ledger",
-            dependencies: ["Primitives", "Consensus"],
+            dependencies: ["Primitives", "Programs", "Consensus"],
             swiftSettings: strict),
         .testTarget(
             name: "LedgerTests",
-            dependencies: ["TestSupport", "Ledger", "Primitives", "Consensus"],
+            dependencies: ["TestSupport", "Ledger", "Primitives", "Programs", "Consensus"],
             swiftSettings: strict),
         .target(
             name: "Consensus",
@@ -109,7 +109,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",
-            dependencies: ["Simulation", "Primitives", "Consensus", "Ledger", "Worker"],
+            dependencies: ["Simulation", "Primitives", "Programs", "Consensus", "Ledger", "Worker"],
             swiftSettings: strict),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),

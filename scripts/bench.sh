@@ -4,6 +4,9 @@
 # Usage: scripts/bench.sh [--seconds S] [--transfers N]
 #        scripts/bench.sh generation [--rounds R]                               GPT-2's shape beside PyTorch
 #        scripts/bench.sh training [--steps N] [--rounds R]                     a small decoder's training beside PyTorch
+#        scripts/bench.sh quantized [--seconds S]                               MiniLM with w8a8 beside ONNX Runtime's dynamic int8
+#        scripts/bench.sh kernels [VARIANT …]                                   contractions on one core beside ONNX Runtime, PyTorch, BLAS
+#        scripts/bench.sh verification [-o json]                                what proving a result costs
 #        scripts/bench.sh consensus [--history BLOCKS] [--repeat R] [-o json]   the core beside its goals, nothing to install
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -43,10 +46,22 @@ if [ "${1:-}" = consensus ]; then
     python3 scripts/bench/consensus.py "$work/measured" "$work/wan" ${output[@]+"${output[@]}"}
     exit
 fi
-if [ "${1:-}" = training ] || [ "${1:-}" = generation ]; then
+if [ "${1:-}" = kernels ]; then
+    shift
+    exec ./scripts/bench/kernels.sh "$@"
+fi
+if [ "${1:-}" = verification ]; then
+    shift
+    ./scripts/setup.sh >&2
+    ./scripts/fetch_model.sh >&2
+    swift build -c release -j 2 --product plasma >&2
+    exec .build/release/plasma bench verification "$@"
+fi
+if [ "${1:-}" = training ] || [ "${1:-}" = generation ] || [ "${1:-}" = quantized ]; then
     part=$1
     shift
     ./scripts/setup.sh >&2
+    if [ "$part" = quantized ]; then ./scripts/fetch_model.sh >&2; fi
     swift build -c release -j 2 --product plasma >&2
     exec "./scripts/bench/$part.sh" "$@"
 fi

@@ -35,6 +35,19 @@ static uint64_t digest(uint64_t h, const float *x, size_t n) {
     return h;
 }
 
+/* A linear layer on whole numbers. */
+static uint64_t whole_numbers(pk_variant variant, uint64_t h, int m, int n, int k, const float *a, const float *scales,
+                              const pk_epilogue *e, float *c) {
+    int8_t *b = malloc((size_t)n * (size_t)k + 1);
+    for (size_t i = 0; i < (size_t)n * (size_t)k; i++) b[i] = (int8_t)(i * 37 % 256);
+    uint8_t *packed = malloc(pk_pack_size_i8(variant, n, k) + 1);
+    pk_pack_i8(variant, n, k, b, (size_t)k, packed);
+    float *scratch = malloc(pk_linear_i8_scratch(n, k) * sizeof(float));
+    pk_linear_i8(variant, m, n, k, a, (size_t)k, packed, scales, e, c, (size_t)n, scratch);
+    free(b), free(packed), free(scratch);
+    return digest(h, c, (size_t)m * (size_t)n);
+}
+
 static uint64_t contractions(pk_variant variant, uint64_t h) {
     static const int depths[] = {0, 1, 5, 255, 256, 257, 600};
     static const int shapes[][2] = {{1, 1}, {2, 97}, {3, 40}, {5, 15}, {6, 16}, {8, 48}, {13, 101}};
@@ -50,6 +63,14 @@ static uint64_t contractions(pk_variant variant, uint64_t h) {
                 pk_epilogue e = {bias, (pk_activation)activation, residual, (size_t)n};
                 pk_contract_f32(variant, m, n, k, a, (size_t)k, packed, c, (size_t)n, &e);
                 h = digest(h, c, count);
+                /* The left side across, and with an extent a row. */
+                int extents[16];
+                for (int i = 0; i < m; i++) extents[i] = i * 53 % (k + 1);
+                pk_contract_strided_f32(variant, m, n, k, NULL, a, 1, (size_t)m, packed, c, (size_t)n);
+                h = digest(h, c, count);
+                pk_contract_strided_f32(variant, m, n, k, extents, a, 1, (size_t)m, packed, c, (size_t)n);
+                h = digest(h, c, count);
+                h = whole_numbers(variant, h, m, n, k, a, bias, &e, c);
                 free(a), free(b), free(bias), free(residual), free(c), free(packed);
             }
     return h;

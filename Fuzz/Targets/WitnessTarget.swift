@@ -49,7 +49,7 @@ enum WitnessTarget: FuzzTarget {
     /// What an honest defender says of an op's element.
     private static func claims(_ maker: WitnessMaker, _ operation: Int, _ element: UInt64) throws -> [LeafClaim] {
         let leaf = try maker.trace.leaf(operation)
-        let bits = maker.trace.tensors[3 + operation].bits(element) ?? 0
+        let bits = maker.trace.bits(element, of: ValueID(3 + operation)) ?? 0
         let count = leaf.segmentCount(of: element)
         if count <= 1 { return [.element(element, bits: bits)] }
         var claims: [LeafClaim] = []

@@ -70,7 +70,67 @@ static placed place(const pk_coordinate *c, int64_t value, int64_t *out) {
     return INSIDE;
 }
 
+/* Whether every place of the box lies in the source and in even steps: then where the box's first element lies in it, and the steps of the axes. */
+static int even_steps(const pk_gather *g, int64_t *from, int64_t *step) {
+    if (g->pinned >= 0 || g->rank < 1) return 0;
+    *from = 0;
+    for (int a = 0; a < g->rank; a++) step[a] = 0;
+    for (int c = 0; c < g->coordinates; c++) {
+        const pk_coordinate *k = &g->coordinate[c];
+        if (k->table || k->quotient != 1 || k->modulus != 0) return 0;
+        __int128 low = k->offset, high;
+        for (int a = 0; a < g->rank; a++) low += (__int128)k->coefficient[a] * g->start[a];
+        __int128 begin = low;
+        high = low;
+        for (int a = 0; a < g->rank; a++) {
+            __int128 end = (__int128)k->coefficient[a] * (g->count[a] - 1);
+            if (end < 0) low += end;
+            else high += end;
+        }
+        if (low < 0 || high >= k->size) return 0;
+        *from += (int64_t)begin * k->stride;
+        /* The coefficient of an axis of one place says nothing and may be any number. */
+        for (int a = 0; a < g->rank; a++) if (g->count[a] > 1) step[a] += k->coefficient[a] * k->stride;
+    }
+    return 1;
+}
+
+/* Rows of such a box: from one to the next by additions alone. */
+static void gather_even(const pk_gather *g, int64_t first, int64_t last, int64_t from, const int64_t *step, char *out) {
+    int inner = g->rank - 1, element = g->element;
+    int64_t n = g->count[inner], to = 0, at[PK_GATHER_RANK], rest = first;
+    for (int a = 0; a < g->rank; a++) to += g->start[a] * g->stride[a];
+    for (int a = inner - 1; a >= 0; a--) {
+        at[a] = rest % g->count[a];
+        rest /= g->count[a];
+        from += at[a] * step[a];
+        to += at[a] * g->stride[a];
+    }
+    for (int64_t row = first; row < last; row++) {
+        const char *source = (const char *)g->source + from * element;
+        char *target = out + to * element;
+        if (element == 4 && n <= 64 && n % 8 == 0 && step[inner] == 1 && g->stride[inner] == 1) {
+            for (int64_t i = 0; i < n; i += 8) memcpy(target + 4 * i, source + 4 * i, 32);
+        } else {
+            copy_run(element, n, source, step[inner], target, g->stride[inner]);
+        }
+        for (int a = inner - 1; a >= 0; a--) {
+            from += step[a];
+            to += g->stride[a];
+            if (++at[a] < g->count[a]) break;
+            from -= at[a] * step[a];
+            to -= at[a] * g->stride[a];
+            at[a] = 0;
+        }
+    }
+}
+
 void pk_gather_run(const pk_gather *g, int64_t first, int64_t last, void *result) {
+    int64_t even_from, even_step[PK_GATHER_RANK];
+    if (even_steps(g, &even_from, even_step)) {
+        gather_even(g, first, last, even_from, even_step, result);
+        return;
+    }
     int inner = g->rank - 1;
     int64_t n = inner < 0 ? 1 : g->count[inner];
     int64_t to = inner < 0 ? 1 : g->stride[inner];

@@ -30,13 +30,15 @@ static void FN(map_fill)(uint8_t type, const void *base, int64_t offset, int64_t
     case PK_BOOL: FILL(uint8_t, int32_t, x != 0)
     case PK_BF16: FILL(uint16_t, float, pk_bf16_to_f32(x))
     case PK_F16: FILL(uint16_t, float, pk_f16_to_f32(x))
+    case PK_MAP_INPUT_FLOAT: FILL(int32_t, float, (float)x)
     }
 }
 #undef FILL
 
-static void FN(map_load)(const pk_map *map, const pk_map_input *input, int64_t first, int count, void *out) {
+/* `type`: the input's, or how it is to be read otherwise. */
+static void FN(map_load)(const pk_map *map, const pk_map_input *input, uint8_t type, int64_t first, int count, void *out) {
     if (input->direct) {
-        FN(map_fill)(input->type, input->base, first, 1, count, out, 0);
+        FN(map_fill)(type, input->base, first, 1, count, out, 0);
         return;
     }
     int64_t at[PK_MAP_RANK];
@@ -48,17 +50,47 @@ static void FN(map_load)(const pk_map *map, const pk_map_input *input, int64_t f
         offset += at[a] * input->stride[a];
     }
     if (last < 0) {
-        FN(map_fill)(input->type, input->base, 0, 0, count, out, 0);
+        FN(map_fill)(type, input->base, 0, 0, count, out, 0);
         return;
     }
     for (int done = 0; done < count;) {
         int64_t run = map->shape[last] - at[last];
         if (run > count - done) run = count - done;
-        FN(map_fill)(input->type, input->base, offset, input->stride[last], (int)run, out, done);
+        FN(map_fill)(type, input->base, offset, input->stride[last], (int)run, out, done);
         done += (int)run;
         at[last] += run;
         offset += run * input->stride[last];
         for (int a = last; a > 0 && at[a] == map->shape[a]; a--) {
+            offset -= at[a] * input->stride[a];
+            at[a] = 0;
+            at[a - 1] += 1;
+            offset += input->stride[a - 1];
+        }
+    }
+}
+
+/* Marks places on the last axis: those below the tensor's number, or the one that it names. */
+static void FN(map_mark)(const pk_map *map, const pk_map_input *input, uint8_t code, int64_t first, int count, int32_t *out) {
+    int64_t at[PK_MAP_RANK];
+    int64_t rest = first, offset = 0;
+    int last = map->rank - 1;
+    for (int a = last; a >= 0; a--) {
+        at[a] = rest % map->shape[a];
+        rest /= map->shape[a];
+        offset += at[a] * input->stride[a];
+    }
+    for (int done = 0; done < count;) {
+        int64_t whole = map->shape[last] - at[last];
+        int n = whole < count - done ? (int)whole : count - done;
+        /* An axis has less than 2^31 places. */
+        int32_t number = ((const int32_t *)input->base)[offset], begin = (int32_t)at[last];
+        int32_t *o = out + done;
+        if (code == PK_MAP_AT) { EACH o[i] = begin + i == number; }
+        else { EACH o[i] = begin + i < number; }
+        done += n;
+        at[last] += n;
+        for (int a = last; a > 0 && at[a] == map->shape[a]; a--) {
+            /* Its stride on the last axis is 0. */
             offset -= at[a] * input->stride[a];
             at[a] = 0;
             at[a - 1] += 1;
@@ -210,6 +242,15 @@ static void FN(map_select)(uint8_t type, int n, void *out, const int32_t *m, voi
     else { int64_t *o = I(out); const int64_t *x = I(a), *y = I(b); EACH o[i] = m[i] ? x[i] : y[i]; }
 }
 
+/* Rule 6: NaN to 0, clamp, round to nearest even. */
+static void FN(map_narrow)(int n, const float *x, int8_t *out) {
+    EACH {
+        float y = x[i] < -128.0f ? -128.0f : x[i] > 127.0f ? 127.0f : x[i];
+        y = x[i] != x[i] ? 0.0f : y;
+        out[i] = (int8_t)(int32_t)__builtin_rintf(y);
+    }
+}
+
 /* The last register into the result's memory; rule 3 is kept here. */
 static void FN(map_store)(uint8_t type, int n, const void *r, void *out, int64_t first) {
     switch (type) {
@@ -253,9 +294,12 @@ void FN(map_run)(const pk_map *map, int64_t first, int64_t count, void *out, voi
                 const pk_map_input *input = &map->input[s->a];
                 /* The register becomes the memory itself where nothing is to be converted; the plan never writes to an input's register. */
                 if (input->direct && input->type == PK_F32) reg[s->out] = (void *)((const float *)input->base + start);
-                else FN(map_load)(map, input, start, n, o);
+                else FN(map_load)(map, input, input->type, start, n, o);
             } break;
+            case PK_MAP_INPUT_FLOAT: FN(map_load)(map, &map->input[s->a], PK_MAP_INPUT_FLOAT, start, n, o); break;
             case PK_MAP_INDEX: FN(map_index)(start, n, s->number, s->other, o); break;
+            case PK_MAP_WITHIN:
+            case PK_MAP_AT: FN(map_mark)(map, &map->input[s->a], s->code, start, n, o); break;
             case PK_MAP_STEP: { int64_t *w = o; EACH w[i] = (int64_t)map->number; } break;
             case PK_MAP_RANDOM: FN(map_random)(map, (uint8_t)s->number, start, n, o); break;
             case 22: FN(map_select)(s->type, n, o, reg[s->a], reg[s->b], reg[s->c]); break;
@@ -265,7 +309,8 @@ void FN(map_run)(const pk_map *map, int64_t first, int64_t count, void *out, voi
                 else FN(map_whole)(s, n, o, reg[s->a], reg[s->b]);
             }
         }
-        FN(map_store)(map->type, n, reg[last], out, start);
+        if (map->narrows) FN(map_narrow)(n, reg[last], (int8_t *)out + start);
+        else FN(map_store)(map->type, n, reg[last], out, start);
     }
 }
 #undef F

@@ -15,6 +15,9 @@ void pk_ref_layer_norm(int rows, int n, const float *x, size_t ldx, const float 
 float pk_ref_unary(pk_function function, float x);
 void pk_ref_contract_strided(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b,
                              float *c, size_t ldc);
+void pk_ref_round_rows(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale);
+void pk_ref_scale_rows(int rows, int n, const int32_t *sums, size_t lds, const float *scale, const float *columns,
+                       const pk_epilogue *e, float *c, size_t ldc);
 void pk_map_run_scalar(const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);
 
 /* The entry points of a vector variant. */
@@ -37,6 +40,9 @@ void pk_map_run_scalar(const pk_map *map, int64_t first, int64_t count, void *ou
     void pk_contract_strided_##suffix(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, \
                                       const float *packed, float *c, size_t ldc);                                      \
     void pk_pack_turned_##suffix(int n, int k, const float *b, size_t ldb, float *packed);                             \
+    void pk_round_rows_##suffix(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale);     \
+    void pk_scale_rows_##suffix(int rows, int n, const int32_t *sums, size_t lds, const float *scale,                  \
+                                const float *columns, const pk_epilogue *e, float *c, size_t ldc);                     \
     void pk_map_run_##suffix(const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);               \
     void pk_unary_##suffix(pk_function function, size_t n, const float *x, float *y);
 
@@ -45,4 +51,17 @@ PK_DECLARE_VARIANT(avx2)
 PK_DECLARE_VARIANT(avx512)
 #elif defined(__aarch64__)
 PK_DECLARE_VARIANT(neon)
+#endif
+
+/* The exact product of integers, in the forms that there are. */
+#define PK_DECLARE_WHOLE(suffix)                                                                                        \
+    int pk_panel_columns_i8_##suffix(void);                                                                            \
+    size_t pk_packed_column_i8_##suffix(int k);                                                                        \
+    void pk_pack_i8_##suffix(int n, int k, const int8_t *b, size_t ldb, uint8_t *packed);                              \
+    void pk_contract_i8_##suffix(int m, int n, int k, const int *extents, const int8_t *a, size_t lda,                 \
+                                 const uint8_t *packed, int32_t *c, size_t ldc);
+
+#if defined(__x86_64__)
+PK_DECLARE_WHOLE(avx2)
+PK_DECLARE_WHOLE(vnni)
 #endif

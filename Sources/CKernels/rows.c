@@ -162,12 +162,3 @@ void pk_selected_contract_f32(int m, int n, int64_t k, const int32_t *index, con
     /* A segment in which nothing takes part would add +0: that changes no sum but −0, which ends as +0 anyway. */
     for (size_t i = 0; i < (size_t)m * (size_t)n; i++) out[i] = canonical(out[i] + 0.0f);
 }
-
-void pk_contract_row_i8(int n, int extent, int k, const int8_t *a, const int8_t *b, int32_t *out) {
-    for (int j = 0; j < n; j++) {
-        const int8_t *row = b + (size_t)j * (size_t)k;
-        int32_t sum = 0;
-        for (int i = 0; i < extent; i++) sum += (int32_t)a[i] * (int32_t)row[i];
-        out[j] = sum;
-    }
-}

@@ -87,19 +87,24 @@ INLINE void multiply(const int rows, const int vectors, const int near, size_t a
     UNROLL for (int t = 0; t < rows * vectors; t++) tile[t] = canonical(tile[t] + 0.0f);
 }
 
-/* The chains of `count` terms of one segment, from what acc holds. */
-INLINE void partial(const int rows, int count, const float *a, size_t lda, size_t step, const float *b, vf *out) {
+/* The chains of `count` terms of one segment. */
+INLINE void partial(const int rows, const int vectors, int count, const float *a, size_t lda, size_t step, const float *b,
+                    vf *out) {
     vf acc[MR * NV];
-    UNROLL for (int t = 0; t < rows * NV; t++) acc[t] = out[t];
+    UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = 0.0f;
     for (int i = 0; i < count; i++) {
+        const float *line = b + (size_t)i * NP;
         vf w[NV];
-        UNROLL for (int v = 0; v < NV; v++) w[v] = load(b + (size_t)i * NP + v * VW);
+        UNROLL for (int v = 0; v < vectors; v++) {
+            w[v] = load(line + v * VW);
+            if (v * VW % 16 == 0) __builtin_prefetch(line + 8 * NP + v * VW);
+        }
         UNROLL for (int r = 0; r < rows; r++) {
             vf x = a[(size_t)r * lda + (size_t)i * step];
-            UNROLL for (int v = 0; v < NV; v++) acc[r * NV + v] = fma_one(x, w[v], acc[r * NV + v]);
+            UNROLL for (int v = 0; v < vectors; v++) acc[r * vectors + v] = fma_one(x, w[v], acc[r * vectors + v]);
         }
     }
-    UNROLL for (int t = 0; t < rows * NV; t++) out[t] = acc[t];
+    UNROLL for (int t = 0; t < rows * vectors; t++) out[t] = acc[t];
 }
 
 INLINE void activate(pk_function function, int count, vf *tile) {
@@ -129,6 +134,58 @@ static void finish(int rows, int vectors, int columns, vf *tile, const pk_epilog
         }
 }
 
+/* Rows as whole numbers of eight bits. Lanes that are missing read as zero, which is no greater than any magnitude. */
+void FN(round_rows)(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale) {
+    typedef int8_t vc __attribute__((ext_vector_type(VW)));
+    for (int i = 0; i < rows; i++) {
+        const float *row = x + (size_t)i * ldx;
+        vf best = 0.0f;
+        vi bad = 0;
+        for (int j = 0; j < n; j += VW) {
+            vf a = magnitude_one(load_part(row + j, n - j));
+            bad |= a != a;
+            best = pick_one(a > best, a, best);
+        }
+        float amax = __builtin_reduce_or(bad) ? __builtin_nanf("") : __builtin_reduce_max(best);
+        scale[i] = canonical_scalar(amax / 127.0f);
+        float r = 0.0f < amax ? 127.0f / amax : 0.0f;
+        for (int j = 0; j < n; j += VW) {
+            vf t = load_part(row + j, n - j) * r;
+            t = pick_one(t != t, (vf)0.0f, t);
+            t = pick_one(t < -127.0f, (vf)-127.0f, t);
+            t = pick_one(t > 127.0f, (vf)127.0f, t);
+            vc words = __builtin_convertvector(__builtin_convertvector(__builtin_elementwise_rint(t), vi), vc);
+            memcpy(q + (size_t)i * ldq + (size_t)j, &words, (size_t)(n - j < VW ? n - j : VW));
+        }
+    }
+}
+
+/* Whole sums as f32 with their scales, then the epilogue. */
+void FN(scale_rows)(int rows, int n, const int32_t *sums, size_t lds, const float *scale, const float *columns,
+                    const pk_epilogue *e, float *c, size_t ldc) {
+    static const pk_epilogue nothing = {0};
+    enum { SPAN = 8 };
+    if (!e) e = &nothing;
+    vf tile[SPAN];
+    for (int v = 0; v < SPAN; v++) tile[v] = 0.0f;
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < n; j += SPAN * VW) {
+            int vectors = n - j < SPAN * VW ? (n - j + VW - 1) / VW : SPAN;
+            for (int v = 0; v < vectors; v++) {
+                int at = j + v * VW, part = n - at < VW ? n - at : VW;
+                int32_t lanes[VW] = {0};
+                memcpy(lanes, sums + (size_t)i * lds + (size_t)at, (size_t)part * sizeof(int32_t));
+                vi words;
+                memcpy(&words, lanes, sizeof words);
+                tile[v] = canonical((__builtin_convertvector(words, vf) * scale[i]) * load_part(columns + at, part));
+            }
+            pk_epilogue s = *e;
+            if (s.bias) s.bias += j;
+            if (s.residual) s.residual += (size_t)i * s.ldr + (size_t)j;
+            finish(1, vectors, n - j < SPAN * VW ? n - j : SPAN * VW, tile, &s, c + (size_t)i * ldc + (size_t)j, ldc);
+        }
+}
+
 /* Tiles of every height, so that ragged row counts cost what they compute. */
 #define EACH_HEIGHT(CASE)                                                                                              \
     CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
@@ -141,13 +198,28 @@ static void finish(int rows, int vectors, int columns, vf *tile, const pk_epilog
 #define FOURTH(CASE)
 #endif
 
-/* One panel. */
-static void panel_tile(int rows, int k, const float *a, size_t lda, const float *panel, vf *tile) {
-    switch (rows) {
-#define CASE(R) case R: multiply(R, NV, NV, 0, k, a, lda, 1, panel, NP, tile); break;
-        EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
-#undef CASE
+/* What is done for a tile's height and width, both constants there: BODY(rows, vectors). */
+#define ONE_WIDE(R) case R: BODY(R, 1); break;
+#define TWO_WIDE(R) case R: BODY(R, 2); break;
+#define ALL_WIDE(R) case R: BODY(R, NV); break;
+#define EACH_SIZE(rows, vectors)                                                                                       \
+    switch (vectors) {                                                                                                 \
+    case 1: switch (rows) { EACH_HEIGHT(ONE_WIDE) EACH_HIGH_HEIGHT(ONE_WIDE) } break;                                  \
+    case 2: switch (rows) { EACH_HEIGHT(TWO_WIDE) EACH_HIGH_HEIGHT(TWO_WIDE) } break;                                  \
+    default: switch (rows) { EACH_HEIGHT(ALL_WIDE) EACH_HIGH_HEIGHT(ALL_WIDE) } break;                                 \
     }
+
+/* Vectors that a panel's columns fill; the last panel of a matrix is seldom full, and its padding need not be computed. */
+INLINE int filled(int columns) {
+    int vectors = (columns + VW - 1) / VW;
+    return vectors <= 2 ? vectors : NV;
+}
+
+/* One panel. */
+static void panel_tile(int rows, int vectors, int k, const float *a, size_t lda, const float *panel, vf *tile) {
+#define BODY(R, V) multiply(R, V, V, 0, k, a, lda, 1, panel, NP, tile)
+    EACH_SIZE(rows, vectors)
+#undef BODY
 }
 
 /* Two panels side by side for at most half the rows: as many chains in flight as a full tile has. */
@@ -206,81 +278,120 @@ void FN(contract)(int m, int n, int k, const float *a, size_t lda, const float *
     for (; j < n; j += NP) {
         const float *panel = packed + (size_t)j * (size_t)k;
         int columns = n - j < NP ? n - j : NP;
+        int vectors = filled(columns);
         for (int i = 0; i < m;) {
             int rows = height(i, m);
             pk_epilogue s = shifted(e, i, j);
-            panel_tile(rows, k, a + (size_t)i * lda, lda, panel, tile);
-            finish(rows, NV, columns, tile, &s, c + (size_t)i * ldc + (size_t)j, ldc);
+            panel_tile(rows, vectors, k, a + (size_t)i * lda, lda, panel, tile);
+            finish(rows, vectors, columns, tile, &s, c + (size_t)i * ldc + (size_t)j, ldc);
             i += rows;
         }
     }
 }
 
-/* One panel of a left side whose rows are no runs of memory. */
-static void strided_tile(int rows, int k, const float *a, size_t lda, size_t step, const float *panel, vf *tile) {
-    switch (rows) {
-#define CASE(R) case R: multiply(R, NV, NV, 0, k, a, lda, step, panel, NP, tile); break;
-        EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
-#undef CASE
-    }
-}
-
 /* One panel where each row has its own extent: the terms that all rows have, then those of the longer ones row by row. */
-static void ragged_tile(int rows, const int *extents, const float *a, size_t lda, size_t step, const float *panel, vf *tile) {
+static void ragged_tile(int rows, int vectors, const int *extents, const float *a, size_t lda, size_t step, const float *panel,
+                        vf *tile) {
     int most = 0, least = extents[0];
     for (int r = 0; r < rows; r++) {
         if (extents[r] > most) most = extents[r];
         if (extents[r] < least) least = extents[r];
     }
     if (most == least) {
-        strided_tile(rows, most, a, lda, step, panel, tile);
+#define BODY(R, V) multiply(R, V, V, 0, most, a, lda, step, panel, NP, tile)
+        EACH_SIZE(rows, vectors)
+#undef BODY
         return;
     }
     vf total[MR * NV];
-    for (int t = 0; t < rows * NV; t++) total[t] = 0.0f;
+    for (int t = 0; t < rows * vectors; t++) total[t] = 0.0f;
     vf acc[MR * NV];
     for (int start = 0; start < most; start += 256) {
         int end = start + 256 < most ? start + 256 : most;
         int all = least < start ? start : least < end ? least : end;
-        for (int t = 0; t < rows * NV; t++) acc[t] = 0.0f;
-        if (all > start) {
-            const float *from = a + (size_t)start * step;
-            const float *line = panel + (size_t)start * NP;
-            switch (rows) {
-#define CASE(R) case R: partial(R, all - start, from, lda, step, line, acc); break;
-                EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
-#undef CASE
-            }
-        }
+        const float *from = a + (size_t)start * step;
+        const float *lines = panel + (size_t)start * NP;
+#define BODY(R, V) partial(R, V, all - start, from, lda, step, lines, acc)
+        EACH_SIZE(rows, vectors)
+#undef BODY
         for (int i = all; i < end; i++) {
             const float *line = panel + (size_t)i * NP;
             for (int r = 0; r < rows; r++) {
                 if (i >= extents[r]) continue;
                 vf x = a[(size_t)r * lda + (size_t)i * step];
-                UNROLL for (int v = 0; v < NV; v++) acc[r * NV + v] = fma_one(x, load(line + v * VW), acc[r * NV + v]);
+                for (int v = 0; v < vectors; v++) acc[r * vectors + v] = fma_one(x, load(line + v * VW), acc[r * vectors + v]);
             }
         }
-        for (int t = 0; t < rows * NV; t++) total[t] = total[t] + acc[t];
+        for (int t = 0; t < rows * vectors; t++) total[t] = total[t] + acc[t];
     }
-    for (int t = 0; t < rows * NV; t++) tile[t] = canonical(total[t] + 0.0f);
+    for (int t = 0; t < rows * vectors; t++) tile[t] = canonical(total[t] + 0.0f);
+}
+
+/* Rows whose terms lie apart are brought together, so many of them and a segment at a time: as they lie, each term of a few rows costs a
+   cache line, and lines a power of two apart push one another out. */
+#define TOGETHER (2 * MR)
+
+/* A left side whose rows are no runs of memory: segment by segment, with the totals in c. */
+static void contract_apart(int m, int n, int k, const float *a, size_t lda, size_t step, const float *packed, float *c, size_t ldc) {
+    float held[256 * TOGETHER];
+    vf acc[MR * NV];
+    for (int start = 0; start < k; start += 256) {
+        int count = k - start < 256 ? k - start : 256;
+        for (int i = 0; i < m; i += TOGETHER) {
+            int most = m - i < TOGETHER ? m - i : TOGETHER;
+            for (int t = 0; t < count; t++) {
+                const float *from = a + (size_t)i * lda + (size_t)(start + t) * step;
+                float *to = held + t * TOGETHER;
+                if (lda == 1 && most == TOGETHER) {
+                    UNROLL for (int r = 0; r < TOGETHER; r += 4) memcpy(to + r, from + r, 4 * sizeof(float));
+                } else {
+                    for (int r = 0; r < most; r++) to[r] = from[(size_t)r * lda];
+                }
+            }
+            for (int j = 0; j < n; j += NP) {
+                const float *lines = packed + (size_t)j * (size_t)k + (size_t)start * NP;
+                int columns = n - j < NP ? n - j : NP;
+                int vectors = filled(columns);
+                for (int above = 0; above < most;) {
+                    int rows = height(above, most);
+#define BODY(R, V) partial(R, V, count, held + above, 1, TOGETHER, lines, acc)
+                    EACH_SIZE(rows, vectors)
+#undef BODY
+                    for (int r = 0; r < rows; r++)
+                        for (int v = 0; v < vectors && v * VW < columns; v++) {
+                            float *to = c + (size_t)(i + above + r) * ldc + (size_t)(j + v * VW);
+                            vf total = acc[r * vectors + v];
+                            if (start > 0) total = load_part(to, columns - v * VW) + total;
+                            if (start + 256 >= k) total = canonical(total + 0.0f);
+                            store_part(to, total, columns - v * VW);
+                        }
+                    above += rows;
+                }
+            }
+        }
+    }
 }
 
 /* As contract, for a left side with `step` between successive k; row i takes the first extents[i] terms, or all k where there are none. */
 void FN(contract_strided)(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step,
                           const float *packed, float *c, size_t ldc) {
     static const pk_epilogue nothing = {0};
+    if (!extents && step != 1 && k > 0) {
+        contract_apart(m, n, k, a, lda, step, packed, c, ldc);
+        return;
+    }
     vf tile[MR * NV];
     for (int t = 0; t < MR * NV; t++) tile[t] = 0.0f;
     for (int j = 0; j < n; j += NP) {
         const float *panel = packed + (size_t)j * (size_t)k;
         int columns = n - j < NP ? n - j : NP;
+        int vectors = filled(columns);
         for (int i = 0; i < m;) {
             int rows = height(i, m);
             const float *from = a + (size_t)i * lda;
-            if (extents) ragged_tile(rows, extents + i, from, lda, step, panel, tile);
-            else if (step == 1) panel_tile(rows, k, from, lda, panel, tile);
-            else strided_tile(rows, k, from, lda, step, panel, tile);
-            finish(rows, NV, columns, tile, &nothing, c + (size_t)i * ldc + (size_t)j, ldc);
+            if (extents) ragged_tile(rows, vectors, extents + i, from, lda, step, panel, tile);
+            else panel_tile(rows, vectors, k, from, lda, panel, tile);
+            finish(rows, vectors, columns, tile, &nothing, c + (size_t)i * ldc + (size_t)j, ldc);
             i += rows;
         }
     }

@@ -10,6 +10,8 @@ public protocol BlobKeeper: AnyObject, Sendable {
     func mapped(_ id: Digest) throws -> any BlobBytes
     /// Keeps a tensor and gives its root.
     func storeTensor(type: UInt8, shape: [UInt64], bytes: [UInt8]) throws -> Digest
+    /// The type and shape of a tensor that is here; nil for a blob of another kind.
+    func tensorType(of id: Digest) throws -> (type: UInt8, shape: [UInt64])?
     /// Keeps the list of each step's output tensors and gives the output root, under which a requester finds it.
     func storeOutputs(_ steps: [[Digest]]) throws -> Digest
 }
@@ -28,8 +30,12 @@ public protocol BlobBytes: AnyObject, Sendable {
 /// Runs a job's program on its inputs, and knows nothing of chains.
 package final class JobRunner: @unchecked Sendable {
     static let maximumManifestBytes = 1 << 20
+    /// Tensors that a job gives out, of all steps together: a list of them is one blob.
+    package static let maximumOutputs: UInt64 = 32_768
     /// Models that stay packed between jobs; half of the memory that is offered, at most.
     package static let maximumModels = 4
+    /// Jobs whose run is kept for the next question about it, with their states and a traced step.
+    package static let maximumDisputes = 2
 
     private let blobs: any BlobKeeper
     private let threads: Int
@@ -44,6 +50,8 @@ package final class JobRunner: @unchecked Sendable {
 
     // Guarded by `lock`. Weights are packed once a model, then reused by the jobs of it that come soon.
     private var prepared: RecentlyUsed<ModelKey, PreparedModel>
+    /// Runs that disputes ask about again and again.
+    private var disputed: RecentlyUsed<Digest, DisputeRun>
 
     package init(blobs: any BlobKeeper, threads: Int, memory: UInt64, flipsBit: Bool) {
         self.blobs = blobs
@@ -51,6 +59,7 @@ package final class JobRunner: @unchecked Sendable {
         self.memory = memory
         self.flipsBit = flipsBit
         prepared = RecentlyUsed(maximumCount: JobRunner.maximumModels, maximumBytes: memory / 2)
+        disputed = RecentlyUsed(maximumCount: JobRunner.maximumDisputes, maximumBytes: .max)
     }
 
     /// Models that are packed now.
@@ -59,16 +68,84 @@ package final class JobRunner: @unchecked Sendable {
     /// The blobs that a job reads beside its manifest, which is here. Throws a refusal where that cannot be read.
     package func blobs(of spec: JobSpec) throws -> [Digest] {
         let manifest = try manifest(of: spec)
-        return [manifest.programFile] + manifest.parameterRoots + spec.inputs.map(\.root)
+        return [manifest.programFile] + manifest.parameterRoots + (spec.inputs + spec.carried).map(\.root)
     }
 
-    /// Checks a job whose blobs are here. Throws a refusal that says what is wrong with it.
+    /// Checks a job whose blobs are here: all that a dispute would take from the job's own words. Throws a refusal that says what is wrong with it.
     package func check(_ spec: JobSpec) throws {
-        let (program, _) = try specialised(spec, try manifest(of: spec))
-        let cost = try cost(of: program)
+        let manifest = try manifest(of: spec)
+        let (fixed, program) = try specialised(spec, manifest)
+        if AgreedList(manifest.parameterRoots) != spec.parameters {
+            throw WorkRefusal.malformed("the manifest's weights are not those that the job names")
+        }
+        if manifest.parameterRoots.count != program.parameters.count
+            || spec.inputs.map(\.name) != program.inputs.map(\.name)
+        {
+            throw WorkRefusal.malformed("the job does not give the program's weights and inputs in their order")
+        }
+        for (declaration, root) in zip(
+            fixed.parameters + fixed.inputs, manifest.parameterRoots + spec.inputs.map(\.root))
+        {
+            try checkType(of: root, declaration)
+        }
+        let given = try carried(spec, fixed)
+        for (place, root) in given { try checkType(of: root, fixed.carried[place]) }
+        if fixed.initialState(given) != spec.initialState {
+            throw WorkRefusal.malformed("the state that the job names is not the one that it begins with")
+        }
+        try checkCost(spec, fixed)
+        // Of a larger one nobody could be convicted.
+        if !program.disputeBound(fixed).isWithin {
+            throw WorkRefusal.malformed("a dispute about the program would take too many rounds or bytes")
+        }
+        try checkResult(fixed)
+    }
+
+    private func checkCost(_ spec: JobSpec, _ fixed: SpecialisedProgram) throws {
+        let scans: [JobScan]
+        let cost: UInt64
+        do {
+            scans = try JobScan.all(of: fixed)
+            cost = try fixed.cost().weightedOperations
+        } catch { throw WorkRefusal.malformed("the program's cost cannot be told: \(error)") }
         if cost != spec.computeUnits.weightedOperations {
             throw WorkRefusal.costMismatch(declared: spec.computeUnits.weightedOperations, actual: cost)
         }
+        for (declared, actual) in zip(spec.scans, scans) where declared != actual {
+            throw WorkRefusal.costMismatch(declared: declared.weightedOperations, actual: actual.weightedOperations)
+        }
+        if spec.scans.count != scans.count { throw WorkRefusal.malformed("the job does not name the program's scans") }
+    }
+
+    /// Whether what comes out can be listed for whoever fetches it.
+    private func checkResult(_ fixed: SpecialisedProgram) throws {
+        // At most 2^20 steps of 256 outputs.
+        let outputs = fixed.scans.reduce(UInt64(0)) { $0 + $1.steps.factor * UInt64($1.outputs.count) }
+        if fixed.scans.contains(where: \.outputs.isEmpty) || outputs > JobRunner.maximumOutputs {
+            throw WorkRefusal.malformed(
+                "a job gives out at least a tensor a step and \(JobRunner.maximumOutputs) in all")
+        }
+    }
+
+    /// A root is over type and shape too: of another type than the program's, no witness could be made.
+    private func checkType(of root: Digest, _ declaration: TensorDeclaration) throws {
+        guard let found = try blobs.tensorType(of: root), found.type == declaration.type.element.rawValue,
+            found.shape == declaration.type.shape.map(\.factor)
+        else { throw WorkRefusal.malformed("\"\(declaration.name)\" is not of the type that the program says") }
+    }
+
+    /// The roots of the carried tensors that the job gives, by their place in the program.
+    private func carried(_ spec: JobSpec, _ fixed: SpecialisedProgram) throws -> [Int: Digest] {
+        var given: [Int: Digest] = [:]
+        var next = 0
+        for tensor in spec.carried {
+            guard let place = fixed.carried[next...].firstIndex(where: { $0.name == tensor.name }) else {
+                throw WorkRefusal.malformed("the job's carried tensors are not the program's, in their order")
+            }
+            given[place] = tensor.root
+            next = place + 1
+        }
+        return given
     }
 
     private func manifest(of spec: JobSpec) throws -> ModelManifest {
@@ -86,49 +163,102 @@ package final class JobRunner: @unchecked Sendable {
         guard let program = try? Program(canonicalBytes: Array(file.bytes)), program.root == spec.program else {
             throw WorkRefusal.malformed("the program file is not the program that the job names")
         }
+        if spec.axes.map(\.name) != program.axes {
+            throw WorkRefusal.malformed("the job does not give the program's axes in their order")
+        }
         do { return (try program.specialise(spec.axes.map { ($0.name, $0.size) }), program) } catch {
             throw WorkRefusal.malformed("the program does not fit the job's sizes: \(error)")
         }
     }
 
-    private func cost(of program: SpecialisedProgram) throws -> UInt64 {
-        do { return try program.cost().weightedOperations } catch {
-            throw WorkRefusal.malformed("the program's cost cannot be told: \(error)")
-        }
-    }
-
-    /// Runs the job on this machine. Blocks its thread for as long as that takes.
+    /// Runs the job on this machine and keeps what comes out as blobs. Blocks its thread for as long as that takes.
     package func run(_ spec: JobSpec, progress: @escaping @Sendable (Double) -> Void) throws -> ResultCommitment {
         let manifest = try manifest(of: spec)
         let (program, _) = try specialised(spec, manifest)
         let weights = try manifest.parameterRoots.map { try blobs.mapped($0) }
         let inputs = try spec.inputs.map { (name: $0.name, blob: try blobs.mapped($0.root)) }
+        let state = try carried(spec, program).mapValues { try blobs.mapped($0) }
+        defer { withExtendedLifetime((weights, inputs, state)) {} }
+        // What is plainly too large is not packed first.
+        let least = (program.parameters + program.inputs + program.carried).reduce(UInt64(0)) {
+            $0 &+ $1.type.byteCount
+        }
+        if least > memory { throw WorkRefusal.tooLarge(needed: least, available: memory) }
         let key = ModelKey(manifest: spec.manifest, shapes: program.parameters.map(\.type.dimensions))
         let model =
             try lock.withLock { prepared.value(for: key) }
             ?? PreparedModel(program: program, parameters: weights.map(\.bytes), owners: weights)
         let executor = Executor(program: program, model: model, threads: threads)
-        if executor.peakMemory > memory {
-            throw WorkRefusal.tooLarge(needed: executor.peakMemory, available: memory)
+        let needed = executor.peakMemory
+        if needed > memory { throw WorkRefusal.tooLarge(needed: needed, available: memory) }
+        let result = try executor.runAll(
+            inputs: inputs.map(\.blob.bytes), carried: state.mapValues(\.bytes), seed: spec.seed, progress: progress)
+        lock.withLock { prepared.keep(model, for: key, bytes: model.heldBytes) }
+        return try keep(flipsBit ? JobRunner.lied(result) : result, program)
+    }
+
+    /// Test only: a provider that lies in one bit of one number, so that its auditor has something to find.
+    private static func lied(_ result: ProgramResult) -> ProgramResult {
+        var outputs = result.outputs
+        guard let last = outputs.indices.last, let first = outputs[last].indices.first,
+            !outputs[last][first].bytes.isEmpty
+        else { return result }
+        outputs[last][first].bytes[outputs[last][first].bytes.count / 2] ^= 1
+        return ProgramResult(steps: result.steps, outputs: outputs, carried: result.carried)
+    }
+
+    /// What a run of the job says to a duty. Blocks its thread for as long as the steps take.
+    package func play(_ item: DisputeItem, _ spec: JobSpec) throws -> DisputeAnswer {
+        let run = try disputeRun(item.duty.job, spec)
+        do throws(DisputeRunFault) {
+            switch item.duty.move {
+            case .challenge: return .opening(DisputeOpening(run.program))
+            case .reveal(_, let point): return .reveal(try run.reveal(at: point))
+            case .pick:
+                guard let walk = item.walk else { throw .notYourTurn }
+                return .pick(try run.pick(for: walk, item.subject))
+            }
+        } catch { throw WorkRefusal.failed(error.description) }
+    }
+
+    /// The run that a dispute is about: the one of the last question, or a new one, which is the same.
+    private func disputeRun(_ job: Digest, _ spec: JobSpec) throws -> DisputeRun {
+        if let known = lock.withLock({ disputed.value(for: job) }) { return known }
+        let manifest = try manifest(of: spec)
+        let (fixed, program) = try specialised(spec, manifest)
+        let weights = try manifest.parameterRoots.map { try blobs.mapped($0) }
+        let inputs = try spec.inputs.map { try blobs.mapped($0.root) }
+        let state = try carried(spec, fixed).mapValues { try blobs.mapped($0) }
+        var memory = DisputeMemory()
+        // Half for what is kept between questions; a step that needs more than all is not traced.
+        memory.positions = self.memory / 2
+        memory.trace = self.memory
+        let own = try DisputeRun(
+            program, axes: spec.axes.map(\.size), parameters: weights.map(\.bytes),
+            parameterRoots: manifest.parameterRoots, inputs: inputs.map(\.bytes),
+            carried: state.mapValues(\.bytes), seed: spec.seed, owners: weights, threads: threads, memory: memory)
+        withExtendedLifetime((inputs, state)) {}
+        let run = flipsBit ? try own.lying() : own
+        lock.withLock { disputed.keep(run, for: job, bytes: 0) }
+        return run
+    }
+
+    /// Keeps the outputs of every step and the state that stays, each under the root that the commitment names.
+    private func keep(_ result: ProgramResult, _ program: SpecialisedProgram) throws -> ResultCommitment {
+        func store(_ tensor: Tensor) throws -> Digest {
+            try blobs.storeTensor(
+                type: tensor.element.rawValue, shape: tensor.shape.map(UInt64.init), bytes: tensor.bytes)
         }
-        lock.withLock { prepared.keep(model, for: key, bytes: model.packedBytes) }
-        var outputs = try executor.run(
-            inputs: inputs.map { ($0.name, $0.blob.bytes) }, progress: progress)
-        withExtendedLifetime((weights, inputs)) {}
-        // Test only: a provider that lies in one bit of one number, so that its auditor has something to find.
-        if flipsBit, var first = outputs.first, !first.bytes.isEmpty {
-            first.bytes[first.bytes.count / 2] ^= 1
-            outputs[0] = first
+        let steps = try result.outputs.map { try $0.map(store) }
+        let outputRoot = try blobs.storeOutputs(steps)
+        if outputRoot != ResultRoots.outputRoot(steps) { throw WorkRefusal.failed("the outputs were kept wrongly") }
+        let kept = try program.kept.map { try store(result.carried[Int($0)]) }
+        let stateRoot = ResultRoots.stateRoot(kept)
+        // One list is its own tree: under the state's root lies what a list of one step lies under.
+        if !kept.isEmpty, try blobs.storeOutputs([kept]) != stateRoot {
+            throw WorkRefusal.failed("the state was kept wrongly")
         }
-        var roots: [Digest] = []
-        for output in outputs {
-            roots.append(
-                try blobs.storeTensor(
-                    type: output.element.rawValue, shape: output.shape.map(UInt64.init), bytes: output.bytes))
-        }
-        let outputRoot = try blobs.storeOutputs([roots])
-        if outputRoot != ResultRoots.outputRoot([roots]) { throw WorkRefusal.failed("the outputs were kept wrongly") }
-        return ResultCommitment(steps: [1], outputRoot: outputRoot, stateRoot: ResultRoots.stateRoot([]))
+        return ResultCommitment(steps: result.steps, outputRoot: outputRoot, stateRoot: stateRoot)
     }
 }
 

@@ -50,7 +50,21 @@ struct TrainingFileTests {
         #expect(file.folder == "/x/run" && file.checkpointEvery == 4)
     }
 
+    @Test func roundsAreReadAndOtherwiseNotThere() throws {
+        #expect(try TrainingFile.parse(Self.least, path: "c.toml").workers == nil)
+        let rounds = "\n[rounds]\nworkers = 4\nsteps = 50\nouter_rate = 0.5\nouter_momentum = 0.8"
+        let file = try TrainingFile.parse(Self.least + rounds, path: "c.toml")
+        #expect(file.workers == 4 && file.roundSteps == 50 && file.rounds == 4)
+        #expect(file.outerRate == 0.5 && file.outerMomentum == 0.8)
+        #expect(try TrainingFile.parse(Self.least + "\n[rounds]", path: "c.toml").workers == 3)
+    }
+
     @Test(arguments: [
+        ("[rounds]\nsteps = 30", "line 6: \"rounds.steps\" must divide training.steps, which is 200"),
+        (
+            "[rounds]\nworkers = 2\n[training]\nschedule = \"cosine\"",
+            "line 6: \"rounds.workers\" take the schedule \"constant\" alone: each round begins anew"
+        ),
         ("[training]\nsteps = 0", "line 6: \"training.steps\" must be a whole number from 1 to 1000000"),
         ("[training]\nrate = \"fast\"", "line 6: \"training.rate\" must be a number from 0.0 to 1000.0"),
         ("[training]\nschedule = \"linear\"", "line 6: \"training.schedule\" must be \"constant\" or \"cosine\""),

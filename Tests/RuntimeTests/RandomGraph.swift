@@ -78,7 +78,7 @@ struct RandomGraph {
 
     private static func addOperation(_ graph: inout GraphBuilder, _ random: inout SplitMix64) {
         let all = Set(ElementType.allCases)
-        switch random.next() % 13 {
+        switch random.next() % 17 {
         case 0, 1, 2, 3: addMap(&graph, &random)
         case 4, 5:
             guard let input = pick(&random, graph, [.f32, .i32, .i64]), !shape(graph, input).isEmpty else { return }
@@ -131,6 +131,16 @@ struct RandomGraph {
             _ = graph.gather(input, result.map { Dimension($0) }, reshape(own, result))
         case 10: addSelected(&graph, &random)
         case 11: addUpdate(&graph, &random)
+        case 12: addBias(&graph, &random)
+        case 13: addMask(&graph, &random)
+        case 14: addWholeProduct(&graph, &random)
+        case 15:
+            // What a sum gives its terms as a gradient: a map that changes nothing.
+            guard let input = pick(&random, graph, [.f32]) else { return }
+            _ = graph.map(.f32, graph.type(input).shape, [input]) { e in
+                let x = e.input(0)
+                if random.next() % 2 == 0 { _ = e.apply(.toF32, x) }
+            }
         default: addPieces(&graph, &random)
         }
     }
@@ -147,6 +157,72 @@ struct RandomGraph {
             after *= size
         }
         return out
+    }
+
+    /// A product and a vector that is added to its rows; sometimes a row or a matrix of which a kernel can make nothing.
+    private static func addBias(_ graph: inout GraphBuilder, _ random: inout SplitMix64) {
+        guard let left = pick(&random, graph, [.f32]), let right = pick(&random, graph, [.f32]) else { return }
+        let (a, b) = (shape(graph, left), shape(graph, right))
+        guard a.count >= 2, b.count == 2, a.last == b.last else { return }
+        let product = graph.contract(left, right)
+        let own = shape(graph, product)
+        let fitting = graph.types.indices.filter { index in
+            let other = graph.types[index].shape.map(\.factor)
+            return graph.types[index].element == .f32 && other.count <= own.count
+                && zip(other.reversed(), own.reversed()).allSatisfy { $0 == $1 || $0 == 1 }
+        }
+        let bias: ValueID
+        if let found = fitting.last, random.next() % 2 == 0 {
+            bias = ValueID(found)
+        } else {
+            bias = graph.reduce(.maximum, right)
+        }
+        _ = graph.map(.f32, graph.type(product).shape, random.next() % 2 == 0 ? [product, bias] : [bias, product]) {
+            e in
+            let (x, y) = (e.input(0), e.input(1))
+            _ = e.apply(.add, x, y)
+        }
+    }
+
+    /// Places of each row that are below an extent, or the one that an index names.
+    private static func addMask(_ graph: inout GraphBuilder, _ random: inout SplitMix64) {
+        guard let input = pick(&random, graph, [.f32]), !shape(graph, input).isEmpty else { return }
+        let own = graph.type(input).shape
+        guard let extent = extent(&random, graph, rows: Array(shape(graph, input).dropLast())) else { return }
+        let column = graph.column(extent)
+        let comparison: ScalarOperation = random.next() % 2 == 0 ? .less : .equal
+        let axis = random.next() % 4 == 0 ? UInt64(0) : UInt64(own.count - 1)
+        _ = graph.map(.f32, own, [input, column]) { e in
+            let value = e.input(0)
+            let end = e.apply(.toI64, e.input(1))
+            let inside = e.apply(comparison, e.node(.index(UInt8(axis))), end)
+            _ = e.apply(.select, inside, value, e.constant(bits: 0x3F00_0000))
+        }
+    }
+
+    /// Both sides rounded to i8, and their product.
+    private static func addWholeProduct(_ graph: inout GraphBuilder, _ random: inout SplitMix64) {
+        guard let left = pick(&random, graph, [.f32, .i8]), let right = pick(&random, graph, [.f32, .i8]) else {
+            return
+        }
+        let (a, b) = (shape(graph, left), shape(graph, right))
+        guard a.count >= 2, b.count >= 2, a.last == b.last,
+            b.count == 2 || Array(b.dropLast(2)) == Array(a.dropLast(2))
+        else { return }
+        func rounded(_ value: ValueID) -> ValueID {
+            if graph.type(value).element == .i8 { return value }
+            return graph.map(.i8, graph.type(value).shape, [value]) { e in
+                let scaled = e.apply(.multiply, e.input(0), e.constant(bits: 0x41C8_0000))
+                _ = e.apply(.toI8, scaled)
+            }
+        }
+        let (x, y) = (rounded(left), rounded(right))
+        let extent = extent(&random, graph, rows: Array(a.dropLast()))
+        let product = graph.contract(x, y, extent: extent)
+        _ = graph.map(.f32, graph.type(product).shape, [product]) { e in
+            let number = e.apply(.toF32, e.input(0))
+            _ = e.apply(.multiply, number, e.constant(bits: 0x3C23_D70A))
+        }
     }
 
     private static func addSelected(_ graph: inout GraphBuilder, _ random: inout SplitMix64) {

@@ -89,6 +89,16 @@ struct RoundTrainingTests {
         try whole.run()
         let other = try Self.trainer(rounds, count: 2, threads: 3)
         other.resume(round: 1, weights: weights, momentum: momentum)
+        // From here over a file.
+        let path = NSTemporaryDirectory() + "plasma-rounds-\(UUID()).safetensors"
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try Checkpoint.write(other, to: path)
+        other.resume(round: 0, weights: TrainingTests.weights(Self.tiny), momentum: momentum)
+        try Checkpoint.restore(other, from: path, rounds: 2)
+        #expect(other.round == 1 && other.weights == weights)
+        #expect(throws: TrainingFault.checkpoint(path: path, "is at round 1 of a training of 0")) {
+            try Checkpoint.restore(other, from: path, rounds: 0)
+        }
         try other.run()
         #expect(other.weights == whole.weights && other.momentum == whole.momentum && other.round == 2)
     }

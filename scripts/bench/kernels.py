@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """GFLOP/s of pk_contract_f32 on one core beside other libraries' sgemm, interleaved so that a noisy machine is noisy for all.
 
+Then the exact i8 product beside ONNX Runtime's MatMulInteger and, where there is PyTorch, torch._int_mm, and f32 beside torch.mm.
+
 Arguments: the folder with libckernels.so; then optionally variant numbers (0 scalar, 1 AVX2, 2 AVX-512, 3 NEON; by default the best).
 """
 import ctypes
@@ -25,7 +27,17 @@ kernels.time_unary.restype = kernels.time_layer_norm.restype = kernels.time_atte
 kernels.time_unary.argtypes = [integer, integer, size, pointer, pointer]
 kernels.time_layer_norm.argtypes = [integer] * 3 + [pointer] * 4
 kernels.time_attention.argtypes = [integer] * 4 + [pointer] * 5
+kernels.pk_pack_size_i8.restype = size
+kernels.pk_pack_size_i8.argtypes = [integer, integer, integer]
+kernels.pk_pack_i8.argtypes = [integer, integer, integer, pointer, size, pointer]
+kernels.pk_contract_i8.argtypes = [integer] * 4 + [pointer, pointer, size, pointer, pointer, size]
 variants = [int(v) for v in sys.argv[2:]] or [kernels.pk_best_variant()]
+try:
+    import torch
+
+    torch.set_num_threads(1)
+except ImportError:
+    torch = None
 
 mkl = None
 for path in glob.glob(sys.prefix + "/lib/libmkl_rt.so*"):
@@ -136,6 +148,73 @@ for k, n in [(384, 384), (384, 1536), (1536, 384)]:
         mine = g[len(variants) - 1]
         same = np.array_equal(results[0].view(np.uint32), results[len(variants)].view(np.uint32))
         print(f"{m:5} {k:5} {n:5}  " + " ".join(f"{x:11.1f}" for x in g) + f"   {mine / others[0]:.2f} {mine / max(others):.2f} {same}", flush=True)
+
+
+
+def whole(variant, a, b):
+    m, k = a.shape
+    n = b.shape[0]
+    packed = np.zeros(kernels.pk_pack_size_i8(variant, n, k), np.uint8)
+    kernels.pk_pack_i8(variant, n, k, b.ctypes.data, k, packed.ctypes.data)
+    c = np.zeros((m, n), np.int32)
+
+    def run():
+        kernels.pk_contract_i8(variant, m, n, k, None, a.ctypes.data, k, packed.ctypes.data, c.ctypes.data, n)
+        return c
+    return run
+
+
+def onnxruntime_i8(a, b):
+    """Activations unsigned with a zero point, as dynamic quantisation makes them: its fastest form, with the same sums."""
+    m, k = a.shape
+    n = b.shape[0]
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["a", "b", "z"], ["c"])], "g",
+        [helper.make_tensor_value_info("a", TensorProto.UINT8, [m, k])],
+        [helper.make_tensor_value_info("c", TensorProto.INT32, [m, n])],
+        [helper.make_tensor("b", TensorProto.INT8, [k, n], b.T.copy().tobytes(), raw=True),
+         helper.make_tensor("z", TensorProto.UINT8, [], [128])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    inference = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    binding = inference.io_binding()
+    c = np.zeros((m, n), np.int32)
+    unsigned = (a.astype(np.int16) + 128).astype(np.uint8)
+    binding.bind_input("a", "cpu", 0, np.uint8, a.shape, unsigned.ctypes.data)
+    binding.bind_output("c", "cpu", 0, np.int32, c.shape, c.ctypes.data)
+
+    def run(held=unsigned):
+        # The binding knows only the memory's address.
+        inference.run_with_iobinding(binding)
+        return c
+    return run
+
+
+def torch_product(product, a, b):
+    x, y = torch.from_numpy(a), torch.from_numpy(b).t()
+    return lambda: product(x, y).numpy()
+
+
+for kind in ["f32", "i8"]:
+    names = [f"exact v{v}" for v in variants] + ["onnxruntime"] + (["torch"] if torch else [])
+    print(f"\n{kind}: {'m':>5} {'k':>5} {'n':>5}  " + " ".join(f"{n:>11}" for n in names) + "   Gop/s; exact / the best other")
+    for m, k, n in [(1024, 1024, 1024), (2048, 2048, 2048), (128, 1536, 384), (4096, 384, 1536)]:
+        if kind == "f32":
+            a, b = (rng.standard_normal((rows, k), np.float32) for rows in (m, n))
+            runs = [exact(v, a, b) for v in variants] + [onnxruntime(a, b)]
+            runs += [torch_product(torch.mm, a, b)] if torch else []
+        else:
+            a, b = (rng.integers(-128, 128, (rows, k), np.int8) for rows in (m, n))
+            runs = [whole(v, a, b) for v in variants] + [onnxruntime_i8(a, b)]
+            runs += [torch_product(torch._int_mm, a, b)] if torch else []
+            results = [run().copy() for run in runs]
+            assert all(np.array_equal(result, results[0]) for result in results)
+        t = best_times(runs)
+        g = [2 * m * n * k / x / 1e9 for x in t]
+        mine, others = g[len(variants) - 1], g[len(variants):]
+        print(f"{'':4} {m:5} {k:5} {n:5}  " + " ".join(f"{x:11.1f}" for x in g) + f"   {mine / max(others):.2f}", flush=True)
 
 print("\nbias + GELU in the epilogue, against the bare contraction (m 128, k 384, n 1536):")
 a = rng.standard_normal((128, 384), np.float32)

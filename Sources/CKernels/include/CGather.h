@@ -67,6 +67,3 @@ void pk_sort_row(int type, int64_t n, const void *x, int descending, int32_t *ou
 size_t pk_selected_scratch(int n);
 void pk_selected_contract_f32(int m, int n, int64_t k, const int32_t *index, const float *b, int64_t row, int64_t step, float *out,
                               void *scratch);
-
-/* One row of i8 × i8 → i32: the first `extent` of k terms. */
-void pk_contract_row_i8(int n, int extent, int k, const int8_t *a, const int8_t *b, int32_t *out);

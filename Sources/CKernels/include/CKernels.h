@@ -47,6 +47,27 @@ void pk_contract_f32(pk_variant variant, int m, int n, int k, const float *a, si
 void pk_contract_strided_f32(pk_variant variant, int m, int n, int k, const int *extents, const float *a, size_t lda,
                              size_t step, const float *packed, float *c, size_t ldc);
 
+/* i8 × i8 → i32, exact: sums wrap, and with at most 131,071 terms none does. B is [n, k] row-major; the packed layout is the variant's own, its size in
+   bytes. Threads may share out columns at multiples of pk_panel_columns_i8: from column j on, the matrix is packed + j·pk_packed_column_i8. */
+size_t pk_pack_size_i8(pk_variant variant, int n, int k);
+size_t pk_packed_column_i8(pk_variant variant, int k);
+int pk_panel_columns_i8(pk_variant variant);
+void pk_pack_i8(pk_variant variant, int n, int k, const int8_t *b, size_t ldb, uint8_t *packed);
+/* Row i takes its first extents[i] terms (NULL: all k; 0 ≤ extent ≤ k). */
+void pk_contract_i8(pk_variant variant, int m, int n, int k, const int *extents, const int8_t *a, size_t lda, const uint8_t *packed,
+                    int32_t *c, size_t ldc);
+
+/* A row of n f32 as whole numbers: amax of |x|, scale = amax/127, q = rint(x·r) within ±127 with r = 127/amax, 0 where amax is not above 0; no number
+   becomes 0. */
+void pk_round_rows(pk_variant variant, int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale);
+/* c[i,j] = (f32(sums[i,j])·scale[i])·columns[j], then the epilogue. */
+void pk_scale_rows(pk_variant variant, int rows, int n, const int32_t *sums, size_t lds, const float *scale, const float *columns,
+                   const pk_epilogue *epilogue, float *c, size_t ldc);
+/* Both around pk_contract_i8: a linear layer of w8a8, some rows at a time. Scratch is in floats. */
+size_t pk_linear_i8_scratch(int n, int k);
+void pk_linear_i8(pk_variant variant, int m, int n, int k, const float *x, size_t ldx, const uint8_t *packed, const float *columns,
+                  const pk_epilogue *epilogue, float *c, size_t ldc, float *scratch);
+
 /* p = softmax(x·scale) over the first extents[i] of each row's n (NULL: all), +0 beyond; x may be y. */
 void pk_softmax_f32(pk_variant variant, int rows, int n, const int *extents, const float *x, size_t ldx, float scale,
                     float *y, size_t ldy);

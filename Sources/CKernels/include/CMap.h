@@ -16,7 +16,11 @@ enum {
     PK_MAP_CONSTANT = 65, /* number: its bits */
     PK_MAP_INDEX = 66,    /* number: product of the later axes; other: the axis's size */
     PK_MAP_RANDOM = 67,   /* number: the draw */
-    PK_MAP_STEP = 68      /* the step's number */
+    PK_MAP_STEP = 68,     /* the step's number */
+    /* a: a tensor of i32 that is the same along the last axis of the shape below. Whether the place on that axis is less than its number; or is it. */
+    PK_MAP_WITHIN = 69,
+    PK_MAP_AT = 70,
+    PK_MAP_INPUT_FLOAT = 71 /* a: which tensor, of i32, as f32 */
 };
 
 typedef struct {
@@ -43,6 +47,8 @@ typedef struct {
     pk_map_input input[4];
     int64_t shape[PK_MAP_RANK];
     uint8_t type;
+    /* Whether the last register holds f32 that becomes i8 where it is stored (rule 6). */
+    uint8_t narrows;
     /* For random words, and the step's number. */
     uint64_t seed;
     uint32_t operation, number;

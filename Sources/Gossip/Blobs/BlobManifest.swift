@@ -16,7 +16,8 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
     public static let maximumChunks = 32_768
     public static let maximumRank = 8
     public static let maximumSteps = 32_768
-    public static let maximumOutputs = 64
+    /// Of one step, as many as a program's scan may have.
+    public static let maximumOutputs = 256
 
     public let kind: Kind
     public let length: UInt64

@@ -18,10 +18,11 @@ extension Executor {
     /// where the policy asked for an audit and nobody answered.
     func windowEnd(_ job: Job, _ assignment: Assignment) -> UInt64 {
         let isUnaudited = job.spec.policy.perMille == 1000 && !job.audits.contains { !$0.isSilent }
-        return later(
+        let end = later(
             assignment.openedClock, parameters.settleBase, times(2, assignment.slowestMilliseconds),
             isUnaudited || job.audits.contains { $0.isSilent } && !job.audits.contains { !$0.isSilent }
                 ? parameters.unauditedWindow : 0)
+        return max(end, assignment.windowFloor)
     }
 
     mutating func save(_ job: Job) throws { try overlay.set(job, StateKey.job(job.id)) }
@@ -77,6 +78,7 @@ extension Executor {
     /// After an attempt is over: back into the queue without its provider, or failed where nothing more is allowed.
     mutating func reopen(_ job: inout Job, without provider: Address) throws {
         if !job.excluded.contains(provider) { job.excluded.append(provider) }
+        try releaseAuditors(&job)
         job.assignment = nil
         job.audits = []
         job.redraws = 0
@@ -124,29 +126,43 @@ extension Executor {
         try credit(payee, rest)
     }
 
-    /// Pays provider and auditors, refunds the rest, writes the receipt.
+    /// The part of the locked price for what was really run, rounded up: nobody works for nothing.
+    static func price(of units: ComputeUnits, _ job: Job, _ assignment: Assignment) throws(AmountFault) -> Amount {
+        let all = job.spec.computeUnits.weightedOperations
+        if units.weightedOperations >= all { return assignment.price }
+        let part = try assignment.price.scaled(units.weightedOperations, over: all)
+        let rest = assignment.price.baseUnits.multipliedFullWidth(by: UInt128(units.weightedOperations))
+        let back = part.baseUnits.multipliedFullWidth(by: UInt128(all))
+        return rest == back ? part : try part.adding(Amount(baseUnits: 1))
+    }
+
+    /// Pays provider and auditors for the steps that were taken, refunds the rest, writes the receipt.
     mutating func settle(_ job: inout Job) throws {
         guard let assignment = job.assignment, let commitment = assignment.commitment,
             let provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider))
         else { throw LedgerFault.corrupt("a job settles without its result") }
-        try pay(assignment.price, to: provider.payout, from: &job, royaltyTo: job.royaltyTo)
+        let units = job.spec.computeUnits(taken: commitment.steps)
+        let price = try Executor.price(of: units, job, assignment)
+        try pay(price, to: provider.payout, from: &job, royaltyTo: job.royaltyTo)
         var auditors: [Address] = []
         var auditFees = Amount.zero
         for audit in job.audits where !audit.isSilent && audit.commitment == commitment {
             let payout = try overlay.object(Provider.self, StateKey.provider(audit.auditor))?.payout ?? audit.auditor
-            try pay(assignment.price, to: payout, from: &job, royaltyTo: nil)
-            auditFees = try auditFees.adding(assignment.price)
+            try pay(price, to: payout, from: &job, royaltyTo: nil)
+            auditFees = try auditFees.adding(price)
             auditors.append(audit.auditor)
         }
         try release(&job)
+        try releaseAuditors(&job)
+        try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.settled += 1
             try store(provider)
         }
         let receipt = JobReceipt(
             job: job.id, requester: job.requester, provider: assignment.provider, attempt: job.attempt,
-            commitment: commitment, computeUnits: job.spec.computeUnits, amount: assignment.price, auditFees: auditFees,
-            auditors: auditors, submittedHeight: job.submittedHeight, committedHeight: assignment.committedHeight,
+            commitment: commitment, computeUnits: units, amount: price, auditFees: auditFees, auditors: auditors,
+            submittedHeight: job.submittedHeight, committedHeight: assignment.committedHeight,
             settledHeight: height)
         try overlay.set(receipt, StateKey.receipt(job.id))
         try close(&job, .settled)

@@ -100,11 +100,29 @@ extension Executor {
         try save(job)
     }
 
+    /// What no run could have taken is no result: the job's pay is computed from it.
+    private func checkSteps(_ commitment: ResultCommitment, _ job: Job) throws {
+        if !job.spec.allows(steps: commitment.steps) {
+            throw TransactionFailure(reason: "no run of this job takes these steps")
+        }
+    }
+
+    /// All auditors have answered or fallen silent: the result lies open for as long as it may be challenged, and longer where it is.
+    mutating func rest(_ job: inout Job, _ assignment: Assignment) throws {
+        if job.openDisputes > 0 {
+            if job.state != .disputed { enter(&job, .disputed) }
+            try setTimer(&job, nil)
+        } else {
+            try setTimer(&job, restsUntil(job, assignment))
+        }
+    }
+
     mutating func open(
         _ id: Digest, _ attempt: UInt32, _ commitment: ResultCommitment, _ salt: Digest, _ sender: Address
     ) throws {
         var (job, assignment) = try ownJob(id, attempt, in: .committed, sender)
         if job.stage != .opening { throw TransactionFailure(reason: "the auditors have not all committed yet") }
+        try checkSteps(commitment, job)
         if assignment.masked != commitment.masked(salt: salt, provider: sender, job: id, attempt: attempt) {
             throw TransactionFailure(reason: "this does not open the commitment that was posted")
         }
@@ -129,18 +147,16 @@ extension Executor {
         guard let assignment = job.assignment,
             let index = job.audits.firstIndex(where: { $0.auditor == sender && !$0.isSilent && $0.commitment == nil })
         else { throw TransactionFailure(reason: "no audit of this job waits for the sender") }
+        try checkSteps(commitment, job)
         if job.audits[index].masked != commitment.masked(salt: salt, provider: sender, job: id, attempt: attempt) {
             throw TransactionFailure(reason: "this does not open the commitment that was posted")
         }
         job.audits[index].commitment = commitment
+        // Nobody's vote decides: it has to show where the provider is wrong.
         if commitment != assignment.commitment {
-            // Nobody's vote decides: the money stays where it is until the dispute is walked.
-            job.reason = "auditor \(sender) found another result"
-            enter(&job, .disputed)
-            try setTimer(&job, nil)
-        } else if !job.audits.contains(where: { !$0.isSilent && $0.commitment == nil }) {
-            try setTimer(&job, windowEnd(job, assignment))
+            job.audits[index].challengeBy = later(clock, parameters.challengeWindow)
         }
+        if !job.awaitsReveals { try rest(&job, assignment) }
         try save(job)
     }
 }

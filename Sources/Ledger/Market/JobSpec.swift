@@ -1,4 +1,5 @@
 public import Primitives
+public import Programs
 
 /// How a job's result is checked.
 public enum AuditPolicy: Hashable, Sendable, CanonicalCodable {
@@ -99,10 +100,42 @@ public struct JobInput: Hashable, Sendable, CanonicalCodable {
     }
 }
 
-/// A job as its requester states it: run this program on these inputs once.
+/// One scan of a job's program: the most steps that it takes, and what a step costs.
+public struct JobScan: Hashable, Sendable, CanonicalCodable {
+    public var steps: UInt64
+    public var weightedOperations: UInt64
+
+    public init(steps: UInt64, weightedOperations: UInt64) {
+        self.steps = steps
+        self.weightedOperations = weightedOperations
+    }
+
+    /// The scans of a program.
+    public static func all(of program: SpecialisedProgram) throws(ProgramFault) -> [JobScan] {
+        zip(program.scans, try program.stepCosts()).map {
+            JobScan(steps: $0.steps.factor, weightedOperations: $1.weightedOperations)
+        }
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        steps = try reader.readUInt64()
+        weightedOperations = try reader.readUInt64()
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(steps)
+        writer.write(weightedOperations)
+    }
+}
+
+/// A job as its requester states it: run this program on these inputs once. What is said of the program here, a provider checks before it starts;
+/// a dispute believes it.
 public struct JobSpec: Hashable, Sendable, CanonicalCodable {
     public static let maximumAxes = 16
     public static let maximumInputs = 32
+    public static let maximumScans = ResultCommitment.maximumScans
+    /// Of all scans together.
+    public static let maximumSteps: UInt64 = 1 << 20
     public static let maximumNameBytes = 64
     /// The longest wait or run a job may state: 30 days of chain clock.
     public static let maximumMilliseconds: UInt64 = 30 * 24 * 3600 * 1000
@@ -110,13 +143,23 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
     public var program: Digest
     /// The model's manifest blob: where its weights are found.
     public var manifest: Digest
+    /// All of the program's, in its order.
     public var axes: [JobAxis]
+    /// The roots of the program's parameters, as the manifest lists them.
+    public var parameters: AgreedList
+    /// All of the program's, in its order.
     public var inputs: [JobInput]
-    /// The f32 cost of one run. A provider for whom it does not come out declines with `costMismatch`.
+    /// Carried tensors that are given, in the program's order; the others begin as zeros.
+    public var carried: [JobInput]
+    /// The Merkle root over the roots of all carried tensors before the first step.
+    public var initialState: Digest
+    /// Of the program's random words.
+    public var seed: UInt64
+    public var scans: [JobScan]
+    /// The f32 cost of all steps, and of reading parameters and inputs once. A provider for whom it does not come out declines with `costMismatch`.
     public var computeUnits: ComputeUnits
     /// Bytes of memory a device must have.
     public var memory: UInt64
-    public var steps: UInt64
     public var maximumPricePer1000CU: Amount
     public var policy: AuditPolicy
     /// How long it may wait for a match, in milliseconds of chain clock.
@@ -127,17 +170,22 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
     public var storageHint: PublicKey
 
     public init(
-        program: Digest, manifest: Digest, axes: [JobAxis], inputs: [JobInput], computeUnits: ComputeUnits,
-        memory: UInt64, steps: UInt64 = 1, maximumPricePer1000CU: Amount, policy: AuditPolicy,
+        program: Digest, manifest: Digest, axes: [JobAxis], parameters: AgreedList, inputs: [JobInput],
+        carried: [JobInput] = [], initialState: Digest = .zero, seed: UInt64 = 0, scans: [JobScan],
+        computeUnits: ComputeUnits, memory: UInt64, maximumPricePer1000CU: Amount, policy: AuditPolicy,
         queueMilliseconds: UInt64, deadlineMilliseconds: UInt64, storageHint: PublicKey
     ) {
         self.program = program
         self.manifest = manifest
         self.axes = axes
+        self.parameters = parameters
         self.inputs = inputs
+        self.carried = carried
+        self.initialState = initialState
+        self.seed = seed
+        self.scans = scans
         self.computeUnits = computeUnits
         self.memory = memory
-        self.steps = steps
         self.maximumPricePer1000CU = maximumPricePer1000CU
         self.policy = policy
         self.queueMilliseconds = queueMilliseconds
@@ -149,17 +197,30 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
         program = try reader.read(Digest.self)
         manifest = try reader.read(Digest.self)
         axes = try reader.readList(JobAxis.self, max: JobSpec.maximumAxes)
+        parameters = try reader.read(AgreedList.self)
         inputs = try reader.readList(JobInput.self, max: JobSpec.maximumInputs)
+        carried = try reader.readList(JobInput.self, max: JobSpec.maximumInputs)
+        initialState = try reader.read(Digest.self)
+        seed = try reader.readUInt64()
+        scans = try reader.readList(JobScan.self, max: JobSpec.maximumScans)
         computeUnits = try reader.read(ComputeUnits.self)
         memory = try reader.readUInt64()
-        steps = try reader.readUInt64()
         maximumPricePer1000CU = try reader.read(Amount.self)
         policy = try reader.read(AuditPolicy.self)
         queueMilliseconds = try reader.readUInt64()
         deadlineMilliseconds = try reader.readUInt64()
         storageHint = try reader.read(PublicKey.self)
         if computeUnits.weightedOperations == 0 { throw .invalid("a job costs at least one operation") }
-        if steps != 1 { throw .invalid("a job runs one step, found \(steps)") }
+        if scans.isEmpty { throw .invalid("a job has at least one scan") }
+        var steps: UInt64 = 0
+        for scan in scans {
+            if scan.steps < 1 || scan.steps > JobSpec.maximumSteps { throw .invalid("a scan has 1 to 2^20 steps") }
+            steps += scan.steps
+        }
+        if steps > JobSpec.maximumSteps { throw .invalid("a job has at most 2^20 steps, found \(steps)") }
+        if operations(of: scans.map(\.steps)) > UInt128(computeUnits.weightedOperations) {
+            throw .invalid("a job's steps cost more than the job")
+        }
         if max(queueMilliseconds, deadlineMilliseconds) > JobSpec.maximumMilliseconds {
             throw .invalid("a job's times are at most 30 days")
         }
@@ -169,14 +230,37 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
         writer.write(program)
         writer.write(manifest)
         writer.write(list: axes)
+        writer.write(parameters)
         writer.write(list: inputs)
+        writer.write(list: carried)
+        writer.write(initialState)
+        writer.write(seed)
+        writer.write(list: scans)
         writer.write(computeUnits)
         writer.write(memory)
-        writer.write(steps)
         writer.write(maximumPricePer1000CU)
         writer.write(policy)
         writer.write(queueMilliseconds)
         writer.write(deadlineMilliseconds)
         writer.write(storageHint)
+    }
+
+    /// What so many steps of each scan cost, without the reading.
+    private func operations(of steps: [UInt64]) -> UInt128 {
+        // At most 16 products of 64 bits.
+        zip(scans, steps).reduce(0) { $0 + UInt128($1.0.weightedOperations) * UInt128($1.1) }
+    }
+
+    /// Whether a run of this job could have taken so many steps of each scan: a flag may end a scan early, after its first step at the soonest.
+    public func allows(steps: [UInt64]) -> Bool {
+        steps.count == scans.count && zip(scans, steps).allSatisfy { $1 >= 1 && $1 <= $0.steps }
+    }
+
+    /// What a run that took so many steps of each scan has cost; `allows` them.
+    public func computeUnits(taken steps: [UInt64]) -> ComputeUnits {
+        let saved = operations(of: scans.map(\.steps)) - min(operations(of: steps), operations(of: scans.map(\.steps)))
+        // The decoder has seen to it that all steps cost no more than the job.
+        return ComputeUnits(
+            weightedOperations: computeUnits.weightedOperations - UInt64(clamping: min(saved, UInt128(UInt64.max))))
     }
 }

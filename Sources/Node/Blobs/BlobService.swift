@@ -86,6 +86,11 @@ final class BlobService: BlobAccess, @unchecked Sendable {
         try put(.tensor(type: type, shape: shape), bytes)
     }
 
+    func tensorType(of id: Digest) throws -> (type: UInt8, shape: [UInt64])? {
+        guard case .tensor(let type, let shape)? = kind(of: id) else { return nil }
+        return (type, shape)
+    }
+
     func storeOutputs(_ steps: [[Digest]]) throws -> Digest { try put(.outputs(steps: steps), []) }
 
     /// What a blob is, where its manifest is here.

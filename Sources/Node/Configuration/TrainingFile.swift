@@ -1,7 +1,7 @@
 internal import Foundation
 internal import TOMLKit
 
-/// What `plasma train` is told: a TOML file with the sections model, data, training and output.
+/// What `plasma train` is told: a TOML file with the sections model, data, training, rounds and output.
 public struct TrainingFile: Sendable, Equatable {
     public var vocabulary = 256
     public var width = 128
@@ -26,6 +26,15 @@ public struct TrainingFile: Sendable, Equatable {
     /// The folder of checkpoints and curve.
     public var folder = ""
     public var checkpointEvery = 50
+    /// Workers of a training in rounds; nil where there are none.
+    public var workers: Int?
+    /// Steps that a worker takes in a round.
+    public var roundSteps = 20
+    public var outerRate = 0.7
+    public var outerMomentum = 0.9
+
+    /// Rounds of the whole training.
+    public var rounds: Int { steps / roundSteps }
 
     private init() {}
 
@@ -77,6 +86,19 @@ public struct TrainingFile: Sendable, Equatable {
             out.clip = try training.number("clip", 1e-6...1e6)
             out.seed = try training.integer("seed", 0...Int.max) ?? out.seed
             try training.finish()
+        }
+        if let rounds = try file.section("rounds") {
+            out.workers = try rounds.integer("workers", 1...64) ?? 3
+            out.roundSteps = try rounds.integer("steps", 1...1_000_000) ?? out.roundSteps
+            out.outerRate = try rounds.number("outer_rate", 0...10) ?? out.outerRate
+            out.outerMomentum = try rounds.number("outer_momentum", 0...0.9999) ?? out.outerMomentum
+            if out.steps % out.roundSteps != 0 {
+                throw rounds.fault("steps", "must divide training.steps, which is \(out.steps)")
+            }
+            if out.isCosine {
+                throw rounds.fault("workers", "take the schedule \"constant\" alone: each round begins anew")
+            }
+            try rounds.finish()
         }
         guard let output = try file.section("output"), let name = try output.string("folder") else {
             throw file.missing("output.folder")

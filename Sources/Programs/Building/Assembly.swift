@@ -55,7 +55,7 @@ extension GraphBuilder {
 
 extension Operation {
     /// The same op on other tensors.
-    func renumbered(_ number: (ValueID) -> ValueID) -> Operation {
+    package func renumbered(_ number: (ValueID) -> ValueID) -> Operation {
         switch self {
         case .map(let expression, let inputs): .map(expression, inputs: inputs.map(number))
         case .reduce(let reduction, let input, let extent, let prefix):

@@ -39,19 +39,30 @@ public enum ComputeCost {
 }
 
 extension SpecialisedProgram {
-    /// The cost of running all steps.
-    public func cost() throws(ProgramFault) -> ComputeUnits {
-        var total: UInt128 = 0
+    /// What one step of each scan costs.
+    public func stepCosts() throws(ProgramFault) -> [ComputeUnits] {
+        let leading = parameters.count + inputs.count + carried.count
+        var costs: [ComputeUnits] = []
         for scan in scans {
             let types = types(of: scan)
-            let leading = parameters.count + inputs.count + carried.count
             let outputs = Set(scan.outputs)
             var step: UInt128 = 0
             for (number, record) in scan.operations.enumerated() {
                 // At most 2^16 ops of at most 2^40 elements and weight 2^42: below 2^100.
                 step += ComputeCost.cost(record, types, isOutput: outputs.contains(ValueID(leading + number)))
             }
-            let (product, overflow) = step.multipliedReportingOverflow(by: UInt128(scan.steps.factor))
+            guard let operations = UInt64(exactly: step) else { throw .overflow("the program's cost") }
+            costs.append(ComputeUnits(weightedOperations: operations))
+        }
+        return costs
+    }
+
+    /// The cost of running all steps: those of each scan, and reading parameters and inputs once.
+    public func cost() throws(ProgramFault) -> ComputeUnits {
+        var total: UInt128 = 0
+        for (scan, step) in zip(scans, try stepCosts()) {
+            let (product, overflow) = UInt128(step.weightedOperations).multipliedReportingOverflow(
+                by: UInt128(scan.steps.factor))
             let (sum, carry) = total.addingReportingOverflow(product)
             // Held far below the top of UInt128 at every step, so that nothing added below can trap.
             if overflow || carry || sum > UInt128(UInt64.max) { throw .overflow("the program's cost") }

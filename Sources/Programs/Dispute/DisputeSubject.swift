@@ -62,7 +62,7 @@ public struct DisputeSubject: Hashable, Sendable, CanonicalCodable {
     }
 
     /// The scan of a step that is counted over all scans, and its number there.
-    func place(ofStep step: UInt64) -> (scan: Int, step: UInt64) {
+    package func place(ofStep step: UInt64) -> (scan: Int, step: UInt64) {
         var rest = step
         for (scan, count) in steps.enumerated() {
             if rest < count { return (scan, rest) }

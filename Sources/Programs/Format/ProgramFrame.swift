@@ -54,7 +54,7 @@ public struct ProgramFrame: Hashable, Sendable, CanonicalCodable {
     public var treeLeaf: Digest { Digest.of(.program, encoding: self) }
 
     /// The leaf of a number in a list of tensors' numbers.
-    static func leaf(_ number: UInt32) -> Digest {
+    package static func leaf(_ number: UInt32) -> Digest {
         var writer = ByteWriter(capacity: 4)
         writer.write(number)
         return MerkleTree.leaf(writer.bytes)

@@ -77,6 +77,28 @@ public final class Executor: Sendable {
         return result.outputs.flatMap { $0 }
     }
 
+    /// Runs all scans from a given state, inputs in the program's order, carried tensors by their place: fused where the program is, else in general.
+    public func runAll(
+        inputs: [UnsafeRawBufferPointer], carried: [Int: UnsafeRawBufferPointer] = [:], seed: UInt64 = 0,
+        progress: @escaping @Sendable (Double) -> Void = { _ in }
+    ) throws(ExecutionFault) -> ProgramResult {
+        if inputs.count != program.inputs.count {
+            throw .inputCount(expected: program.inputs.count, found: inputs.count)
+        }
+        if isFused {
+            let named = zip(program.inputs, inputs).map { (name: $0.name, bytes: $1) }
+            return ProgramResult(steps: [1], outputs: [try run(inputs: named, progress: progress)], carried: [])
+        }
+        let steps = program.scans.reduce(0.0) { $0 + Double($1.steps.factor) }
+        var done = 0.0
+        return try general().run(
+            inputs: inputs, carried: carried, seed: seed,
+            onStep: { _, _, _ in
+                done += 1
+                progress(done / max(1, steps))
+            })
+    }
+
     private func general() throws(ExecutionFault) -> GraphExecutor {
         try GraphExecutor(
             program: program, parameters: model.parameters, owners: [model], threads: threads, variant: model.variant,
@@ -103,9 +125,16 @@ public final class Executor: Sendable {
     }
 
     private func scratchSize(_ plan: FusedPlan, _ length: Int) -> Int {
-        plan.steps.reduce(64) { size, step in
-            guard case .attention(_, _, _, _, let width, _, _) = step else { return size }
-            return max(size, Int(pk_attention_scratch(Int32(length), Int32(length), Int32(width))) + 64)
+        let types = program.types(of: program.scans[0])
+        return plan.steps.reduce(64) { size, step in
+            switch step {
+            case .attention(_, _, _, _, let width, _, _):
+                return max(size, Int(pk_attention_scratch(Int32(length), Int32(length), Int32(width))) + 64)
+            case .wholeLinear(_, let words, _, _, _, _, _):
+                let shape = types[Int(words.index)].dimensions
+                return max(size, (pk_linear_i8_scratch(Int32(shape[0]), Int32(shape[1])) + 79) / 16 * 16)
+            default: return size
+            }
         }
     }
 

@@ -8,6 +8,9 @@ enum FusedStep: Equatable, Sendable {
     /// Elementwise; the second operand may be a vector over the last axis.
     case add(ValueID, ValueID, out: ValueID)
     case linear(ValueID, weight: ValueID, bias: ValueID, gelu: Bool, residual: ValueID?, out: ValueID)
+    /// The same on whole numbers: i8 weights, [n, k], and their scales.
+    case wholeLinear(
+        ValueID, words: ValueID, scales: ValueID, bias: ValueID, gelu: Bool, residual: ValueID?, out: ValueID)
     case layerNorm(ValueID, gain: ValueID, bias: ValueID, epsilon: Float, out: ValueID)
     case attention(query: ValueID, key: ValueID, value: ValueID, heads: Int, width: Int, scale: Float, out: ValueID)
     case pool(ValueID, out: ValueID)
@@ -16,7 +19,8 @@ enum FusedStep: Equatable, Sendable {
     var out: ValueID {
         switch self {
         case .rows(_, _, let out), .row(_, _, let out), .add(_, _, let out), .linear(_, _, _, _, _, let out),
-            .layerNorm(_, _, _, _, let out), .attention(_, _, _, _, _, _, let out), .pool(_, let out),
+            .wholeLinear(_, _, _, _, _, _, let out), .layerNorm(_, _, _, _, let out),
+            .attention(_, _, _, _, _, _, let out), .pool(_, let out),
             .normalize(_, _, let out):
             out
         }
@@ -29,6 +33,8 @@ enum FusedStep: Equatable, Sendable {
         case .add(let a, let b, _): [a, b]
         case .linear(let x, let weight, let bias, _, let residual, _):
             [x, weight, bias] + (residual.map { [$0] } ?? [])
+        case .wholeLinear(let x, let words, let scales, let bias, _, let residual, _):
+            [x, words, scales, bias] + (residual.map { [$0] } ?? [])
         case .layerNorm(let x, let gain, let bias, _, _): [x, gain, bias]
         case .attention(let query, let key, let value, _, _, _, _): [query, key, value]
         case .pool(let x, _), .normalize(let x, _, _): [x]
@@ -126,7 +132,7 @@ struct FusedPlan: Sendable {
         }
 
         func match() -> Match? {
-            attention() ?? layerNorm() ?? pool() ?? normalize() ?? linear() ?? rows() ?? row() ?? add()
+            attention() ?? layerNorm() ?? pool() ?? normalize() ?? linear() ?? wholeLinear() ?? rows() ?? row() ?? add()
         }
 
         private func attention() -> Match? {
@@ -217,6 +223,38 @@ struct FusedPlan: Sendable {
                 }
             }
             return Match(step: .linear(x, weight: weight, bias: bias, gelu: false, residual: nil, out: sum), length: 2)
+        }
+
+        private func wholeLinear() -> Match? {
+            guard case .reduce(.maximum, let x, nil, false) = records[at].operation, at + 10 < records.count,
+                case .contract(_, let words, nil, false) = records[at + 8].operation, inputs(9).count == 3,
+                inputs(10).count == 2, types[Int(x.index)].shape.count == 2, types[Int(words.index)].shape.count == 2
+            else { return nil }
+            let (scales, bias) = (inputs(9)[2], inputs(10)[1])
+            let columns = [types[Int(words.index)].shape[0]]
+            guard types[Int(bias.index)].shape == columns, types[Int(scales.index)].shape == columns else { return nil }
+            var plain = builder()
+            let row = plain.rounded(x)
+            let result = TensorType(.f32, [types[Int(x.index)].shape[0]] + columns)
+            let sum = plain.sum(plain.product(row, words: words, scale: scales, result), bias)
+            guard agrees(plain) else { return nil }
+            func match(gelu: Bool, residual: ValueID?, _ graph: GraphBuilder, _ out: ValueID) -> Match {
+                Match(
+                    step: .wholeLinear(
+                        x, words: words, scales: scales, bias: bias, gelu: gelu, residual: residual, out: out),
+                    length: graph.operations.count)
+            }
+            var activated = plain
+            let activation = activated.gelu(sum)
+            if agrees(activated) { return match(gelu: true, residual: nil, activated, activation) }
+            if inputs(11).count == 2, inputs(11)[0] == sum, types[Int(inputs(11)[1].index)] == types[Int(sum.index)] {
+                var added = plain
+                let out = added.sum(sum, inputs(11)[1])
+                if agrees(added), inputs(11)[1] != sum {
+                    return match(gelu: false, residual: inputs(11)[1], added, out)
+                }
+            }
+            return match(gelu: false, residual: nil, plain, sum)
         }
 
         private func rows() -> Match? {

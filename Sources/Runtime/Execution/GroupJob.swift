@@ -63,15 +63,18 @@ struct GroupJob: @unchecked Sendable {
     }
 
     /// Runs `body` over parts of `rows`, on all threads where there is enough for each.
-    private func share(_ rows: Int, _ body: @Sendable (Range<Int>) -> Void) {
+    private func share(_ rows: Int, _ body: @Sendable (Range<Int>) -> Void) { share(rows) { part, _ in body(part) } }
+
+    /// The same with the part's number, below that of the threads.
+    private func share(_ rows: Int, _ body: @Sendable (Range<Int>, Int) -> Void) {
         let parts = min(threads, rows / GroupJob.rowsPerThread)
-        if parts <= 1 { return body(0..<rows) }
+        if parts <= 1 { return body(0..<rows, 0) }
         // Multiples of a kernel's tile, so that no part has a ragged edge but the last.
         let each = ((rows + parts - 1) / parts + 7) / 8 * 8
         DispatchQueue.concurrentPerform(iterations: parts) { part in
             pk_set_float_environment()
             let start = part * each
-            if start < rows { body(start..<min(rows, start + each)) }
+            if start < rows { body(start..<min(rows, start + each), part) }
         }
     }
 
@@ -125,6 +128,23 @@ struct GroupJob: @unchecked Sendable {
                     variant, Int32(part.count), Int32(width), Int32(depth), source + part.lowerBound * depth, depth,
                     packed,
                     target + part.lowerBound * width, width, &epilogue)
+            }
+        case .wholeLinear(let x, let words, let scales, let bias, let gelu, let residual, _):
+            nonisolated(unsafe) let source = tensor(x, group, memory).0
+            let depth = types[Int(x.index)].dimensions[1]
+            nonisolated(unsafe) let packed = model.packedWords(words)
+            nonisolated(unsafe) let columns = tensor(scales, group, memory).0
+            nonisolated(unsafe) let biases = tensor(bias, group, memory).0
+            nonisolated(unsafe) let added = residual.map { tensor($0, group, memory).0 }
+            nonisolated(unsafe) let scratch = memory.scratch
+            let perThread = self.scratch
+            share(rows) { part, thread in
+                var epilogue = pk_epilogue(
+                    bias: biases, activation: gelu ? PK_GELU : PK_NONE,
+                    residual: added.map { UnsafePointer($0 + part.lowerBound * width) }, ldr: width)
+                pk_linear_i8(
+                    variant, Int32(part.count), Int32(width), Int32(depth), source + part.lowerBound * depth, depth,
+                    packed, columns, &epilogue, target + part.lowerBound * width, width, scratch + thread * perThread)
             }
         case .layerNorm(let x, let gain, let bias, let epsilon, _):
             nonisolated(unsafe) let source = tensor(x, group, memory).0

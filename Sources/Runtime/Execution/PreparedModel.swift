@@ -36,6 +36,7 @@ public final class PreparedModel: @unchecked Sendable {
     /// What the general executor packed of them.
     let general = PackedWeights()
     private var packed: [UInt32: UnsafeMutablePointer<Float>] = [:]
+    private var words: [UInt32: Block] = [:]
     /// Bytes of the packed copies.
     public private(set) var packedBytes: UInt64 = 0
 
@@ -56,6 +57,18 @@ public final class PreparedModel: @unchecked Sendable {
         self.owners = owners
         guard program.scans.count == 1, let plan = FusedPlan(program, program.scans[0]) else { return }
         for step in plan.steps {
+            if case .wholeLinear(_, let weight, _, _, _, _, _) = step, words[weight.index] == nil,
+                Int(weight.index) < parameters.count
+            {
+                let shape = program.parameters[Int(weight.index)].type.dimensions
+                let (n, k) = (Int32(shape[0]), Int32(shape[1]))
+                let memory = Block(pk_pack_size_i8(variant.code, n, k))
+                pk_pack_i8(
+                    variant.code, n, k, parameters[Int(weight.index)].bindMemory(to: Int8.self).baseAddress, shape[1],
+                    memory.base.assumingMemoryBound(to: UInt8.self))
+                words[weight.index] = memory
+                packedBytes += UInt64(memory.count)
+            }
             guard case .linear(_, let weight, _, _, _, _) = step, packed[weight.index] == nil,
                 Int(weight.index) < parameters.count
             else { continue }
@@ -71,9 +84,16 @@ public final class PreparedModel: @unchecked Sendable {
         }
     }
 
+    /// Bytes of all that was packed of it so far, by the general executor too.
+    public var heldBytes: UInt64 { packedBytes + general.bytes }
+
     deinit { for memory in packed.values { memory.deallocate() } }
 
     func packedWeight(_ id: ValueID) -> UnsafeMutablePointer<Float>? { packed[id.index] }
+
+    func packedWords(_ id: ValueID) -> UnsafeMutablePointer<UInt8>? {
+        words[id.index]?.base.assumingMemoryBound(to: UInt8.self)
+    }
 
     func floats(_ id: ValueID) -> UnsafePointer<Float>? {
         Int(id.index) < parameters.count ? parameters[Int(id.index)].bindMemory(to: Float.self).baseAddress : nil

@@ -6,8 +6,10 @@ public struct TextGenerator: Sendable {
     public let loadTime: Duration
     private let folder: HuggingFaceFolder
 
-    /// Reads a folder.
-    public init(folder path: String, threads: Int) throws(TextGenerationFault) {
+    /// Reads a folder, and quantizes its model where that is asked for.
+    public init(
+        folder path: String, threads: Int, quantization: Quantization? = nil
+    ) throws(TextGenerationFault) {
         let start = ContinuousClock.now
         let model: TransformerModel
         do throws(ImportFault) {
@@ -15,9 +17,9 @@ public struct TextGenerator: Sendable {
             tokenizer = try ModelImporter.textTokenizer(path: path)
             model = try ModelImporter.importTransformer(path)
         } catch { throw .model(error) }
-        do throws(GenerationFault) { generator = try Generator(model, threads: threads) } catch {
-            throw .generation(error)
-        }
+        do throws(GenerationFault) {
+            generator = try Generator(model, threads: threads, quantization: quantization)
+        } catch { throw .generation(error) }
         loadTime = ContinuousClock.now - start
     }
 

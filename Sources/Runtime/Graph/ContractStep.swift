@@ -13,7 +13,7 @@ struct ContractStep: Sendable {
         let step: Int
     }
 
-    let out: ValueID
+    var out: ValueID
     let batch: Int
     let m: Int
     let n: Int
@@ -27,6 +27,11 @@ struct ContractStep: Sendable {
     /// The packed weight; there before anything runs.
     var packed: PackedWeight?
     let variant: KernelVariant
+    /// A number for each column that is added to the sums.
+    var bias: Access?
+
+    /// Whether the kernel that runs it can add a bias.
+    var takesBias: Bool { extents == nil && (left.step == 1 || k <= 1) && bias == nil }
 
     /// Whether each thread takes whole batch items, right side and all.
     private func sharesBatch(_ threads: Int) -> Bool { batch >= 2 * threads || (threads == 1 && batch > 1) }
@@ -129,7 +134,9 @@ struct ContractStep: Sendable {
             pk_contract_strided_f32(
                 variant.code, height, width, depth, taken, from, left.row, left.step, weights, target, n)
         } else if left.step == 1 || k <= 1 {
-            pk_contract_f32(variant.code, height, width, depth, from, left.row, weights, target, n, nil)
+            var epilogue = pk_epilogue()
+            if let bias { epilogue.bias = UnsafePointer(memory.floats(bias) + columns.lowerBound) }
+            pk_contract_f32(variant.code, height, width, depth, from, left.row, weights, target, n, &epilogue)
         } else {
             pk_contract_strided_f32(
                 variant.code, height, width, depth, nil, from, left.row, left.step, weights, target, n)
@@ -141,44 +148,18 @@ struct ContractStep: Sendable {
 final class PackedWeight: Sendable {
     let memory: Block
 
+    /// Packs an i8 [n, k] whose rows lie one after another.
+    init(_ variant: KernelVariant, _ b: UnsafePointer<Int8>, n: Int, k: Int) {
+        memory = Block(pk_pack_size_i8(variant.code, Int32(n), Int32(k)))
+        pk_pack_i8(variant.code, Int32(n), Int32(k), b, k, memory.base.assumingMemoryBound(to: UInt8.self))
+    }
+
     /// Packs [n, k] at `b`, of which one stride is 1.
     init(_ variant: KernelVariant, _ b: UnsafePointer<Float>, row: Int, step: Int, n: Int, k: Int) {
         memory = Block(pk_pack_size(variant.code, Int32(n), Int32(k)) * 4)
         ContractStep.pack(
             variant, b, row: row, step: step, k: k, columns: 0..<n,
             into: memory.base.assumingMemoryBound(to: Float.self))
-    }
-}
-
-/// i8 × i8 → i32: exact in any order.
-struct WholeContractStep: Sendable {
-    let out: ValueID
-    let batch: Int
-    let m: Int
-    let n: Int
-    let k: Int
-    let left: Access
-    let right: Access
-    /// Whether the right side has a matrix for each batch item.
-    let rightHasBatch: Bool
-    let extents: RowExtents?
-
-    func run(_ memory: StepMemory) {
-        let a = SharedPointer(memory.pointer(left))
-        let b = SharedPointer(memory.pointer(right))
-        let out = SharedPointer(memory.base(self.out))
-        memory.team.run(over: batch * m, grain: max(1, 65536 / max(1, n * k))) { range, _ in
-            for row in range {
-                var take = Int32(clamping: k)
-                if let extents {
-                    extents.fill(&take, row..<row + 1, from: UnsafeRawPointer(memory.pointer(extents.access)))
-                }
-                pk_contract_row_i8(
-                    Int32(n), take, Int32(k), a.raw.assumingMemoryBound(to: Int8.self) + row * k,
-                    b.raw.assumingMemoryBound(to: Int8.self) + (rightHasBatch ? row / m * n * k : 0),
-                    out.raw.assumingMemoryBound(to: Int32.self) + row * n)
-            }
-        }
     }
 }
 

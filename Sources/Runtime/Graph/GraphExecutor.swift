@@ -7,18 +7,18 @@ public import Programs
 /// The bits depend neither on the number of threads nor on which thread ends first.
 public final class GraphExecutor: Sendable {
     public let program: SpecialisedProgram
-    private let parameters: [ParameterMemory]
+    let parameters: [ParameterMemory]
     private let owners: [any Sendable]
     private let variant: KernelVariant
     private let team: ThreadTeam
+    private let weights: PackedWeights
     private let scans: [PreparedScan]
 
     /// A scan's plan with its weights packed and its constants made.
-    private struct PreparedScan: Sendable {
+    struct PreparedScan: Sendable {
         let plan: GraphPlan
         /// Keeps the constants' memory.
         let constants: ConstantMemory?
-        let firstOperation: Int
     }
 
     /// Plans and packs. `owners` keep the memory of `parameters` alive; `weights` holds what other executors of the same model packed already.
@@ -40,25 +40,46 @@ public final class GraphExecutor: Sendable {
         self.variant = variant
         team = ThreadTeam(threads: threads)
         self.parameters = zip(program.parameters, parameters).map { ParameterMemory($0.type.element, $1) }
-        let constants = ConstantMaker(
+        self.weights = weights
+        let maker = GraphExecutor.Maker(
             program: program, parameters: self.parameters, team: team, variant: variant, weights: weights)
-        var firstOperation = 0
-        var scans: [PreparedScan] = []
-        for scan in program.scans {
-            let types = program.types(of: scan)
+        scans = program.scans.indices.map { maker.prepare($0, outputs: program.scans[$0].outputs) }
+        packedBytes = weights.bytes
+    }
+
+    /// Plans scans.
+    private struct Maker {
+        let program: SpecialisedProgram
+        let parameters: [ParameterMemory]
+        let team: ThreadTeam
+        let variant: KernelVariant
+        let weights: PackedWeights
+
+        /// A scan that leaves these values in memory.
+        func prepare(_ index: Int, outputs: [ValueID]) -> PreparedScan {
+            let scan = program.scans[index]
+            let constants = ConstantMaker(
+                program: program, parameters: parameters, team: team, variant: variant, weights: weights)
             var planner = GraphPlanner(
-                types: types, operations: scan.operations, parameters: parameters.count,
-                firstCarried: parameters.count + program.inputs.count, outputs: scan.outputs,
-                nextCarried: scan.carried, firstOperation: firstOperation, threads: team.threads, variant: variant)
+                types: program.types(of: scan), operations: scan.operations, parameters: parameters.count,
+                firstCarried: parameters.count + program.inputs.count, outputs: outputs, nextCarried: scan.carried,
+                firstOperation: program.scans[..<index].reduce(0) { $0 + $1.operations.count },
+                threads: team.threads, variant: variant)
             var plan = planner.plan()
             constants.pack(&plan, scan)
-            scans.append(
-                PreparedScan(
-                    plan: plan, constants: constants.make(plan.constants, scan), firstOperation: firstOperation))
-            firstOperation += scan.operations.count
+            return PreparedScan(plan: plan, constants: constants.make(plan.constants, scan))
         }
-        self.scans = scans
-        packedBytes = weights.bytes
+    }
+
+    /// A scan's plan as a run has it.
+    func prepared(_ scan: Int) -> PreparedScan { scans[scan] }
+
+    /// A plan of a scan after whose step every op's tensor is in memory. Nothing is fused away, so it takes the memory of all of them.
+    func preparedTrace(_ index: Int) -> PreparedScan {
+        let leading = program.parameters.count + program.inputs.count + program.carried.count
+        let all = program.scans[index].operations.indices.map { ValueID(leading + $0) }
+        return Maker(program: program, parameters: parameters, team: team, variant: variant, weights: weights)
+            .prepare(index, outputs: all)
     }
 
     /// The kernels count rows and columns in 32 bits.
@@ -113,58 +134,108 @@ public final class GraphExecutor: Sendable {
         onStep: (_ scan: Int, _ step: UInt64, _ outputs: [Tensor]) -> Void = { _, _, _ in },
         isCancelled: () -> Bool = { false }, limit: UInt64 = .max
     ) throws(ExecutionFault) -> ProgramResult {
-        if pk_check_float_environment() == 0 { throw .floatEnvironment }
         let held = try hold(inputs)
-        var state = try hold(carried: carried)
-        var next = program.carried.map { _ in nil as Block? }
+        var state = RunState(blocks: try hold(carried: carried))
         var steps: [UInt64] = []
         var outputs: [[Tensor]] = []
         for (index, scan) in program.scans.enumerated() {
-            let prepared = scans[index]
-            let plan = prepared.plan
-            let memory = StepMemory(
-                types: plan.types, team: team, variant: variant, threadScratch: plan.threadScratch,
-                sharedScratch: plan.sharedScratch, seed: seed)
-            let arena = Block(plan.arenaBytes)
-            for changed in plan.swapped + plan.copied.map(\.carried) where next[changed] == nil {
-                next[changed] = Block(state[changed].count)
-            }
+            let work = try enter(scans[index], inputs: held, &state, seed: seed)
             var taken: UInt64 = 0
             while taken < min(limit, scan.steps.factor) {
                 if isCancelled() { throw .cancelled }
-                place(prepared, memory, arena: arena, inputs: held, state: state, next: next)
-                memory.random = RandomSource(seed: seed, operation: 0, step: taken)
-                for step in plan.steps { step.run(memory) }
-                let tensors = scan.outputs.map { tensor($0, plan, memory) }
+                take(work, &state, step: taken)
+                let tensors = scan.outputs.map { tensor($0, work) }
                 onStep(index, taken, tensors)
                 outputs.append(tensors)
-                for (changed, from) in plan.copied {
-                    guard let target = next[changed] else { continue }
-                    target.base.copyMemory(from: memory.pointer(from), byteCount: target.count)
-                    let type = program.carried[changed].type
-                    // A weight that becomes state as it is has not been computed by anything.
-                    canonicalize(type.element, target.base, count: Int(type.count))
-                }
-                for changed in plan.swapped + plan.copied.map(\.carried) {
-                    if let other = next[changed] { (state[changed], next[changed]) = (other, state[changed]) }
-                }
+                carry(work, &state)
                 taken += 1
-                if let stop = scan.stop, state[Int(stop)].base.load(as: UInt8.self) != 0 { break }
+                if state.isStopped(scan) { break }
             }
             steps.append(taken)
         }
-        let carried = zip(program.carried, state).map { declaration, block in
+        return ProgramResult(steps: steps, outputs: outputs, carried: self.carried(state))
+    }
+
+    // MARK: Steps
+
+    /// The carried tensors of a run, changed where they lie.
+    struct RunState {
+        fileprivate(set) var blocks: [Block]
+        /// Other memory for those whose next value is made beside them.
+        fileprivate(set) var next: [Block?]
+
+        init(blocks: [Block]) {
+            self.blocks = blocks
+            next = blocks.map { _ in nil }
+        }
+
+        /// Whether the step just taken ended its scan.
+        func isStopped(_ scan: Scan) -> Bool {
+            guard let stop = scan.stop else { return false }
+            return blocks[Int(stop)].base.load(as: UInt8.self) != 0
+        }
+    }
+
+    /// A scan's plan and the memory that its steps run in, one after the other.
+    struct ScanWork {
+        let prepared: PreparedScan
+        let memory: StepMemory
+        let arena: Block
+        let inputs: [Block]
+    }
+
+    /// Memory for the steps of a scan.
+    func enter(
+        _ prepared: PreparedScan, inputs: [Block], _ state: inout RunState, seed: UInt64
+    ) throws(ExecutionFault) -> ScanWork {
+        if pk_check_float_environment() == 0 { throw .floatEnvironment }
+        let plan = prepared.plan
+        for changed in plan.swapped + plan.copied.map(\.carried) where state.next[changed] == nil {
+            state.next[changed] = Block(state.blocks[changed].count)
+        }
+        let memory = StepMemory(
+            types: plan.types, team: team, variant: variant, threadScratch: plan.threadScratch,
+            sharedScratch: plan.sharedScratch, seed: seed)
+        return ScanWork(prepared: prepared, memory: memory, arena: Block(plan.arenaBytes), inputs: inputs)
+    }
+
+    /// Computes one step; its results are in memory until `carry`.
+    func take(_ work: ScanWork, _ state: inout RunState, step: UInt64) {
+        place(work, state)
+        work.memory.random = RandomSource(seed: work.memory.random.seed, operation: 0, step: step)
+        for step in work.prepared.plan.steps { step.run(work.memory) }
+    }
+
+    /// Makes what the step left the state of the next.
+    func carry(_ work: ScanWork, _ state: inout RunState) {
+        let plan = work.prepared.plan
+        for (changed, from) in plan.copied {
+            guard let target = state.next[changed] else { continue }
+            target.base.copyMemory(from: work.memory.pointer(from), byteCount: target.count)
+            let type = program.carried[changed].type
+            // A weight that becomes state as it is has not been computed by anything.
+            canonicalize(type.element, target.base, count: Int(type.count))
+        }
+        for changed in plan.swapped + plan.copied.map(\.carried) {
+            if let other = state.next[changed] {
+                (state.blocks[changed], state.next[changed]) = (other, state.blocks[changed])
+            }
+        }
+    }
+
+    /// The carried tensors as values.
+    func carried(_ state: RunState) -> [Tensor] {
+        zip(program.carried, state.blocks).map { declaration, block in
             Tensor(
                 element: declaration.type.element, shape: declaration.type.dimensions,
                 bytes: Array(UnsafeRawBufferPointer(start: block.base, count: block.count)))
         }
-        return ProgramResult(steps: steps, outputs: outputs, carried: carried)
     }
 
     // MARK: Memory
 
     /// Copies of the inputs, with one form of NaN.
-    private func hold(_ inputs: [UnsafeRawBufferPointer]) throws(ExecutionFault) -> [Block] {
+    func hold(_ inputs: [UnsafeRawBufferPointer]) throws(ExecutionFault) -> [Block] {
         if inputs.count != program.inputs.count {
             throw .inputCount(expected: program.inputs.count, found: inputs.count)
         }
@@ -173,7 +244,7 @@ public final class GraphExecutor: Sendable {
         return held
     }
 
-    private func hold(carried: [Int: UnsafeRawBufferPointer]) throws(ExecutionFault) -> [Block] {
+    func hold(carried: [Int: UnsafeRawBufferPointer]) throws(ExecutionFault) -> [Block] {
         var held: [Block] = []
         for (place, declaration) in program.carried.enumerated() {
             if let bytes = carried[place] {
@@ -197,21 +268,22 @@ public final class GraphExecutor: Sendable {
     }
 
     /// Tells the kernels where everything lies in this step.
-    private func place(
-        _ prepared: PreparedScan, _ memory: StepMemory, arena: Block, inputs: [Block], state: [Block], next: [Block?]
-    ) {
-        let leading = parameters.map(\.base) + inputs.map(\.base) + state.map(\.base)
-        for (value, storage) in prepared.plan.storage {
+    private func place(_ work: ScanWork, _ state: RunState) {
+        let leading = parameters.map(\.base) + work.inputs.map(\.base) + state.blocks.map(\.base)
+        let memory = work.memory
+        for (value, storage) in work.prepared.plan.storage {
             switch storage {
             case .leading(let number): memory.bases[Int(value)] = leading[number]
-            case .constant: memory.bases[Int(value)] = prepared.constants?.base(ValueID(Int(value)))
-            case .arena(let offset): memory.bases[Int(value)] = arena.base + offset
-            case .next(let index): memory.bases[Int(value)] = next[index]?.base
+            case .constant: memory.bases[Int(value)] = work.prepared.constants?.base(ValueID(Int(value)))
+            case .arena(let offset): memory.bases[Int(value)] = work.arena.base + offset
+            case .next(let index): memory.bases[Int(value)] = state.next[index]?.base
             }
         }
     }
 
-    private func tensor(_ value: ValueID, _ plan: GraphPlan, _ memory: StepMemory) -> Tensor {
+    /// A result of the step just taken, as a value.
+    func tensor(_ value: ValueID, _ work: ScanWork) -> Tensor {
+        let (plan, memory) = (work.prepared.plan, work.memory)
         let type = plan.types[Int(value.index)]
         guard let access = plan.accesses[Int(value.index)] else { preconditionFailure("an output has no memory") }
         let count = Int(type.byteCount)

@@ -28,9 +28,10 @@ enum PlanStep: Sendable {
         switch self {
         case .rows(let step): (step.scratch, 0)
         case .contract(let step): step.scratch(threads: threads)
+        case .wholeContract(let step): step.scratch
         case .selected(let step): (step.scratch, 0)
         case .sort(let step): (step.scratch, 0)
-        case .wholeContract, .gather, .columnSum: (0, 0)
+        case .gather, .columnSum: (0, 0)
         }
     }
 }
@@ -69,15 +70,23 @@ struct GraphPlan: Sendable {
 
     /// Gives a contraction its packed weight.
     mutating func setPacked(_ packed: PackedWeight, step index: Int) {
-        guard case .contract(var step) = steps[index] else { return }
-        step.packed = packed
-        steps[index] = .contract(step)
+        switch steps[index] {
+        case .contract(var step):
+            step.packed = packed
+            steps[index] = .contract(step)
+        case .wholeContract(var step):
+            step.packed = packed
+            steps[index] = .wholeContract(step)
+        default: return
+        }
     }
 }
 
 /// A right side [n, k] that is a weight, or made of weights alone.
 struct WeightAccess: Sendable, Hashable {
     let access: Access
+    /// f32, or i8 with its rows one after another.
+    let element: ElementType
     let n: Int
     let k: Int
     /// Between successive n, and successive k.

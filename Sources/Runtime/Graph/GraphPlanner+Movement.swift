@@ -2,11 +2,25 @@ internal import Programs
 
 /// Gathers: read past, done where they lie, or moved.
 extension GraphPlanner {
-    /// The gather as another way to read what is there, where every reader can take it so.
-    func view(_ pieces: [GatherPiece], _ value: ValueID) -> Access? {
-        guard pieces.count == 1 else { return nil }
-        let form = GatherForm(pieces[0], result: shape(value), types: types)
-        guard let view = form.view(result: shape(value), source: access(form.source)) else { return nil }
+    /// An op that changes no number as another way to read what is there, where every reader can take it so.
+    func view(_ operation: Operation, _ value: ValueID) -> Access? {
+        let whole: Access?
+        switch operation {
+        case .gather(let pieces, _):
+            guard pieces.count == 1 else { return nil }
+            let form = GatherForm(pieces[0], result: shape(value), types: types)
+            whole = form.view(result: shape(value), source: access(form.source))
+        case .map(let expression, let inputs):
+            // What a sum gives each of its terms as a gradient is such a map.
+            guard let number = expression.copiedInput, type(value).element == .f32, type(inputs[number]).element == .f32
+            else { return nil }
+            let source = access(inputs[number])
+            whole = Access(
+                root: source.root, offset: source.offset,
+                strides: source.broadcast(from: shape(inputs[number]), to: shape(value)))
+        default: return nil
+        }
+        guard let view = whole else { return nil }
         if view.isRowMajor(shape(value)) { return view }
         if isResult[Int(value.index)] { return nil }
         let accepted = consumers[Int(value.index)].allSatisfy { accepts($0.operation, $0.operand, view, value) }
@@ -87,5 +101,20 @@ extension GraphPlanner {
             }
         }
         return index
+    }
+}
+
+extension MapExpression {
+    /// The input that the expression gives as it is, if it is an f32.
+    var copiedInput: Int? {
+        var place = nodes.count - 1
+        while place >= 0 {
+            switch nodes[place] {
+            case .input(let number): return Int(number)
+            case .operation(.toF32, let arguments): place = Int(arguments[0])
+            default: return nil
+            }
+        }
+        return nil
     }
 }

@@ -155,7 +155,7 @@ struct GraphPlanner {
 
     mutating func place(_ record: OperationRecord, _ number: Int) {
         let value = ValueID(leading + number)
-        if case .gather(let pieces, _) = record.operation, let view = view(pieces, value) {
+        if let view = view(record.operation, value) {
             accesses[Int(value.index)] = view
             return
         }
@@ -165,7 +165,9 @@ struct GraphPlanner {
             return
         }
         switch record.operation {
-        case .map(let expression, let inputs): placeMap(expression, inputs, value, number)
+        case .map(let expression, let inputs):
+            if addsBias(expression, inputs, value) { return }
+            placeMap(expression, inputs, value, number)
         case .reduce(let reduction, let input, let extent, let prefix):
             placeReduce(reduction, input, extent, prefix, value)
         case .contract(let left, let right, let extent, let selected):
@@ -184,11 +186,40 @@ struct GraphPlanner {
 
     /// Adds a step before the open group, or after it where it needs something of it.
     mutating func append(_ step: PlanStep, makes value: ValueID, reads: [ValueID], changes: ValueID? = nil) {
-        if reads.contains(where: open.makes) || changes.map({ open.reads.contains($0) }) == true { closeGroup() }
+        if changes.map({ open.reads.contains($0) }) == true {
+            closeGroup()
+        } else if reads.contains(where: open.makes) {
+            let held = keptOpen(Set(reads))
+            closeGroup()
+            open = held
+        }
         made[value.index] = steps.count
         for root in reads { lastRead[root.index] = steps.count }
         if let changes { lastRead[changes.index] = steps.count }
         steps.append(step)
+    }
+
+    /// Takes from the open group what a step that reads `wanted` does not need, where that goes through the cache as well by itself: ops that follow may then
+    /// join it, and its values are not written only to be read again.
+    private mutating func keptOpen(_ wanted: Set<ValueID>) -> OpenGroup {
+        var needed = wanted
+        for member in open.members.reversed() where needed.contains(member.value) { needed.formUnion(member.roots) }
+        let kept = open.members.filter { !needed.contains($0.value) }
+        let closed = open.members.filter { needed.contains($0.value) }
+        let keptReads = kept.reduce(into: Set<ValueID>()) { $0.formUnion($1.roots) }
+        let closedReads = closed.reduce(into: Set<ValueID>()) { $0.formUnion($1.roots) }
+        let rows = open.rowShape.reduce(1, *)
+        let sharesRows = keptReads.intersection(closedReads).contains {
+            Int(clamping: types[Int($0.index)].count) > rows
+        }
+        if kept.isEmpty || sharesRows || closed.contains(where: { keptReads.contains($0.value) }) { return OpenGroup() }
+        var held = OpenGroup()
+        held.rowShape = open.rowShape
+        held.members = kept
+        held.reads = keptReads
+        open.members = closed
+        open.reads = closedReads
+        return held
     }
 
     mutating func closeGroup() {

@@ -11,6 +11,8 @@ struct MapKernel: Sendable {
     let inputs: [Access]
     private let inputTypes: [ElementType]
     private let result: ElementType
+    /// Whether the last step, f32 to i8, is done where the result is stored.
+    private let narrows: Bool
     /// The op's place among all ops of the program.
     let operation: Int
     /// Whether it draws random words or reads the step: then it gives something else at every step.
@@ -41,7 +43,12 @@ struct MapKernel: Sendable {
             default: false
             }
         }
-        (steps, registers) = MapKernel.steps(expression, inputTypes, full, rowMajor, isDirect)
+        narrows = MapKernel.narrows(expression, inputTypes, result.element)
+        let marks = MapKernel.marks(expression, inputTypes, full, rowMajor) { [isDirect, strides, shape] number, size in
+            !isDirect[number] && strides[number].last == 0 && shape.last == size
+        }
+        (steps, registers) = MapKernel.steps(
+            expression, inputTypes, full, rowMajor, isDirect, marks, narrows: narrows)
     }
 
     /// Bytes of registers.
@@ -61,6 +68,7 @@ struct MapKernel: Sendable {
         map.rank = Int32(shape.count)
         map.registers = Int32(registers)
         map.type = result.rawValue
+        map.narrows = narrows ? 1 : 0
         map.seed = random.seed
         map.operation = UInt32(clamping: operation)
         map.number = UInt32(truncatingIfNeeded: random.step)
@@ -92,9 +100,52 @@ struct MapKernel: Sendable {
 
     // MARK: Steps
 
+    /// Whether the result is an f32 made i8, by the last node, of the one before it, which is what the steps then end with.
+    private static func narrows(_ expression: MapExpression, _ inputs: [ElementType], _ result: ElementType) -> Bool {
+        let nodes = expression.nodes
+        guard result == .i8, nodes.count > 1, case .operation(.toI8, let arguments)? = nodes.last,
+            Int(arguments[0]) == nodes.count - 2
+        else { return false }
+        return MapInterpreter.types(expression, inputs)[nodes.count - 2] == .f32
+    }
+
+    /// An operation that reads an input in one go with what leads to it.
+    private struct Mark {
+        let code: Int
+        let input: UInt8
+    }
+
+    /// Nodes that stand for several: comparisons of the place on the last axis with an i32 input that is the same along it, as masks are made of, and an i32 input as
+    /// f32. `isColumn` says of an input and the size of the last axis whether it is the same along it.
+    private static func marks(
+        _ expression: MapExpression, _ inputs: [ElementType], _ shape: [Int], _ rowMajor: [Int],
+        isColumn: (Int, Int) -> Bool
+    ) -> [Int: Mark] {
+        let nodes = expression.nodes
+        var found: [Int: Mark] = [:]
+        for (place, node) in nodes.enumerated() {
+            if case .operation(.toF32, let arguments) = node, case .input(let number) = nodes[Int(arguments[0])],
+                inputs[Int(number)] == .i32
+            {
+                found[place] = Mark(code: Int(PK_MAP_INPUT_FLOAT), input: number)
+                continue
+            }
+            guard case .operation(let operation, let arguments) = node, operation == .less || operation == .equal,
+                case .index(let axis) = nodes[Int(arguments[0])], rowMajor[Int(axis)] == 1, shape[Int(axis)] > 1,
+                case .operation(.toI64, let converted) = nodes[Int(arguments[1])],
+                case .input(let number) = nodes[Int(converted[0])], inputs[Int(number)] == .i32,
+                isColumn(Int(number), shape[Int(axis)])
+            else { continue }
+            let code = operation == .equal ? PK_MAP_AT : PK_MAP_WITHIN
+            found[place] = Mark(code: Int(code), input: number)
+        }
+        return found
+    }
+
     /// The expression's nodes, each with a register that is free when it is made.
     private static func steps(
-        _ expression: MapExpression, _ inputs: [ElementType], _ shape: [Int], _ rowMajor: [Int], _ isDirect: [Bool]
+        _ expression: MapExpression, _ inputs: [ElementType], _ shape: [Int], _ rowMajor: [Int], _ isDirect: [Bool],
+        _ marks: [Int: Mark], narrows: Bool
     ) -> ([pk_map_step], registers: Int) {
         let nodes = expression.nodes
         let types = MapInterpreter.types(expression, inputs)
@@ -105,8 +156,8 @@ struct MapKernel: Sendable {
         }
         // Only what is wanted: nodes that nothing reads are left out, but for the result.
         var wanted = [Bool](repeating: false, count: nodes.count)
-        wanted[nodes.count - 1] = true
-        for place in nodes.indices.reversed() where wanted[place] {
+        wanted[nodes.count - (narrows ? 2 : 1)] = true
+        for place in nodes.indices.reversed() where wanted[place] && marks[place] == nil {
             if case .operation(_, let arguments) = nodes[place] { for a in arguments { wanted[Int(a)] = true } }
         }
         var register = [UInt8](repeating: 0, count: nodes.count)
@@ -139,6 +190,9 @@ struct MapKernel: Sendable {
             case .random(let draw):
                 step.code = UInt8(PK_MAP_RANDOM)
                 step.number = UInt64(draw)
+            case .operation where marks[place] != nil:
+                step.code = UInt8(marks[place]?.code ?? 0)
+                step.a = marks[place]?.input ?? 0
             case .operation(let operation, let arguments):
                 step.code = operation.rawValue
                 step.type = types[Int(arguments[operation == .select ? 1 : 0])].rawValue

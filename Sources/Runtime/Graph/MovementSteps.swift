@@ -26,12 +26,22 @@ struct GatherStep: Sendable {
         self.out = out
         self.element = element
         self.pieces = pieces
-        self.fill = fill
+        self.fill = GatherStep.canonical(fill, element)
         self.count = count
         // The last piece covers all where it is the whole box and nothing forbids it.
         let covers = pieces.last.map { $0.form.count == count && !$0.form.places.contains(where: \.exact) } ?? false
         fillsFirst = !keepsRest && !covers
         self.isRaw = isRaw
+    }
+
+    /// A program may name any NaN as its fill; no run leaves another than the one.
+    private static func canonical(_ fill: UInt64, _ element: ElementType) -> UInt64 {
+        switch element {
+        case .f32: fill & 0x7FFF_FFFF > 0x7F80_0000 ? 0x7FC0_0000 : fill
+        case .bf16: fill & 0x7FFF > 0x7F80 ? 0x7FC0 : fill
+        case .f16: fill & 0x7FFF > 0x7C00 ? 0x7E00 : fill
+        case .bool, .i8, .u8, .i32, .i64: fill
+        }
     }
 
     func run(_ memory: StepMemory) {

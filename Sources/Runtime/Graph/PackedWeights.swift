@@ -94,7 +94,11 @@ struct ConstantMaker {
     }
 
     private func packed(_ weight: WeightAccess, _ base: UnsafeMutableRawPointer) -> PackedWeight {
-        PackedWeight(
+        if weight.element == .i8 {
+            return PackedWeight(
+                variant, base.assumingMemoryBound(to: Int8.self) + weight.access.offset, n: weight.n, k: weight.k)
+        }
+        return PackedWeight(
             variant, base.assumingMemoryBound(to: Float.self) + weight.access.offset, row: weight.row,
             step: weight.step, n: weight.n, k: weight.k)
     }

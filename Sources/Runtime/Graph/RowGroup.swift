@@ -17,6 +17,14 @@ struct RowGroup: Sendable {
         let size: Int
         /// Where in a thread's scratch its block lies; nil for a value with memory.
         var scratch: Int?
+
+        /// The values whose memory it reads.
+        var roots: [ValueID] {
+            switch kind {
+            case .map(let kernel): kernel.inputs.map(\.root)
+            case .reduce(let kernel): [kernel.input.root] + (kernel.extents.map { [$0.access.root] } ?? [])
+            }
+        }
     }
 
     let rows: Int

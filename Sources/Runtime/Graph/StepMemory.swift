@@ -74,6 +74,8 @@ struct SharedPointer: @unchecked Sendable {
     init(_ raw: UnsafeMutableRawPointer) { self.raw = raw }
 
     func floats(_ offset: Int) -> UnsafeMutablePointer<Float> { raw.assumingMemoryBound(to: Float.self) + offset }
+
+    func bytes(_ offset: Int) -> UnsafeMutablePointer<Int8> { raw.assumingMemoryBound(to: Int8.self) + offset }
 }
 
 /// Rule 3 for what was moved and not computed: one form of NaN, a bool of 0 or 1.

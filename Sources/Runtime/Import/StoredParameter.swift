@@ -5,7 +5,7 @@ public struct StoredParameter: @unchecked Sendable {
     // Unchecked, because the pointer is into memory that the owner keeps and nobody writes.
     /// The weight's name in the file.
     public let name: String
-    /// f32, bf16 or f16.
+    /// f32, bf16 or f16; i8 where it was quantized.
     public let element: ElementType
     public let shape: [Int]
     /// How many elements are subnormal as f32: they slow x86 by up to 200 times.
@@ -51,6 +51,27 @@ public struct StoredParameter: @unchecked Sendable {
         subnormalCount = found.subnormals
     }
 
+    /// A parameter that was made of others.
+    init(name: String, element: ElementType, shape: [Int], _ held: HeldBytes) {
+        self.name = name
+        self.element = element
+        self.shape = shape
+        subnormalCount = element == .f32 ? FloatScan.of(words: held.bytes).subnormals : 0
+        bytes = held.bytes
+        owner = held
+    }
+
+    /// A weight that is an f32 in its model.
+    package init(_ imported: ImportedParameter) {
+        name = imported.name
+        element = .f32
+        shape = imported.shape
+        subnormalCount = imported.subnormalCount
+        // The pointer leaves its call: the parameter, kept as the owner, holds the memory.
+        bytes = imported.withBytes { $0 }
+        owner = ParameterOwner(imported)
+    }
+
     /// A parameter that the settings give and no file holds.
     init(name: String, values: [Float]) {
         self.name = name
@@ -61,6 +82,13 @@ public struct StoredParameter: @unchecked Sendable {
         bytes = held.bytes
         owner = held
     }
+}
+
+/// Keeps what an imported parameter keeps.
+private final class ParameterOwner: Sendable {
+    private let parameter: ImportedParameter
+
+    init(_ parameter: ImportedParameter) { self.parameter = parameter }
 }
 
 /// Bytes in memory of their own.

@@ -27,4 +27,11 @@ public struct LocalModel: Sendable {
             return try PreparedModel(program: program, parameters: weights, owners: imported.parameters)
         } catch { throw .execution(error) }
     }
+
+    /// The same for a program of other weights.
+    func prepare(_ program: SpecialisedProgram, _ weights: [StoredParameter]) throws(RunFault) -> PreparedModel {
+        do throws(ExecutionFault) {
+            return try PreparedModel(program: program, parameters: weights.map(\.bytes), owners: weights)
+        } catch { throw .execution(error) }
+    }
 }

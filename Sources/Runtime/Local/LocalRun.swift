@@ -34,18 +34,30 @@ public struct LocalRun: Sendable {
     public let peakMemory: UInt64
     public let threads: Int
 
-    /// Runs a batch. The outputs' bits do not depend on `threads`. What needs more than `memory` bytes is refused before it starts.
+    /// Runs a batch, quantized where that is asked for. The outputs' bits do not depend on `threads`. What needs more than `memory` bytes is refused before it starts.
     public init(
-        _ model: LocalModel, _ arrays: EncoderArrays, threads: Int, memory: UInt64 = .max
+        _ model: LocalModel, _ arrays: EncoderArrays, threads: Int, memory: UInt64 = .max,
+        quantization: Quantization? = nil
     ) throws(RunFault) {
         let start = ContinuousClock.now
         let axes = arrays.packed.axes.map { (name: $0.name, value: UInt64($0.value)) }
         let fixed: SpecialisedProgram
+        var weights: [StoredParameter]?
         do throws(ProgramFault) {
-            computeUnits = try model.program.specialise(axes).cost()
-            fixed = try model.imported.programWithTokens(takesSegments: arrays.hasSegments).specialise(axes)
+            var charged = model.program
+            var program = try model.imported.programWithTokens(takesSegments: arrays.hasSegments)
+            if quantization == .w8a8 {
+                charged = try QuantizedProgram(charged).program
+                let quantized = try QuantizedProgram(program)
+                program = quantized.program
+                weights = QuantizedWeights(model.imported.parameters.map { StoredParameter($0) })
+                    .parameters(of: quantized)
+            }
+            computeUnits = try charged.specialise(axes).cost()
+            fixed = try program.specialise(axes)
         } catch { throw .program(error) }
-        let executor = Executor(program: fixed, model: try model.prepare(fixed), threads: threads)
+        let prepared = if let weights { try model.prepare(fixed, weights) } else { try model.prepare(fixed) }
+        let executor = Executor(program: fixed, model: prepared, threads: threads)
         let hidden = model.imported.configuration.hiddenSize
         peakMemory = executor.peakMemory + LocalRun.bytesBeyondTheRun(arrays, hidden: hidden)
         if peakMemory > memory { throw .memory(needed: peakMemory, available: memory) }

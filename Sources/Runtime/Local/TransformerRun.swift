@@ -13,19 +13,27 @@ public struct TransformerRun: Sendable {
     public let peakMemory: UInt64
     public let threads: Int
 
-    /// Runs a batch. What needs more than `memory` bytes is refused before it starts.
+    /// Runs a batch, quantized where that is asked for. What needs more than `memory` bytes is refused before it starts.
     public init(
-        _ model: TransformerModel, _ arrays: TransformerArrays, threads: Int, memory: UInt64 = .max
+        _ model: TransformerModel, _ arrays: TransformerArrays, threads: Int, memory: UInt64 = .max,
+        quantization: Quantization? = nil
     ) throws(RunFault) {
         let start = ContinuousClock.now
         let fixed: SpecialisedProgram
+        var parameters = model.parameters
         do throws(ProgramFault) {
-            fixed = try model.program().specialise(arrays.axes)
+            var program = try model.program()
+            if quantization == .w8a8 {
+                let quantized = try QuantizedProgram(program)
+                parameters = QuantizedWeights(parameters).parameters(of: quantized)
+                program = quantized.program
+            }
+            fixed = try program.specialise(arrays.axes)
             computeUnits = try fixed.cost()
         } catch { throw .program(error) }
         let runner: ProgramRunner
         do throws(RunnerFault) {
-            runner = try ProgramRunner(fixed, model.parameters, threads: threads, memory: memory)
+            runner = try ProgramRunner(fixed, parameters, threads: threads, memory: memory)
         } catch {
             switch error {
             case .memory(let needed): throw .memory(needed: needed, available: memory)

@@ -2,14 +2,26 @@ public import Programs
 
 /// A leaf's operands where all of each tensor is at hand, by their place in the op's list.
 public struct TensorOperands: LeafOperands {
-    private let tensors: [Tensor]
+    private enum Source {
+        case tensors([Tensor])
+        case trace(StepTrace, [ValueID])
+    }
 
-    public init(_ tensors: [Tensor]) { self.tensors = tensors }
+    private let source: Source
+
+    public init(_ tensors: [Tensor]) { source = .tensors(tensors) }
+
+    /// Tensors of a traced step.
+    public init(_ trace: StepTrace, _ values: [ValueID]) { source = .trace(trace, values) }
 
     public func bits(operand: Int, element: UInt64) throws(LeafFault) -> UInt64 {
-        guard tensors.indices.contains(operand), let bits = tensors[operand].bits(element) else {
-            throw .missing(operand: operand, element: element)
-        }
+        let bits: UInt64? =
+            switch source {
+            case .tensors(let tensors): tensors.indices.contains(operand) ? tensors[operand].bits(element) : nil
+            case .trace(let trace, let values):
+                values.indices.contains(operand) ? trace.bits(element, of: values[operand]) : nil
+            }
+        guard let bits else { throw .missing(operand: operand, element: element) }
         return bits
     }
 }

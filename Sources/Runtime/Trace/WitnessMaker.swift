@@ -1,8 +1,8 @@
-internal import Primitives
+public import Primitives
 public import Programs
 
 /// Takes the evidence for any leaf of a step out of its trace: what the challenger of a dispute posts.
-public struct WitnessMaker {
+public struct WitnessMaker: Sendable {
     /// What both sides are bound to, if the trace is theirs.
     public let step: DisputedStep
     public let trace: StepTrace
@@ -12,32 +12,63 @@ public struct WitnessMaker {
     private let lists: [MerkleLevels]
     private let counts: [Int]
 
-    /// `program` is what the trace's program was specialised from, with these values of its axes. Hashes every tensor of the trace once.
-    public init(_ program: Program, axes: [UInt64], _ trace: StepTrace) {
+    /// `program` is what the trace's program was specialised from, with these values of its axes. Hashes what the trace has not hashed yet; of the parameters nothing
+    /// where their roots are given.
+    public init(_ program: Program, axes: [UInt64], _ trace: StepTrace, parameterRoots: [Digest]? = nil) {
+        self.init(program, axes: axes, trace, parameterRoots: parameterRoots, tree: MerkleLevels(program.treeLeaves))
+    }
+
+    /// With the program's tree as it was made before.
+    init(_ program: Program, axes: [UInt64], _ trace: StepTrace, parameterRoots: [Digest]?, tree: MerkleLevels) {
         self.program = program
         self.trace = trace
         let fixed = trace.program
         counts = [
             fixed.parameters.count, fixed.inputs.count, fixed.carried.count, fixed.scans[trace.scan].operations.count,
         ]
-        let roots = trace.tensors.map(\.root)
-        var lists: [[Digest]] = []
+        var lists: [MerkleLevels] = []
         var start = 0
-        for count in counts {
-            lists.append(Array(roots[start..<start + count]))
+        for (place, count) in counts.enumerated() {
+            let known = place == 0 ? parameterRoots : nil
+            lists.append(MerkleLevels(known ?? (start..<start + count).map { trace.root(of: ValueID($0)) }))
             start += count
         }
-        self.lists = lists.map { MerkleLevels($0) }
-        programTree = MerkleLevels(program.treeLeaves)
-        let agreed = lists.map { AgreedList($0) }
+        self.lists = lists
+        programTree = tree
+        let agreed = zip(lists, counts).map { AgreedList(root: $0.root, count: UInt32($1)) }
         step = DisputedStep(
-            program: programTree.root, programOperations: UInt32(program.treeLeaves.count - 1), axes: axes,
+            program: tree.root,
+            programOperations: UInt32(program.scans.reduce(0) { $0 + $1.operations.count }), axes: axes,
             seed: trace.seed, step: trace.step, firstOperation: UInt32(trace.firstOperation), parameters: agreed[0],
             inputs: agreed[1], carried: agreed[2], operations: agreed[3])
     }
 
-    /// The evidence for one claim about an op of the step.
-    public func witness(_ claim: LeafClaim, operation: Int) throws -> Witness {
+    /// A tensor's root, and its path in its list.
+    func entry(_ id: ValueID) -> (root: Digest, siblings: [Digest]) {
+        let (list, index) = place(id)
+        return (lists[list].node(height: 0, index) ?? .zero, lists[list].proof(index).siblings)
+    }
+
+    /// The path of an op's tensor.
+    private func siblings(_ operation: Int, _ walked: WalkOperation?) -> [Digest] {
+        guard let walked else { return lists[3].proof(operation).siblings }
+        let agreed = (0..<Int(walked.operation)).map { lists[3].node(height: 0, $0) ?? .zero }
+        return walked.siblings(ofEarlier: operation, agreed: agreed)
+    }
+
+    private func place(_ id: ValueID) -> (list: Int, index: Int) {
+        var list = 0
+        var index = Int(id.index)
+        while index >= counts[list] {
+            index -= counts[list]
+            list += 1
+        }
+        return (list, index)
+    }
+
+    /// The evidence for one claim about an op of the step. In a dispute earlier ops are shown in the tree that the *defender* revealed, of which `walked` knows the way
+    /// down to the disputed one; without it they are shown in the trace's own.
+    public func witness(_ claim: LeafClaim, operation: Int, walked: WalkOperation? = nil) throws -> Witness {
         let leaf = try trace.leaf(operation)
         let operands = trace.operands(operation)
         var wanted: [ValueID: Set<Int>] = [:]
@@ -60,15 +91,14 @@ public struct WitnessMaker {
         }
         let tensors = Set(ids).sorted().map { id in
             WitnessTensor(
-                value: id, type: trace.program.types(of: trace.program.scans[trace.scan])[Int(id.index)],
-                proof: wanted[id].map { proof(id, $0.sorted()) })
+                value: id, type: trace.type(of: id), proof: wanted[id].map { proof(id, $0.sorted(), walked) })
         }
         return Witness(
             record: program.scans[trace.scan].operations[operation],
             recordSiblings: programTree.proof(trace.firstOperation + operation + 1).siblings, tensors: tensors)
     }
 
-    private func proof(_ id: ValueID, _ blocks: [Int]) -> WitnessTensor.Proof {
+    private func proof(_ id: ValueID, _ blocks: [Int], _ walked: WalkOperation?) -> WitnessTensor.Proof {
         let tree = trace.blocks(of: id)
         // Neighbours share a path.
         var runs: [(first: Int, count: Int)] = []
@@ -79,14 +109,9 @@ public struct WitnessMaker {
                 runs.append((block, 1))
             }
         }
-        var list = 0
-        var index = Int(id.index)
-        while index >= counts[list] {
-            index -= counts[list]
-            list += 1
-        }
+        let (list, index) = place(id)
         return WitnessTensor.Proof(
-            blocks: tree.root, siblings: lists[list].proof(index).siblings,
+            blocks: tree.root, siblings: list == 3 ? siblings(index, walked) : lists[list].proof(index).siblings,
             ranges: runs.map { run in
                 BlockRange(
                     first: UInt64(run.first),

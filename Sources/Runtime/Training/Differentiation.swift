@@ -150,8 +150,11 @@ public struct Differentiation {
         case .map(let expression, let inputs):
             for (operand, input) in inputs.enumerated() where flows(input) {
                 let types = inputs.map { graph.type($0).element }
-                guard let part = try ExpressionDerivative(expression, by: operand, types: types) else { continue }
-                let read = [gradient] + part.inputs.map { inputs[$0] }
+                let isFloat = record.result.element == .f32
+                guard
+                    let part = try ExpressionDerivative(expression, by: operand, types: types, readsResult: isFloat)
+                else { continue }
+                let read = [gradient] + part.inputs.map { $0 == inputs.count ? value : inputs[$0] }
                 let product = graph.append(
                     .map(part.expression, inputs: read), TensorType(.f32, record.result.shape))
                 add(summed(product, to: shape(input)), to: input, reader: number, operand: operand)

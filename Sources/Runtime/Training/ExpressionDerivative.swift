@@ -1,22 +1,26 @@
 internal import Programs
 
-/// The derivative of a map by one of its inputs, as a map: what comes from above times ∂result/∂input, over the same inputs.
+/// The derivative of a map by one of its inputs, as a map: what comes from above times ∂result/∂input, over the same inputs and the map's own result.
 struct ExpressionDerivative {
     /// The expression. Its input 0 is the gradient of the result; the others are `inputs`, numbered as they were.
     private(set) var expression = MapExpression([])
-    /// Which of the map's inputs it reads, in order.
+    /// Which of the map's inputs it reads, in order; the number after the last is the map's result.
     private(set) var inputs: [Int] = []
 
     private var nodes: [MapNode]
     /// Each node of the map, once it is copied.
     private var copies: [UInt8?]
     private let original: [MapNode]
+    /// The number of the map's result among what is read; nil where it is not as it was computed.
+    private let result: UInt8?
     private var known: [MapNode: UInt8] = [:]
     private var used: [Int] = []
 
-    /// Nil where the input has no influence that can be differentiated; `types` are those of the map's inputs.
-    init?(_ map: MapExpression, by input: Int, types: [ElementType]) throws(DifferentiationFault) {
+    /// Nil where the input has no influence that can be differentiated; `types` are those of the map's inputs. `readsResult`: where an exponential, a quotient or a
+    /// root is the map's result, the derivative reads it instead of computing it once more.
+    init?(_ map: MapExpression, by input: Int, types: [ElementType], readsResult: Bool) throws(DifferentiationFault) {
         original = map.nodes
+        result = readsResult ? UInt8(types.count) : nil
         nodes = []
         copies = [UInt8?](repeating: nil, count: map.nodes.count)
         let nodeTypes = MapInterpreter.types(map, types)
@@ -95,6 +99,12 @@ struct ExpressionDerivative {
     private mutating func copy(_ place: UInt8) -> UInt8 {
         if let held = copies[Int(place)] { return held }
         let made: UInt8
+        if let result, Int(place) == original.count - 1 {
+            made = add(.input(result + 1))
+            if !used.contains(Int(result)) { used.append(Int(result)) }
+            copies[Int(place)] = made
+            return made
+        }
         switch original[Int(place)] {
         case .input(let number):
             // One above: the gradient is input 0.

@@ -7,7 +7,8 @@ import Runtime
 enum ModelBench {
     /// The median of as many runs as fit into `seconds`, after three to warm up.
     static func measure(
-        _ model: ImportedModel, threads: Int, batch: Int, length: Int, seconds: Double
+        _ model: ImportedModel, threads: Int, batch: Int, length: Int, seconds: Double,
+        quantization: Quantization? = nil
     ) throws -> JSONValue {
         // Ids that any vocabulary of this size has; the time does not depend on which.
         var state: UInt32 = 1
@@ -19,8 +20,15 @@ enum ModelBench {
             }
         }
         let inputs = try EncoderInputs(ids, truncated: [])
-        let program = try model.program().specialise(inputs.axes.map { ($0.name, UInt64($0.value)) })
-        let weights = model.parameters.map { parameter in parameter.withBytes { Array($0) } }
+        var parameters = model.parameters.map { StoredParameter($0) }
+        var made = try model.program()
+        if quantization == .w8a8 {
+            let quantized = try QuantizedProgram(made)
+            parameters = QuantizedWeights(parameters).parameters(of: quantized)
+            made = quantized.program
+        }
+        let program = try made.specialise(inputs.axes.map { ($0.name, UInt64($0.value)) })
+        let weights = parameters.map { parameter in parameter.withBytes { Array($0) } }
         let bytes = inputs.inputs.map { input in input.values.withUnsafeBytes { Array($0) } }
         let times = try withMemory(weights) { weights in
             let prepared = try PreparedModel(program: program, parameters: weights, owners: [])

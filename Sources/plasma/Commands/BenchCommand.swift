@@ -6,7 +6,9 @@ import Runtime
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure this machine. scripts/bench.sh prints it beside its peers.",
-        subcommands: [Model.self, Network.self, LoadCommand.self, ConsensusBenchCommand.self])
+        subcommands: [
+            Model.self, Network.self, Verification.self, LoadCommand.self, ConsensusBenchCommand.self,
+        ])
 
     struct Model: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -21,6 +23,9 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(parsing: .upToNextOption, help: "Numbers of threads.")
         var threads = [1, 2]
 
+        @Option(help: "w8a8: linear layers on whole numbers of eight bits, but for queries, keys and values.")
+        var quantize: Quantization?
+
         func run() throws {
             let model: ImportedModel
             do { model = try ModelImporter.importFolder(folder) } catch { throw Failure(describing: error) }
@@ -28,11 +33,50 @@ struct BenchCommand: AsyncParsableCommand {
                 for batch in [1, 32] {
                     for length in [32, 128] {
                         let line = try ModelBench.measure(
-                            model, threads: threads, batch: batch, length: length, seconds: seconds)
+                            model, threads: threads, batch: batch, length: length, seconds: seconds,
+                            quantization: quantize)
                         print(line.text(pretty: false))
                         fflush(nil)
                     }
                 }
+            }
+        }
+    }
+
+    struct Verification: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Time what proving a result costs: commitments, and disputes from the challenge to the verdict.")
+
+        @Argument(help: "A folder with config.json, model.safetensors and a tokenizer.")
+        var folder = ".cache/all-MiniLM-L6-v2"
+
+        @Option(help: "Seconds for each measurement.")
+        var seconds = 4.0
+
+        @Option(help: "Threads.")
+        var threads = ProcessInfo.processInfo.activeProcessorCount
+
+        @Option(name: .shortAndLong, help: "text or json")
+        var output: OutputFormat = .text
+
+        func run() throws {
+            let found: JSONValue
+            do {
+                found = try VerificationBench(folder: folder, threads: threads, seconds: seconds).run()
+            } catch { throw Failure(describing: error) }
+            if output == .json { return print(found.text(pretty: true)) }
+            for item in found["commitments"]?.array ?? [] {
+                print(
+                    "\(item["job"]?.string ?? ""): commitment \(item["percent"]?.double ?? 0) % of a run of "
+                        + "\(item["runSeconds"]?.double ?? 0) s")
+            }
+            for item in found["disputes"]?.array ?? [] {
+                func number(_ key: String) -> String { item[key]?.text(pretty: false) ?? "?" }
+                print(
+                    "\(item["job"]?.string ?? ""): \(item["outcome"]?.string ?? ""), \(number("rounds")) rounds of at most "
+                        + "\(number("roundsBound")), \(number("evidenceBytes")) bytes of at most \(number("evidenceBound")), moves "
+                        + "\(number("movesSeconds")) s beside a run of \(number("runSeconds")) s, verdict "
+                        + "\(number("verdictMicroseconds")) µs")
             }
         }
     }

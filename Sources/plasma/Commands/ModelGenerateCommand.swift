@@ -41,6 +41,9 @@ extension ModelCommand {
         @Option(help: "The seed of the draws.")
         var seed: UInt64 = 0
 
+        @Option(help: "w8a8: linear layers on whole numbers of eight bits, but for queries, keys and values.")
+        var quantize: Quantization?
+
         @OptionGroup var options: LocalRunOptions
 
         func validate() throws {
@@ -52,7 +55,8 @@ extension ModelCommand {
 
         func run() throws {
             do {
-                let generator = try TextGenerator(folder: folder, threads: options.threads)
+                let generator = try TextGenerator(
+                    folder: folder, threads: options.threads, quantization: quantize)
                 var settings = GenerationSettings()
                 settings.maximumTokens = maxTokens
                 settings.temperature = temperature ?? 0

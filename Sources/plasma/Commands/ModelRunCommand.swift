@@ -21,6 +21,8 @@ struct LocalRunOptions: ParsableArguments {
     var memory: UInt64 { ProcessInfo.processInfo.physicalMemory }
 }
 
+extension Quantization: ExpressibleByArgument {}
+
 extension Duration {
     /// In seconds.
     var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
@@ -45,17 +47,27 @@ extension ModelCommand {
         @Option(help: "The folder for the outputs, made if it is not there.")
         var output: String
 
+        @Option(
+            help:
+                "w8a8: linear layers of a folder's model on whole numbers of eight bits, but for queries, keys and values."
+        )
+        var quantize: Quantization?
+
         @OptionGroup var options: LocalRunOptions
 
         @OptionGroup var graph: GraphOptions
 
         func run() throws {
-            if GraphOptions.isGraph(folder) { return try runGraph() }
+            if GraphOptions.isGraph(folder) {
+                if quantize != nil { throw Failure("An ONNX file is run as it is written: leave --quantize out.") }
+                return try runGraph()
+            }
             do {
                 if try ModelImporter.isTransformer(path: folder) { return try runTransformer() }
                 let model = try LocalModel(folder: folder)
                 let arrays = try EncoderArrays(arguments: input, configuration: model.imported.configuration)
-                let run = try LocalRun(model, arrays, threads: options.threads, memory: options.memory)
+                let run = try LocalRun(
+                    model, arrays, threads: options.threads, memory: options.memory, quantization: quantize)
                 try write(run.outputs)
                 show(model, arrays, run)
             } catch { throw Failure(describing: error) }

@@ -12,7 +12,8 @@ extension ModelCommand.Run {
         let model = try ModelImporter.importTransformer(folder)
         let reading = ContinuousClock.now - start
         let arrays = try TransformerArrays(arguments: input, kind: model.kind)
-        let run = try TransformerRun(model, arrays, threads: options.threads, memory: options.memory)
+        let run = try TransformerRun(
+            model, arrays, threads: options.threads, memory: options.memory, quantization: quantize)
         try write(run.outputs)
         let load = reading + run.loadTime
         let json: JSONValue = [

@@ -8,7 +8,10 @@ struct SimulateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "simulate", abstract: "Try to break consensus: real engines in virtual time, judged by an oracle.",
         discussion: "Without a subcommand's name, seeds. Example: plasma simulate --seed 7 --nodes 7 --profile chaos",
-        subcommands: [SimulateSeedsCommand.self, SimulateTwinsCommand.self, SimulateSearchCommand.self],
+        subcommands: [
+            SimulateSeedsCommand.self, SimulateTwinsCommand.self, SimulateSearchCommand.self,
+            SimulateDisputesCommand.self,
+        ],
         defaultSubcommand: SimulateSeedsCommand.self)
 }
 

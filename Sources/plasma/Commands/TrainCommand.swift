@@ -6,29 +6,56 @@ import Primitives
 import Programs
 import Runtime
 
-/// Trains a small decoder on a text, on this machine.
-struct TrainCommand: ParsableCommand {
+/// Trains a small decoder on a text, on this machine or in rounds on others'.
+struct TrainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "train", abstract: "Train a small decoder on a text; nothing leaves this machine.",
+        commandName: "train", abstract: "Train a small decoder on a text, on this machine or on others'.",
         discussion: """
             Example: plasma train config.toml
             Writes checkpoint.safetensors, losses.csv and loss.svg into the output folder. A training that was stopped goes on with \
-            --resume, to the same bits as one that never was. docs/training.md describes the file.
+            --resume, to the same bits as one that never was. With a section rounds, several workers train on stretches of the text \
+            of their own and are put together after each round; with --providers each is a job on the network. docs/training.md describes the file.
             """)
 
-    @Argument(help: "A TOML file with the sections model, data, training and output.")
+    @Argument(help: "A TOML file with the sections model, data, training, rounds and output.")
     var file: String
 
     @Flag(help: "Go on from the output folder's checkpoint.")
     var resume = false
 
+    @Option(help: "Train in rounds with so many workers, each a job on the network, instead of on this machine.")
+    var providers: Int?
+
+    @Option(help: "With --providers: the node's RPC address. Default: $PLASMA_RPC, else http://127.0.0.1:27700.")
+    var rpc: String?
+
+    @Option(help: "With --providers: the network's genesis.toml, which is all that is trusted.")
+    var genesis: String?
+
+    @Option(help: "With --providers: the most that 1,000 compute units may cost, in XPL.")
+    var maxPrice = "200"
+
+    @Option(help: "With --providers: how results are checked: audited, sampled:N (in a thousand) or replicated:N.")
+    var policy = "audited"
+
+    @OptionGroup var keys: KeyOptions
     @OptionGroup var options: LocalRunOptions
 
-    func run() throws {
-        do { try train(try TrainingFile.load(file)) } catch { throw Failure(describing: error) }
+    func validate() throws {
+        if let providers, !(1...RoundSettings.maximumWorkers).contains(providers) {
+            throw ValidationError("--providers must be from 1 to \(RoundSettings.maximumWorkers)")
+        }
     }
 
-    private func train(_ settings: TrainingFile) throws {
+    func run() async throws {
+        do {
+            var settings = try TrainingFile.load(file)
+            if let providers { settings.workers = providers }
+            try await train(settings)
+        } catch { throw Failure(describing: error) }
+    }
+
+    private func train(_ settings: TrainingFile) async throws {
         guard let text = FileManager.default.contents(atPath: settings.text) else {
             throw Failure("\(settings.text) cannot be read: name a text under [data].")
         }
@@ -38,6 +65,7 @@ struct TrainCommand: ParsableCommand {
             vocabulary: settings.vocabulary, width: settings.width, layers: settings.layers, heads: settings.heads,
             context: settings.context)
         try TrainingProgram.check(model, settings.settings, steps: settings.steps, memory: options.memory)
+        if settings.workers != nil { return try await trainInRounds(settings, model, [UInt8](text), output) }
         let seed = UInt64(settings.seed)
         let trainer = try Trainer(
             model, settings.settings, text: [UInt8](text),

@@ -18,6 +18,7 @@ struct JobOrder {
 struct JobLoad {
     private struct Model {
         let weights: [Int32]
+        let root: Digest
         let manifest: Digest
         let blobs: [(kind: BlobManifest.Kind, bytes: [UInt8])]
     }
@@ -54,11 +55,12 @@ struct JobLoad {
             let file = program.canonicalBytes
             let tensor = BlobManifest.Kind.tensor(type: ElementType.i32.rawValue, shape: [JobLoad.width])
             let bytes = JobLoad.bytes(weights)
+            let root = JobLoad.id(tensor, bytes)
             let manifest = try ModelManifest(
                 name: "simulated", programRoot: program.root, programFile: JobLoad.id(.file, file),
-                parameterRoots: [JobLoad.id(tensor, bytes)], files: [])
+                parameterRoots: [root], files: [])
             return Model(
-                weights: weights, manifest: JobLoad.id(.file, manifest.canonicalBytes),
+                weights: weights, root: root, manifest: JobLoad.id(.file, manifest.canonicalBytes),
                 blobs: [(.file, manifest.canonicalBytes), (.file, file), (tensor, bytes)])
         }
     }
@@ -78,10 +80,11 @@ struct JobLoad {
             case 1: .replicated(count: 2)
             default: .audited
             }
+        let fixed = try program.specialise([("rows", rows)])
         let spec = JobSpec(
             program: program.root, manifest: model.manifest, axes: [JobAxis(name: "rows", size: rows)],
-            inputs: [JobInput(name: "x", root: inputID)],
-            computeUnits: try program.specialise([("rows", rows)]).cost(), memory: 1 << 20,
+            parameters: AgreedList([model.root]), inputs: [JobInput(name: "x", root: inputID)],
+            scans: try JobScan.all(of: fixed), computeUnits: try fixed.cost(), memory: 1 << 20,
             maximumPricePer1000CU: JobLoad.price, policy: policy, queueMilliseconds: 20_000,
             deadlineMilliseconds: 60_000, storageHint: hint)
         let y = x.enumerated().map { place, value in

@@ -62,5 +62,10 @@ final class SimulatedBlobs: BlobKeeper, @unchecked Sendable {
         put(.tensor(type: type, shape: shape), bytes)
     }
 
+    func tensorType(of id: Digest) throws -> (type: UInt8, shape: [UInt64])? {
+        guard case .tensor(let type, let shape)? = held[id]?.manifest.kind else { return nil }
+        return (type, shape)
+    }
+
     func storeOutputs(_ steps: [[Digest]]) throws -> Digest { put(.outputs(steps: steps), []) }
 }

@@ -1,0 +1,53 @@
+import CKernels
+import Testing
+
+/// Contractions whose left side's terms lie apart, or whose rows have extents, against the reference.
+@Suite struct StridedContractTests {
+    typealias Random = VariantTests.Random
+
+    func contract(
+        _ variant: pk_variant, _ m: Int, _ n: Int, _ k: Int, _ extents: [Int32]?, _ a: [Float], row: Int, step: Int,
+        _ b: [Float], ldc: Int
+    ) -> [Float] {
+        var packed = [Float](repeating: 0, count: pk_pack_size(variant, Int32(n), Int32(k)))
+        pk_pack(variant, Int32(n), Int32(k), b, k, &packed)
+        var c = [Float](repeating: -1, count: m * ldc)
+        if let extents {
+            pk_contract_strided_f32(
+                variant, Int32(m), Int32(n), Int32(k), extents, a, row, step, packed, &c, ldc)
+        } else {
+            pk_contract_strided_f32(variant, Int32(m), Int32(n), Int32(k), nil, a, row, step, packed, &c, ldc)
+        }
+        return c
+    }
+
+    func same(_ x: [Float], _ y: [Float]) -> Bool {
+        x.count == y.count && zip(x, y).allSatisfy { $0.bitPattern == $1.bitPattern }
+    }
+
+    @Test(arguments: [0, 1, 5, 255, 256, 257, 513, 800])
+    func everyShapeAndStrideAgrees(_ k: Int) {
+        var random = Random(state: UInt64(k) &+ 3)
+        for (m, n) in [(1, 1), (7, 5), (8, 16), (15, 17), (16, 32), (17, 33), (33, 48), (5, 80), (31, 100), (12, 128)] {
+            for (row, step) in [(1, m), (1, m + 3), (k + 1, 1), (2, 2 * m + 1)] {
+                for special in [false, true] {
+                    let a = random.floats((m - 1) * row + max(0, k - 1) * step + 1, special: special)
+                    let b = random.floats(n * k, special: special)
+                    let most = UInt64(k + 1)
+                    let extents = (0..<m).map { _ in Int32(random.next() % most) }
+                    let rising = (0..<m).map { Int32(min(k, $0 * 9)) }
+                    let even = [Int32](repeating: Int32(k / 2), count: m)
+                    for taken in [nil, extents, rising, even] {
+                        let expected = contract(PK_SCALAR, m, n, k, taken, a, row: row, step: step, b, ldc: n + 2)
+                        for variant in VariantTests.variants {
+                            let found = contract(variant, m, n, k, taken, a, row: row, step: step, b, ldc: n + 2)
+                            #expect(
+                                same(found, expected),
+                                "m \(m) n \(n) k \(k) row \(row) step \(step) \(variant) extents \(taken ?? [])")
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

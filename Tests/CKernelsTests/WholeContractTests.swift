@@ -1,0 +1,163 @@
+import CKernels
+import Testing
+
+/// Products of i8, exact on every variant.
+@Suite struct WholeContractTests {
+    typealias Random = VariantTests.Random
+
+    /// i8 of a kind: 0 random, 1 all −128, 2 extremes of both signs, 3 small.
+    func bytes(_ count: Int, _ kind: Int, _ random: inout Random) -> [Int8] {
+        (0..<count).map { _ in
+            let word = random.next()
+            switch kind {
+            case 0: return Int8(truncatingIfNeeded: word)
+            case 1: return -128
+            case 2: return word % 2 == 0 ? -128 : 127
+            default: return Int8(Int64(word % 5) - 2)
+            }
+        }
+    }
+
+    func contract(
+        _ variant: pk_variant, _ m: Int, _ n: Int, _ k: Int, _ extents: [Int32]?, _ a: [Int8], lda: Int, _ b: [Int8],
+        ldc: Int
+    ) -> [Int32] {
+        // A guard shows that no more is written than was asked for.
+        let size = pk_pack_size_i8(variant, Int32(n), Int32(k))
+        var packed = [UInt8](repeating: 0xA5, count: size + 64)
+        pk_pack_i8(variant, Int32(n), Int32(k), b, k, &packed)
+        #expect(packed[size...].allSatisfy { $0 == 0xA5 })
+        var c = [Int32](repeating: 77, count: m * ldc)
+        if let extents {
+            pk_contract_i8(variant, Int32(m), Int32(n), Int32(k), extents, a, lda, packed, &c, ldc)
+        } else {
+            pk_contract_i8(variant, Int32(m), Int32(n), Int32(k), nil, a, lda, packed, &c, ldc)
+        }
+        return c
+    }
+
+    /// By the definition, in 64 bits.
+    func expected(
+        _ m: Int, _ n: Int, _ k: Int, _ extents: [Int32]?, _ a: [Int8], lda: Int, _ b: [Int8], ldc: Int
+    ) -> [Int32] {
+        var c = [Int32](repeating: 77, count: m * ldc)
+        for i in 0..<m {
+            for j in 0..<n {
+                var sum = 0
+                for t in 0..<(extents.map { Int($0[i]) } ?? k) { sum += Int(a[i * lda + t]) * Int(b[j * k + t]) }
+                c[i * ldc + j] = Int32(truncatingIfNeeded: sum)
+            }
+        }
+        return c
+    }
+
+    @Test(arguments: [0, 1, 3, 4, 5, 63, 64, 127, 384, 2047, 2048, 2049, 4100])
+    func everyShapeIsExact(_ k: Int) {
+        var random = Random(state: UInt64(k) &+ 11)
+        for (m, n) in [(1, 1), (2, 15), (5, 16), (6, 17), (7, 31), (12, 32), (13, 33), (25, 48), (3, 70)] {
+            for kind in 0..<4 {
+                let lda = k + kind
+                let a = bytes(m * lda, kind, &random)
+                let b = bytes(n * k, (kind + 1) % 3, &random)
+                let extents = (0..<m).map { _ in Int32(random.next() % UInt64(k + 1)) }
+                for taken in [nil, extents] {
+                    let right = expected(m, n, k, taken, a, lda: lda, b, ldc: n + 1)
+                    for variant in VariantTests.variants + [PK_SCALAR] {
+                        let found = contract(variant, m, n, k, taken, a, lda: lda, b, ldc: n + 1)
+                        #expect(found == right, "m \(m) n \(n) k \(k) kind \(kind) \(variant) \(taken ?? [])")
+                    }
+                }
+            }
+        }
+    }
+
+    /// The longest sum, of the greatest products: 131,071 × 16,384 is just below 2³¹.
+    @Test func theLongestSumDoesNotWrap() {
+        let k = 131_071
+        let low = [Int8](repeating: -128, count: k)
+        let mixed = [Int8](repeating: 127, count: k)
+        for variant in VariantTests.variants + [PK_SCALAR] {
+            #expect(contract(variant, 1, 1, k, nil, low, lda: k, low, ldc: 1) == [131_071 * 16_384])
+            #expect(contract(variant, 1, 1, k, nil, mixed, lda: k, low, ldc: 1) == [-131_071 * 16_256])
+        }
+    }
+
+    /// Columns may be shared out at panels.
+    @Test func columnsMayBeSharedOut() {
+        let (m, n, k) = (9, 150, 301)
+        var random = Random(state: 5)
+        let a = bytes(m * k, 0, &random)
+        let b = bytes(n * k, 0, &random)
+        let right = expected(m, n, k, nil, a, lda: k, b, ldc: n)
+        for variant in VariantTests.variants + [PK_SCALAR] {
+            let step = Int(pk_panel_columns_i8(variant))
+            let column = pk_packed_column_i8(variant, Int32(k))
+            var packed = [UInt8](repeating: 0, count: pk_pack_size_i8(variant, Int32(n), Int32(k)))
+            var c = [Int32](repeating: 0, count: m * n)
+            for first in stride(from: 0, to: n, by: step) {
+                let count = min(step, n - first)
+                packed.withUnsafeMutableBufferPointer { packed in
+                    c.withUnsafeMutableBufferPointer { c in
+                        b.withUnsafeBufferPointer { b in
+                            let panel = packed.baseAddress! + first * column
+                            pk_pack_i8(variant, Int32(count), Int32(k), b.baseAddress! + first * k, k, panel)
+                            pk_contract_i8(
+                                variant, Int32(m), Int32(count), Int32(k), nil, a, k, panel, c.baseAddress! + first, n)
+                        }
+                    }
+                }
+            }
+            #expect(c == right, "\(variant)")
+        }
+    }
+
+    /// A linear layer of w8a8 on every variant, with rows of zeros, subnormals, infinities and NaN, is the reference's rounding, product and scaling.
+    @Test(arguments: [1, 15, 33, 384, 515])
+    func linearLayersAgree(_ k: Int) {
+        var random = Random(state: UInt64(k))
+        for (m, n) in [(1, 1), (5, 17), (49, 40), (100, 129)] {
+            var x = random.floats(m * k, special: true)
+            for t in 0..<k where m > 4 {
+                x[t] = 0
+                x[k + t] = Float(bitPattern: UInt32(random.next() % 9))
+                x[2 * k + t] = 3
+            }
+            if m > 4 {
+                x[2 * k] = .infinity
+                x[3 * k] = .nan
+                x[4 * k] = -.greatestFiniteMagnitude
+            }
+            let b = bytes(n * k, 0, &random)
+            let columns = random.floats(n)
+            let bias = random.floats(n, special: true)
+            let residual = random.floats(m * n, special: true)
+            for activation in [PK_NONE, PK_GELU] {
+                func run(_ variant: pk_variant) -> [Float] {
+                    var packed = [UInt8](repeating: 0, count: pk_pack_size_i8(variant, Int32(n), Int32(k)))
+                    pk_pack_i8(variant, Int32(n), Int32(k), b, k, &packed)
+                    let size = pk_linear_i8_scratch(Int32(n), Int32(k))
+                    var scratch = [Float](repeating: 5, count: size + 16)
+                    var c = [Float](repeating: 0, count: m * n)
+                    bias.withUnsafeBufferPointer { bias in
+                        residual.withUnsafeBufferPointer { residual in
+                            var epilogue = pk_epilogue(
+                                bias: bias.baseAddress, activation: activation, residual: residual.baseAddress, ldr: n)
+                            pk_linear_i8(
+                                variant, Int32(m), Int32(n), Int32(k), x, k, packed, columns, &epilogue, &c, n,
+                                &scratch)
+                        }
+                    }
+                    #expect(scratch[size...].allSatisfy { $0 == 5 })
+                    return c
+                }
+                let expected = run(PK_SCALAR)
+                for variant in VariantTests.variants {
+                    let found = run(variant)
+                    #expect(
+                        zip(found, expected).allSatisfy { $0.bitPattern == $1.bitPattern },
+                        "m \(m) n \(n) k \(k) \(variant)")
+                }
+            }
+        }
+    }
+}
