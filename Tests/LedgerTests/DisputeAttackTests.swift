@@ -282,7 +282,7 @@ import Testing
         #expect(dispute.state == .convicted && dispute.trail.count == 5 && dispute.number?.bits == 151)
         #expect(try at.net.worth(at.stranger) == before.adding(.xpl(144)))
         #expect(try at.job.state == .open)
-        try at.net.fail(at.stranger, payload, "no result to dispute")
+        try at.net.fail(at.stranger, payload, "at attempt 2")
     }
 
     @Test func whatTheProviderHasNotSignedBindsItNot() throws {
