@@ -45,7 +45,9 @@ struct FlippedBit: StepSource {
         return StepTrace(
             program: trace.program, scan: trace.scan, step: trace.step, firstOperation: trace.firstOperation,
             seed: trace.seed, memory: TraceMemory(trace.memory, replacing: [output: tensor]),
-            leadingTrees: trace.leadingTrees)
+            leadingTrees: trace.leadingTrees,
+            // The false tensor may be one that is made of parameters alone.
+            constantTrees: BlockTrees())
     }
 }
 
