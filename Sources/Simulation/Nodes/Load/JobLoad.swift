@@ -65,6 +65,9 @@ struct JobLoad {
         }
     }
 
+    /// What a challenge shows of the program.
+    var opening: DisputeOpening { DisputeOpening(program) }
+
     /// The next job. `hint`: the node that has its input.
     func next(hint: PublicKey, random: inout SplitMix64) throws -> JobOrder {
         let model = models[Int(random.next() % UInt64(models.count))]

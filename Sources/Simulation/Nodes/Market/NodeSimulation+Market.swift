@@ -193,13 +193,22 @@ extension NodeSimulation {
         let isExecutor = if case .reveal = duty.move { true } else { false }
         let lies = provider.actor == .lyingProvider && isExecutor
         let outcome: DisputeProgress
-        do { outcome = .done(try provider.runner(on: node.disk.blobs, flipsBit: lies).play(item, spec)) } catch {
-            outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
+        if provider.actor == .lazyAuditor, duty.move == .challenge {
+            // It stands by its guess, and has nothing to show for it.
+            outcome = .done(.opening(jobs.opening))
+        } else {
+            outcome = answer(item, spec, provider.runner(on: node.disk.blobs, flipsBit: lies))
         }
         if provider.machine?.finished(duty, outcome) == true {
             arrange(provider, .retryPlay(duty), after: ProviderMachine.fetchPause)
         } else {
             arrange(provider, .look, after: .milliseconds(1))
+        }
+    }
+
+    private func answer(_ item: DisputeItem, _ spec: JobSpec, _ runner: JobRunner) -> DisputeProgress {
+        do { return .done(try runner.play(item, spec)) } catch {
+            return .refused(error as? WorkRefusal ?? .failed("\(error)"))
         }
     }
 
