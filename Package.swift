@@ -155,7 +155,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "NodeTests",
-            dependencies: ["Node", "Primitives", "Ledger", "Replica"],
+            dependencies: ["Node", "Primitives", "Ledger", "Replica", "Storage"],
             swiftSettings: strict),
         .executableTarget(
             name: "plasma",

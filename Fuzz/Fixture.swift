@@ -69,7 +69,20 @@ enum Fixture {
             device: 0, pricePer1000CUf32: .xpl(1), pricePer1000CUi8: .xpl(1), memory: 1 << 30, capacity: 4,
             expiry: 1_000_000, measuredRate: 10_000_000_000)
         let job = digest(7)
+        let program = try Program(
+            axes: [], parameters: [], inputs: [], scans: [Scan(steps: 1, operations: [], outputs: [])])
+        let opening = DisputeOpening(program)
+        let point = RevealPoint.blocks(step: 1, operation: 2, TreeNode(height: 5, index: 3))
+        let signature = try Self.key(1).sign([1])
         return [
+            .challenge(job: job, attempt: 1, opening: opening, deposit: .xpl(2)),
+            .revealDispute(
+                job: job, attempt: 1, challenger: key.address, point: point, reveal: .digests([job, digest(8)])),
+            .pickDispute(job: job, attempt: 1, round: 2, pick: .child(3)),
+            .settleByTranscript(
+                job: job, attempt: 1,
+                transcript: DisputeTranscript(opening: opening, moves: [.reveal(.digests([job])), .pick(.finish)]),
+                key: key, signature: signature),
             .transfer(to: key.address, amount: .xpl(1), memo: [1, 2]),
             .registerProvider(name: "näme", node: key, payout: key.address, bond: .xpl(1)), .addBond(amount: .xpl(2)),
             .withdrawProvider, .setOffer(terms), .pauseOffer(device: 3),

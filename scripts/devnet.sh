@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A network of 4 validators and 3 providers on this machine: demo [FILE] [--keep], up, down, status, logs NODE.
+# A network of 4 validators and 3 providers on this machine: demo [FILE] [--lie] [--keep], up, down, status, logs NODE.
 # Installs what is missing, builds, and hands over to `plasma devnet`.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -8,7 +8,7 @@ command=${1:-}
 case $command in
     demo | up | down | status | logs) ;;
     *)
-        echo "usage: scripts/devnet.sh demo [FILE] [--keep] | up | down | status | logs NODE" >&2
+        echo "usage: scripts/devnet.sh demo [FILE] [--lie] [--keep] | up | down | status | logs NODE" >&2
         exit 64
         ;;
 esac

@@ -19,6 +19,7 @@ extension Domain {
     static let stateValue = Domain("plasma.st.value")
     static let stateLeaf = Domain("plasma.st.leaf")
     static let stateNode = Domain("plasma.st.node")
+    static let dispute = Domain("plasma.disputed")
     static let maskedResult = Domain("plasma.masked")
     static let beacon = Domain("plasma.beacon")
     static let draw = Domain("plasma.draw")

@@ -83,6 +83,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
     private var discovery: DiscoveryShell?
     private var dialer: RepeatedTask?
     private var record: NodeRecord?
+    private var naming: Task<Void, Never>?
 
     public static let banScore = -100
     /// Connections that may wait for their greeting. Of more the oldest goes: a flood that never greets lasts no longer than it is fed.
@@ -103,8 +104,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
     /// Listens on TCP and UDP and begins to look for peers. Returns the port of both.
     public func start() async throws(NetworkFault) -> Int {
         let host = configuration.listenHost
-        var addresses: [Endpoint] = []
-        for text in configuration.bootstrap { addresses.append(try Endpoint.parse(text)) }
+        let addresses = try BootstrapAddresses(configuration.bootstrap)
         // A record that says "anywhere" can be checked by nobody: no peer would ever keep it.
         let named = try Endpoint.parse(host: configuration.externalHost ?? host, port: 1)
         if named.isUnspecified { throw .noExternalAddress(listening: host) }
@@ -123,7 +123,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
                     tcpPort: UInt16(clamping: port), roles: configuration.roles)
                 let shell = DiscoveryShell(
                     discovery: Discovery(
-                        key: configuration.identity, record: record, bootstrap: addresses,
+                        key: configuration.identity, record: record, bootstrap: addresses.fixed,
                         saved: configuration.savedRecords,
                         seed: SystemRandom.bytes(8).reduce(0) { $0 << 8 | UInt64($1) }))
                 try await shell.start(group: group, host: ip, port: port)
@@ -141,8 +141,38 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
                 throw fault
             }
             beginDialling()
+            if !addresses.names.isEmpty { lookUp(addresses) }
             return port
         }
+    }
+
+    /// How long what a name means is believed. A name that means nothing yet is asked for sooner.
+    static let nameLifetime: UInt64 = 300_000_000_000
+    static let nameRetry: UInt64 = 5_000_000_000
+
+    /// Asks for the names of bootstrap addresses for as long as the node lives. The resolver blocks: it has a thread of its own.
+    private func lookUp(_ addresses: BootstrapAddresses) {
+        let queue = DispatchQueue(label: "names", qos: .utility)
+        let logger = logger
+        let task = Task { [weak self] in
+            var said: Set<BootstrapAddresses.Name> = []
+            while !Task.isCancelled {
+                let (found, missing) = await withCheckedContinuation { continuation in
+                    queue.async { continuation.resume(returning: addresses.resolve()) }
+                }
+                guard let discovery = self.flatMap({ service in service.lock.withLock { service.discovery } }) else {
+                    return
+                }
+                if !found.isEmpty { discovery.ask(first: addresses.fixed + found) }
+                for name in missing where said.insert(name).inserted {
+                    logger.warning("the bootstrap name \(name) has no address yet: it is asked for again")
+                }
+                said.formIntersection(missing)
+                try? await Task.sleep(
+                    nanoseconds: missing.isEmpty ? NetworkService.nameLifetime : NetworkService.nameRetry)
+            }
+        }
+        lock.withLock { naming = task }
     }
 
     private func listen(_ host: String) async throws(NetworkFault) -> any Channel {
@@ -183,6 +213,7 @@ public final class NetworkService: SessionOwner, @unchecked Sendable {
         }
         guard let (open, server, discovery, dialer) = parts else { return }
         dialer?.cancel()
+        lock.withLock { naming }?.cancel()
         for session in open { session.end("this node is stopping") }
         try? await server?.close()
         await discovery?.stop()

@@ -19,6 +19,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     let snapshots: SnapshotService
     let driver: ReplicaDriver
     let blocks: BlockStore
+    let outcomes: OutcomeIndex
     let network: NetworkService
     let blobs: BlobService
     let logger: Logger
@@ -35,7 +36,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     init(
         configuration: NodeConfiguration, genesis: Genesis, identity: PublicKey, consensusKey: PublicKey?,
         epochs: EpochArchive, snapshots: SnapshotService, driver: ReplicaDriver, blocks: BlockStore,
-        network: NetworkService, blobs: BlobService,
+        outcomes: OutcomeIndex, network: NetworkService, blobs: BlobService,
         logger: Logger
     ) {
         self.configuration = configuration
@@ -46,6 +47,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
         self.snapshots = snapshots
         self.driver = driver
         self.blocks = blocks
+        self.outcomes = outcomes
         self.network = network
         self.blobs = blobs
         self.logger = logger

@@ -70,10 +70,13 @@ public final class PlasmaNode: @unchecked Sendable {
             )
         }
         let epochs = try EpochArchive(path: data + "/epochs", state: state, blocks: blocks)
-        let pruning = PruningService(history: configuration.history, blocks: blocks, logger: logger)
+        let outcomes = try OutcomeIndex(state)
+        let pruning = PruningService(
+            history: configuration.history, blocks: blocks, outcomes: outcomes, logger: logger)
         let snapshots = try SnapshotService(path: data + "/snapshots", blocks: blocks, epochs: epochs, logger: logger)
         let driver = ReplicaDriver(
-            replica: replica, memory: memory, blocks: blocks, state: state, opened: opened, logger: logger)
+            replica: replica, memory: memory, blocks: blocks, state: state, outcomes: outcomes, opened: opened,
+            logger: logger)
         bridge = NetworkBridge(
             driver: driver, blocks: blocks, relays: replica.ownIndex == nil, chain: genesis.digest, logger: logger)
         var roles: NodeRoles = configuration.validator ? .validator : .follower
@@ -94,7 +97,8 @@ public final class PlasmaNode: @unchecked Sendable {
         services = NodeServices(
             configuration: configuration, genesis: genesis, identity: identity.publicKey,
             consensusKey: consensusKey?.publicKey,
-            epochs: epochs, snapshots: snapshots, driver: driver, blocks: blocks, network: network, blobs: blobs,
+            epochs: epochs, snapshots: snapshots, driver: driver, blocks: blocks, outcomes: outcomes, network: network,
+            blobs: blobs,
             logger: logger)
         if let provider = configuration.provider {
             let key = try keys.open("operator", password: password)
@@ -179,7 +183,7 @@ public final class PlasmaNode: @unchecked Sendable {
 
     /// What waits is kept over a clean stop. Nothing was promised of it: only what is final is acknowledged.
     private func keepTransactions() async {
-        guard let waiting = try? await services.driver.access({ $0.mempool.first(Mempool.maximumTransactions) }),
+        guard let waiting = try? await services.driver.access({ $0.mempool.all }),
             !waiting.isEmpty
         else { return }
         var writer = ByteWriter(capacity: 1 << 16)

@@ -34,6 +34,8 @@ package final class JobRunner: @unchecked Sendable {
     package static let maximumOutputs: UInt64 = 32_768
     /// Models that stay packed between jobs; half of the memory that is offered, at most.
     package static let maximumModels = 4
+    /// Jobs whose run is kept for the next question about it, with their states and a traced step.
+    package static let maximumDisputes = 2
 
     private let blobs: any BlobKeeper
     private let threads: Int
@@ -48,6 +50,8 @@ package final class JobRunner: @unchecked Sendable {
 
     // Guarded by `lock`. Weights are packed once a model, then reused by the jobs of it that come soon.
     private var prepared: RecentlyUsed<ModelKey, PreparedModel>
+    /// Runs that disputes ask about again and again.
+    private var disputed: RecentlyUsed<Digest, DisputeRun>
 
     package init(blobs: any BlobKeeper, threads: Int, memory: UInt64, flipsBit: Bool) {
         self.blobs = blobs
@@ -55,6 +59,7 @@ package final class JobRunner: @unchecked Sendable {
         self.memory = memory
         self.flipsBit = flipsBit
         prepared = RecentlyUsed(maximumCount: JobRunner.maximumModels, maximumBytes: memory / 2)
+        disputed = RecentlyUsed(maximumCount: JobRunner.maximumDisputes, maximumBytes: .max)
     }
 
     /// Models that are packed now.
@@ -90,8 +95,8 @@ package final class JobRunner: @unchecked Sendable {
         }
         try checkCost(spec, fixed)
         // Of a larger one nobody could be convicted.
-        if program.evidenceBytes(fixed) > Witness.maximumBytes {
-            throw WorkRefusal.malformed("a dispute about one of the program's ops would take too many bytes")
+        if !program.disputeBound(fixed).isWithin {
+            throw WorkRefusal.malformed("a dispute about the program would take too many rounds or bytes")
         }
         try checkResult(fixed)
     }
@@ -114,9 +119,11 @@ package final class JobRunner: @unchecked Sendable {
 
     /// Whether what comes out can be listed for whoever fetches it.
     private func checkResult(_ fixed: SpecialisedProgram) throws {
-        // At most 2^20 steps of 256 outputs.
+        // At most 2^20 steps of 2^12 outputs: the product fits.
         let outputs = fixed.scans.reduce(UInt64(0)) { $0 + $1.steps.factor * UInt64($1.outputs.count) }
-        if fixed.scans.contains(where: \.outputs.isEmpty) || outputs > JobRunner.maximumOutputs {
+        if fixed.scans.contains(where: \.outputs.isEmpty) || outputs > JobRunner.maximumOutputs
+            || fixed.kept.count > Scan.maximumOutputs
+        {
             throw WorkRefusal.malformed(
                 "a job gives out at least a tensor a step and \(JobRunner.maximumOutputs) in all")
         }
@@ -200,6 +207,42 @@ package final class JobRunner: @unchecked Sendable {
         else { return result }
         outputs[last][first].bytes[outputs[last][first].bytes.count / 2] ^= 1
         return ProgramResult(steps: result.steps, outputs: outputs, carried: result.carried)
+    }
+
+    /// What a run of the job says to a duty. Blocks its thread for as long as the steps take.
+    package func play(_ item: DisputeItem, _ spec: JobSpec) throws -> DisputeAnswer {
+        let run = try disputeRun(item.duty.job, spec)
+        do throws(DisputeRunFault) {
+            switch item.duty.move {
+            case .challenge: return .opening(DisputeOpening(run.program))
+            case .reveal(_, let point): return .reveal(try run.reveal(at: point))
+            case .pick:
+                guard let walk = item.walk else { throw .notYourTurn }
+                return .pick(try run.pick(for: walk, item.subject))
+            }
+        } catch { throw WorkRefusal.failed(error.description) }
+    }
+
+    /// The run that a dispute is about: the one of the last question, or a new one, which is the same.
+    private func disputeRun(_ job: Digest, _ spec: JobSpec) throws -> DisputeRun {
+        if let known = lock.withLock({ disputed.value(for: job) }) { return known }
+        let manifest = try manifest(of: spec)
+        let (fixed, program) = try specialised(spec, manifest)
+        let weights = try manifest.parameterRoots.map { try blobs.mapped($0) }
+        let inputs = try spec.inputs.map { try blobs.mapped($0.root) }
+        let state = try carried(spec, fixed).mapValues { try blobs.mapped($0) }
+        var memory = DisputeMemory()
+        // Half for what is kept between questions; a step that needs more than all is not traced.
+        memory.positions = self.memory / 2
+        memory.trace = self.memory
+        let own = try DisputeRun(
+            program, axes: spec.axes.map(\.size), parameters: weights.map(\.bytes),
+            parameterRoots: manifest.parameterRoots, inputs: inputs.map(\.bytes),
+            carried: state.mapValues(\.bytes), seed: spec.seed, owners: weights, threads: threads, memory: memory)
+        withExtendedLifetime((inputs, state)) {}
+        let run = flipsBit ? try own.lying() : own
+        lock.withLock { disputed.keep(run, for: job, bytes: 0) }
+        return run
     }
 
     /// Keeps the outputs of every step and the state that stays, each under the root that the commitment names.

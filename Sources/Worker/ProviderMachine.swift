@@ -4,6 +4,7 @@
 /// 1. Whoever is not registered registers; an offer that is not the one of the configuration is set anew.
 /// 2. A move is on its way until the shell says that it ended, however it ended: then it is posted again if the state still asks for it.
 /// 3. What could not be fetched is declined before the start. After it, and as an auditor, it is tried again: there is no other way out.
+/// 4. What a dispute asks for is found by a run of its own, posted, and posted again until the state no longer asks for it. Nothing of it is kept but the answer.
 public import Ledger
 public import Primitives
 
@@ -13,6 +14,8 @@ public struct ProviderMachine: Sendable {
         case submit(Payload, Submission)
         case fetch(WorkTask, JobSpec)
         case run(WorkTask, JobSpec)
+        /// Find the answer to a duty by a run of the job, whose blobs are fetched first where they are gone.
+        case play(DisputeItem, JobSpec)
         /// The task is over: what is kept of it may go.
         case forget(WorkTask)
     }
@@ -21,12 +24,13 @@ public struct ProviderMachine: Sendable {
     public enum Submission: Hashable, Sendable {
         case join
         case move(WorkMove)
+        case dispute(DisputeDuty)
 
         /// How long a shell waits after this was refused before it says so.
         public var pause: Interval {
             switch self {
             case .join: .seconds(1)
-            case .move: .milliseconds(200)
+            case .move, .dispute: .milliseconds(200)
             }
         }
     }
@@ -39,6 +43,11 @@ public struct ProviderMachine: Sendable {
     private let offer: OfferTerms
     public private(set) var progress: [WorkTask: WorkProgress] = [:]
     private var underWay: Set<WorkMove> = []
+    /// Duties in disputes, and which of their moves are on their way.
+    public private(set) var duties: [DisputeDuty: DisputeProgress] = [:]
+    private var dutiesUnderWay: Set<DisputeDuty> = []
+    /// Duties that are computed at a time: anybody may open disputes, and each takes a machine's time.
+    public static let maximumPlays = 4
     private var isJoining = false
     /// Tasks that can still be declined.
     private var declinable: Set<WorkTask> = []
@@ -80,7 +89,44 @@ public struct ProviderMachine: Sendable {
                 outputs.append(.forget(task))
             }
         }
+        play(view, &outputs)
         return outputs
+    }
+
+    /// Rule 4: the same for disputes.
+    private mutating func play(_ view: ProviderView, _ outputs: inout [Output]) {
+        let due = Set(view.disputes.map(\.duty))
+        for duty in duties.keys where !due.contains(duty) { duties[duty] = nil }
+        var computing = duties.values.count { $0 == .computing }
+        for item in view.disputes {
+            switch duties[item.duty] {
+            case nil:
+                // The view has the most urgent first.
+                if computing >= ProviderMachine.maximumPlays { continue }
+                computing += 1
+                guard let spec = view.jobs[item.duty.job] else { continue }
+                duties[item.duty] = .computing
+                outputs.append(.play(item, spec))
+            case .done(let answer):
+                guard !dutiesUnderWay.contains(item.duty), let payload = item.duty.payload(answer) else { continue }
+                dutiesUnderWay.insert(item.duty)
+                outputs.append(.submit(payload, .dispute(item.duty)))
+            case .computing, .refused: break
+            }
+        }
+    }
+
+    /// The answer to a duty was found, or none. Returns whether it is to be looked for again after `fetchPause`, by `retry`.
+    public mutating func finished(_ duty: DisputeDuty, _ outcome: DisputeProgress) -> Bool {
+        // Nobody waits for it any more.
+        if duties[duty] == nil { return false }
+        duties[duty] = outcome
+        if case .refused(.unavailable) = outcome { return true }
+        return false
+    }
+
+    public mutating func retry(_ duty: DisputeDuty) {
+        if case .refused(.unavailable)? = duties[duty] { duties[duty] = nil }
     }
 
     /// A fetch or a run has ended. Returns whether it is to be tried again after `fetchPause`, by `retry`.
@@ -102,6 +148,7 @@ public struct ProviderMachine: Sendable {
         switch submission {
         case .join: isJoining = false
         case .move(let move): underWay.remove(move)
+        case .dispute(let duty): dutiesUnderWay.remove(duty)
         }
     }
 

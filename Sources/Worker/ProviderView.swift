@@ -1,5 +1,6 @@
 public import Ledger
 public import Primitives
+internal import Programs
 
 /// The latest state as one provider sees it.
 public struct ProviderView: Sendable {
@@ -7,12 +8,18 @@ public struct ProviderView: Sendable {
     /// The offer of this provider's device 0 that stands; nil where there is none, or the chain has paused it because a start was missed.
     public var offer: OfferTerms?
     public var items: [WorkItem]
+    /// Moves in disputes that wait for this provider.
+    public var disputes: [DisputeItem]
     public var jobs: [Digest: JobSpec]
 
-    public init(registered: Bool, offer: OfferTerms?, items: [WorkItem], jobs: [Digest: JobSpec]) {
+    public init(
+        registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],
+        jobs: [Digest: JobSpec]
+    ) {
         self.registered = registered
         self.offer = offer
         self.items = items
+        self.disputes = disputes
         self.jobs = jobs
     }
 
@@ -23,6 +30,7 @@ public struct ProviderView: Sendable {
             $0.provider == provider && $0.terms.device == 0 && !$0.isPaused
         }?.terms
         items = []
+        disputes = []
         jobs = [:]
         let parameters = try Query.parameters(in: state)
         let clock = try Query.chain(in: state).clock
@@ -32,8 +40,39 @@ public struct ProviderView: Sendable {
             ].compactMap { $0 }
             if found.isEmpty { continue }
             items += found
+            disputes += try ProviderView.disputes(job, provider, in: state)
             jobs[job.id] = job.spec
         }
+    }
+
+    private static func disputes(
+        _ job: Job, _ provider: Address, in state: any StateStore
+    ) throws(LedgerFault) -> [DisputeItem] {
+        guard job.isDisputable, let assignment = job.assignment, let subject = job.disputeSubject else { return [] }
+        func item(_ move: DisputeDuty.Move, _ walk: Walk?) -> DisputeItem {
+            DisputeItem(
+                duty: DisputeDuty(job: job.id, attempt: job.attempt, move: move), subject: subject, walk: walk)
+        }
+        if assignment.provider == provider {
+            if job.openDisputes == 0 { return [] }
+            var items: [DisputeItem] = []
+            var points: Set<RevealPoint> = []
+            for dispute in try Query.openDisputes(of: job.id, attempt: job.attempt, in: state) {
+                // One reveal serves all that wait at its point.
+                guard let point = dispute.walk.point, points.insert(point).inserted else { continue }
+                items.append(item(.reveal(to: dispute.challenger, at: point), dispute.walk))
+            }
+            return items
+        }
+        guard let audit = job.audits.first(where: { $0.auditor == provider }), !audit.isSilent,
+            audit.disagrees(with: assignment)
+        else { return [] }
+        guard
+            let dispute = try Query.dispute(
+                job: job.id, attempt: job.attempt, challenger: provider, in: state)
+        else { return [item(.challenge, nil)] }
+        guard dispute.state == .open, dispute.walk.turn == .challenger else { return [] }
+        return [item(.pick(round: dispute.round), dispute.walk)]
     }
 
     private static func executorItem(

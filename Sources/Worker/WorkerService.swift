@@ -141,6 +141,8 @@ public actor WorkerService {
                     switch submission {
                     case .join: complain("\(error)")
                     case .move(let move): logger.warning("\(move) was refused: \(error)")
+                    case .dispute(let duty):
+                        logger.warning("a move in the dispute of job \(duty.job.hex.prefix(8)) was refused: \(error)")
                     }
                     try? await Task.sleep(nanoseconds: UInt64(submission.pause.nanoseconds))
                 }
@@ -172,9 +174,43 @@ public actor WorkerService {
                 }
                 Task { await self.finish(task, outcome) }
             }
+        case .play(let item, let spec): play(item, spec)
         case .forget(let task):
             fetched[task] = nil
             fractions[task] = nil
+        }
+    }
+
+    /// Finds what a dispute asks for: the blobs again where they are gone, then steps of the job, on a thread.
+    private func play(_ item: DisputeItem, _ spec: JobSpec) {
+        Task {
+            do {
+                try await fetch(spec) { _, _ in }
+            } catch {
+                return finish(item.duty, .refused(error as? WorkRefusal ?? .failed("\(error)")))
+            }
+            let runner = runner
+            Thread.detachNewThread {
+                let outcome: DisputeProgress
+                do { outcome = .done(try runner.play(item, spec)) } catch {
+                    outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
+                }
+                Task { await self.finish(item.duty, outcome) }
+            }
+        }
+    }
+
+    private func finish(_ duty: DisputeDuty, _ outcome: DisputeProgress) {
+        if case .refused(let refusal) = outcome {
+            logger.warning("the dispute of job \(duty.job.hex.prefix(8)): \(refusal)")
+        }
+        let triesAgain = machine.finished(duty, outcome)
+        Task {
+            if triesAgain {
+                try? await Task.sleep(nanoseconds: UInt64(ProviderMachine.fetchPause.nanoseconds))
+                machine.retry(duty)
+            }
+            await look()
         }
     }
 

@@ -1,5 +1,6 @@
 import Ledger
 import Primitives
+import Programs
 import TestSupport
 import Testing
 
@@ -26,6 +27,21 @@ import Testing
             .openResult(job: digest, attempt: 1, commitment: TestNet.result, salt: digest),
             .revealAudit(job: digest, attempt: 1, commitment: TestNet.result, salt: digest),
         ]
+        let script = try TestDispute()
+        let point = RevealPoint.values(step: 0, operation: 0, block: 0)
+        let values = script.reveal(point, TestDispute.lie)
+        let transcript = DisputeTranscript(
+            opening: script.opening, moves: [.reveal(values)] + script.picks.map { .pick($0) })
+        let moves: [Payload] = [
+            .challenge(job: digest, attempt: 1, opening: script.opening, deposit: .xpl(1)),
+            .revealDispute(
+                job: digest, attempt: 1, challenger: net.address(net.requester), point: point, reveal: values),
+            .pickDispute(job: digest, attempt: 1, round: 2, pick: script.witness),
+            .settleByTranscript(
+                job: digest, attempt: 1, transcript: transcript, key: net.requester.publicKey,
+                signature: net.requester.sign([1])),
+        ]
+        try WireForm(moves).holds(inputs: 5_000)
         try WireForm(payloads).holds()
         let signed = net.transaction(net.requester, payloads[7])
         try laws(of: signed)
@@ -44,6 +60,13 @@ import Testing
         try laws(of: try Query.chain(in: net.store))
         try laws(of: try StateTree.proof(of: StateKey.job(id), in: net.store))
         try laws(of: try #require(net.lastResult).receipts[0])
+        let at = try DisputeNet()
+        try at.net.act(at.stranger, at.challenge())
+        for _ in 0..<5 {
+            try laws(of: try at.dispute(at.stranger))
+            try at.play(at.stranger, moves: 1)
+        }
+        try laws(of: try at.dispute(at.stranger))
     }
 
     @Test func boundsHoldAtTheBoundAndOneBeyond() throws {

@@ -12,6 +12,8 @@ final class TestNet {
     var nonces: [PublicKey: UInt64] = [:]
     var lastResult: ExecutionResult?
     var blocks: [Block] = []
+    /// What each has paid from its balance for its transactions; moves that a job's allowance pays are not in it.
+    var fees: [Address: Amount] = [:]
     /// Validators that a test has convicted.
     var convicted: [PublicKey] = []
     /// New XPL that a test expects to be there.
@@ -106,6 +108,11 @@ final class TestNet {
         parent = block.header
         blocks.append(block)
         lastResult = result
+        for (signed, receipt) in zip(transactions, result.receipts)
+        where !(receipt.succeeded && signed.transaction.payload.isMarketMove) {
+            let sender = signed.transaction.sender.address
+            fees[sender] = try fees[sender, default: .zero].adding(receipt.fee)
+        }
         try assertConserved()
         return result
     }
@@ -146,8 +153,23 @@ final class TestNet {
             #expect(job.allowance <= job.escrow)
             #expect(!job.state.isTerminal || job.escrow == .zero)
         }
+        for dispute in try Query.allDisputes(in: store) where dispute.state == .open {
+            escrowed = try escrowed.adding(dispute.deposit)
+        }
+        var held: [Address: Amount] = [:]
+        for job in try Query.jobs(limit: 10_000, in: store) where !job.state.isTerminal {
+            if let assignment = job.assignment {
+                held[assignment.provider] = try held[assignment.provider, default: .zero].adding(assignment.share)
+            }
+            for audit in job.audits where !audit.isReleased {
+                held[audit.auditor] = try held[audit.auditor, default: .zero].adding(audit.share)
+            }
+        }
         var bonded = Amount.zero
-        for provider in try Query.providers(in: store) { bonded = try bonded.adding(provider.bond) }
+        for provider in try Query.providers(in: store) {
+            bonded = try bonded.adding(provider.bond)
+            #expect(provider.locked == held[provider.address] ?? .zero)
+        }
         #expect(liquid == totals.liquid)
         #expect(escrowed == totals.escrowed)
         #expect(bonded == totals.bonded)
@@ -162,6 +184,15 @@ final class TestNet {
         #expect(staked == totals.staked)
         #expect(totals.isConserved)
         #expect(totals.supply == (try Genesis.totalSupply.adding(minted)))
+    }
+
+    /// A balance as it would be without fees.
+    func worth(_ key: SecretKey) throws -> Amount {
+        try balance(key).adding(fees[key.publicKey.address, default: .zero])
+    }
+
+    func provider(_ key: SecretKey) throws -> Provider {
+        try #require(try Query.provider(key.publicKey.address, in: store))
     }
 
     // MARK: The market
@@ -238,6 +269,18 @@ final class TestNet {
         return provider
     }
 
+    /// Posts the mask of a result, and brings the job to its draw.
+    func run(_ id: Digest, to result: ResultCommitment) throws -> SecretKey {
+        try step()
+        let provider = try executor(id)
+        let attempt = try job(id).attempt
+        try act(provider, .startJob(job: id, attempt: attempt))
+        try act(provider, .commitResult(job: id, attempt: attempt, masked: try masked(provider, id, result)))
+        try step()
+        try step()
+        return provider
+    }
+
     func commitAudits(_ id: Digest, _ commitment: ResultCommitment = TestNet.result) throws -> [SecretKey] {
         var auditors: [SecretKey] = []
         for audit in try job(id).audits where !audit.isSilent && audit.masked == nil {
@@ -249,9 +292,15 @@ final class TestNet {
         return auditors
     }
 
-    func open(_ id: Digest, _ provider: SecretKey) throws {
+    func open(_ id: Digest, _ provider: SecretKey, _ result: ResultCommitment = TestNet.result) throws {
         try act(
             provider,
-            .openResult(job: id, attempt: try job(id).attempt, commitment: TestNet.result, salt: salt(provider)))
+            .openResult(job: id, attempt: try job(id).attempt, commitment: result, salt: salt(provider)))
+    }
+
+    func revealAudit(_ id: Digest, _ auditor: SecretKey, _ result: ResultCommitment = TestNet.result) throws {
+        try act(
+            auditor,
+            .revealAudit(job: id, attempt: try job(id).attempt, commitment: result, salt: salt(auditor)))
     }
 }

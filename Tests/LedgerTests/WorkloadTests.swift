@@ -1,13 +1,19 @@
 import Ledger
 import Primitives
+import Programs
 import Testing
 
 /// Random people doing random things. `TestNet.step` counts all money after every block.
 @Suite struct WorkloadTests {
+    private let script: TestDispute
+
+    init() throws { script = try TestDispute() }
+
     private func payload(_ net: TestNet, _ who: SecretKey, _ job: Job?, _ random: inout SplitMix64) throws -> Payload {
         let id = job?.id ?? .zero
         let attempt = job?.attempt ?? 0
-        let result = Int.random(in: 0..<10, using: &random) > 0 ? TestNet.result : TestNet.otherResult
+        let says = Int.random(in: 0..<4, using: &random) > 0 ? TestDispute.truth : TestDispute.lie
+        let result = TestDispute.result(says)
         let masked = result.masked(salt: net.salt(who), provider: net.address(who), job: id, attempt: attempt)
         switch Int.random(in: 0..<40, using: &random) {
         case 0:
@@ -21,7 +27,7 @@ import Testing
             return .registerProvider(name: "x", node: who.publicKey, payout: net.address(who), bond: .xpl(100))
         case 5, 6, 7:
             let policies: [AuditPolicy] = [.audited, .sampled(perMille: 500), .replicated(count: 2)]
-            return .submitJob(net.spec(policies.randomElement(using: &random) ?? .audited))
+            return .submitJob(script.spec(net, policies.randomElement(using: &random) ?? .audited))
         case 8: return .cancelJob(job: id)
         case 9: return .declineJob(job: id, attempt: attempt, reason: .busy)
         default:
@@ -35,9 +41,42 @@ import Testing
                 return .commitAudit(job: id, attempt: attempt, masked: masked)
             case .committed:
                 return .openResult(job: id, attempt: attempt, commitment: result, salt: net.salt(who))
-            default: return .revealAudit(job: id, attempt: attempt, commitment: result, salt: net.salt(who))
+            case .auditing where job?.awaitsReveals == true && Bool.random(using: &random):
+                return .revealAudit(job: id, attempt: attempt, commitment: result, salt: net.salt(who))
+            default: return try move(net, who, job, &random)
             }
         }
+    }
+
+    /// In one of the job's disputes, or a new one: mostly what is due, by whom it is due.
+    private func move(_ net: TestNet, _ who: SecretKey, _ job: Job?, _ random: inout SplitMix64) throws -> Payload {
+        let (id, attempt) = (job?.id ?? .zero, job?.attempt ?? 0)
+        let open = try Query.disputes(of: id, in: net.store).filter { $0.state == .open }
+        guard let dispute = open.randomElement(using: &random), Int.random(in: 0..<3, using: &random) > 0 else {
+            let isAuditor = job?.audits.contains { $0.auditor == net.address(who) && !$0.isSilent } ?? false
+            return .challenge(
+                job: id, attempt: attempt, opening: script.opening, deposit: isAuditor ? .zero : .xpl(100))
+        }
+        let says =
+            job?.assignment?.commitment == TestDispute.result(TestDispute.lie) ? TestDispute.lie : TestDispute.truth
+        if let point = dispute.walk.point {
+            return .revealDispute(
+                job: id, attempt: attempt, challenger: dispute.challenger, point: point,
+                reveal: script.reveal(point, Int.random(in: 0..<20, using: &random) > 0 ? says : TestDispute.w))
+        }
+        let pick = script.picks[min(2, Int(dispute.round))]
+        return .pickDispute(job: id, attempt: attempt, round: dispute.round, pick: pick)
+    }
+
+    /// Who is to move next in a job, as far as that can be said.
+    private func mover(_ net: TestNet, _ job: Job, _ random: inout SplitMix64) throws -> Address? {
+        if job.stage == .auditors || job.awaitsReveals { return job.audits.randomElement(using: &random)?.auditor }
+        let open = try Query.disputes(of: job.id, in: net.store).filter { $0.state == .open }
+        if let dispute = open.randomElement(using: &random), dispute.walk.turn == .challenger {
+            return dispute.challenger
+        }
+        if job.state == .opened { return net.address(net.people[5]) }
+        return job.assignment?.provider
     }
 
     @Test(arguments: [1, 2, 3, 4]) func moneyIsConservedUnderARandomWorkloadAndItsReplayAgrees(_ seed: UInt64) throws {
@@ -45,16 +84,15 @@ import Testing
         let net = try TestNet()
         try net.openMarket()
         var states: Set<JobState> = []
+        var ends: Set<DisputeState> = []
         for _ in 0..<250 {
             var transactions: [SignedTransaction] = []
             for _ in 0..<Int.random(in: 0...6, using: &random) {
                 var who = net.people.randomElement(using: &random) ?? net.requester
                 let job = try Query.jobs(limit: 4, in: net.store).randomElement(using: &random)
                 // Mostly those whose turn it is.
-                if let job, let provider = job.assignment?.provider, Int.random(in: 0..<5, using: &random) > 0 {
-                    let isAudit = job.stage == .auditors || job.state == .auditing
-                    who = try net.key(
-                        isAudit ? job.audits.randomElement(using: &random)?.auditor ?? provider : provider)
+                if let job, Int.random(in: 0..<5, using: &random) > 0, let mover = try mover(net, job, &random) {
+                    who = try net.key(mover)
                 }
                 let saved = net.nonces
                 let signed = net.transaction(who, try payload(net, who, job, &random))
@@ -70,7 +108,9 @@ import Testing
             try net.step(transactions, after: UInt64.random(in: 1...4000, using: &random))
             for job in try Query.jobs(limit: 100, in: net.store) { states.insert(job.state) }
         }
+        for dispute in try Query.allDisputes(in: net.store) { ends.insert(dispute.state) }
         #expect(states.count >= 7, "seed \(seed) reached \(states)")
+        #expect(ends.contains(.convicted) || ends.contains(.acquitted), "seed \(seed) reached \(ends)")
         let replay = MemoryStateStore()
         try net.genesis.initialize(replay)
         for block in net.blocks {

@@ -16,6 +16,21 @@ struct MeetingTests {
         for peer in peers { await peer.stop() }
     }
 
+    /// In capitals the name goes to the system's resolver; in small letters it is known to mean 127.0.0.1.
+    @Test func aNameServesAsBootstrapAddress() async throws {
+        let first = try await TestPeer.start(1)
+        let second = try await TestPeer.start(
+            2, names: ["no-such-host.invalid:27600", "LOCALHOST:\(first.port)", "localhost:9"])
+        #expect(await eventually { first.connected[second.id] != nil && second.connected[first.id] != nil })
+        await first.stop()
+        await second.stop()
+    }
+
+    @Test(arguments: ["127.0.0.1", "seed.example.org", "seed example.org:27600", "1.2.3:27600", "seed:0", "seed:65536"])
+    func whatIsNoAddressWithAPortIsRefused(_ text: String) async throws {
+        await #expect(throws: NetworkFault.self) { try await TestPeer.start(1, names: [text]) }
+    }
+
     @Test func whoComesBackIsFoundAgain() async throws {
         let first = try await TestPeer.start(1)
         var second = try await TestPeer.start(2, bootstrap: [first])

@@ -37,7 +37,7 @@ final class TestPeer: NetworkDelegate, @unchecked Sendable {
 
     static func start(
         _ index: Int, network: Digest = network, host: String = "127.0.0.1", external: String? = nil, port: Int = 0,
-        bootstrap: [TestPeer] = [],
+        bootstrap: [TestPeer] = [], names: [String] = [],
         records: [NodeRecord] = [], roles: NodeRoles = .follower, head: UInt64 = 0, maximumPeers: Int = 64,
         answer: @escaping Answer = { .some($0.reversed()) }
     ) async throws -> TestPeer {
@@ -48,7 +48,8 @@ final class TestPeer: NetworkDelegate, @unchecked Sendable {
             configuration: NetworkConfiguration(
                 identity: peer.key, network: network, roles: roles, listenHost: host, externalHost: external,
                 port: port,
-                bootstrap: bootstrap.map { "127.0.0.1:\($0.port)" }, savedRecords: records, maximumPeers: maximumPeers),
+                bootstrap: bootstrap.map { "127.0.0.1:\($0.port)" } + names, savedRecords: records,
+                maximumPeers: maximumPeers),
             delegate: peer, logger: logger)
         peer.port = try await peer.service.start()
         return peer

@@ -42,7 +42,9 @@ import Testing
         }
 
         /// A test that failed leaves nothing running.
-        deinit { for (_, process) in running where process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+        deinit {
+            for (_, process) in running where process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
+        }
 
         static func json(_ arguments: [String]) async throws -> JSONValue {
             let outcome = try await Plasma.run(arguments + ["-o", "json"], environment: password)
@@ -82,6 +84,14 @@ import Testing
             try await eventually("\(name) has stopped") { !process.isRunning }
         }
 
+        /// kill -9, and until it is gone.
+        func kill(_ name: String) throws {
+            guard let place = running.lastIndex(where: { $0.name == name }) else { return }
+            let process = running.remove(at: place).process
+            Foundation.kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
+        }
+
         /// SIGTERM to each; their exit codes.
         func stop() async -> [Int32] {
             for (_, process) in running { process.terminate() }
@@ -89,7 +99,7 @@ import Testing
             while running.contains(where: { $0.process.isRunning }), Date() < deadline {
                 try? await Task.sleep(nanoseconds: 50_000_000)
             }
-            for (_, process) in running where process.isRunning { kill(process.processIdentifier, SIGKILL) }
+            for (_, process) in running where process.isRunning { Foundation.kill(process.processIdentifier, SIGKILL) }
             for (_, process) in running { process.waitUntilExit() }
             return running.map(\.process.terminationStatus)
         }

@@ -5,7 +5,7 @@ import Testing
 
 /// A provider that changes one bit of one number.
 @Suite(.serialized) struct LiarTests {
-    @Test func oneFlippedBitIsNoticedAndNotPaid() async throws {
+    @Test func oneFlippedBitIsConvictedAndTheJobRunsElsewhere() async throws {
         let net = try TestDevnet()
         do { try await lie(net) } catch {
             await net.end()
@@ -32,22 +32,58 @@ import Testing
             return drawn.count == 1 && drawn[0]["provider"]?.string == liar
         }
         let before = try await net.balance(liar)
-        let escrowedBefore = try await net.json("chain", "totals")["escrowed"]?.string
-        #expect(escrowedBefore == "0")
         let outcome = try await net.plasma("job", "submit", file, "-o", "json")
-        #expect(outcome.code == 1)
+        #expect(outcome.code == 0, "\(outcome.errors)")
         let job = try #require(outcome.json)
-        #expect(job["state"]?.string == "disputed", "\(outcome.output)")
-        #expect(job["provider"]?.string == liar)
-        #expect(outcome.errors.contains("disputed"))
+        #expect(job["state"]?.string == "settled" && job["attempt"]?.uint64 == 2, "\(outcome.output)")
+        #expect(job["provider"]?.string != liar)
 
-        // All of the job's money stays where it is; nobody was paid.
+        // What decided: the arithmetic of one number, shown by the auditor.
+        let disputes = job["disputes"]?.array ?? []
+        #expect(disputes.count == 1)
+        let dispute = try #require(disputes.first)
+        #expect(dispute["state"]?.string == "convicted" && dispute["defender"]?.string == liar, "\(dispute)")
+        #expect(dispute["reason"]?.string?.contains("is wrong") == true)
+        #expect(dispute["number"]?["bits"]?.string != nil)
+        let levels = (dispute["trail"]?.array ?? []).compactMap { $0["level"]?.string }
+        #expect(levels.first == "ops" && levels.contains("blocks") && levels.contains("values"))
+
+        // The liar was not paid, and its bond is smaller; nothing is held for anybody.
         #expect(try await net.balance(liar) == before)
-        #expect(try await net.json("chain", "totals")["escrowed"]?.string != "0")
+        let bonds = (try await net.call(0, "provider.list")["providers"]?.array ?? []).filter {
+            $0["operator"]?.string == liar
+        }
+        #expect(try Amount(parsing: bonds.first?["bond"]?.string ?? "") < .xpl(1_000))
+        #expect(try await net.json("chain", "totals")["escrowed"]?.string == "0")
         let id = try #require(job["job"]?.string)
+        let shown = try await net.plasma("job", "show", id)
+        #expect(shown.output.contains("challenges the result of provider-1"))
+        #expect(shown.output.contains("the provider is convicted"))
         let result = try await net.plasma(
-            "job", "result", id, "--genesis", net.genesis, "--out", net.folder.path + "/x")
-        #expect(result.code == 1)
-        #expect(result.errors.contains("has no receipt"))
+            "job", "result", id, "--genesis", net.genesis, "--out", net.folder.path + "/x.npy")
+        #expect(result.code == 0, "\(result.errors)")
+    }
+
+    /// The same as a person sees it.
+    @Test func theDemoOfALieShowsTheNumberAndWhoPaid() async throws {
+        let net = try TestDevnet()
+        let demo = try await net.devnet(
+            "demo",
+            [Plasma.root + "/examples/sentences.txt", "--model", Plasma.modelFolder, "--lie", "-o", "json"])
+        await net.end()
+        #expect(demo.code == 0, "\(demo.errors)")
+        let json = try #require(demo.json)
+        #expect(json["state"]?.string == "settled" && json["providerName"]?.string != "provider-1")
+        let truth = try #require(json["truths"]?.array?.first)
+        let told = try #require(truth["toldBits"]?.string.flatMap { UInt64($0, radix: 16) })
+        let real = try #require(truth["truthBits"]?.string.flatMap { UInt64($0, radix: 16) })
+        // One bit, the lowest.
+        #expect(told ^ real == 1)
+        let bonds = try #require(json["bonds"])
+        let before = try Amount(parsing: bonds["before"]?["provider-1"]?.string ?? "")
+        let after = try Amount(parsing: bonds["after"]?["provider-1"]?.string ?? "")
+        #expect(before == .xpl(1_000) && after < before)
+        let others = ["provider-0", "provider-2"].allSatisfy { bonds["before"]?[$0] == bonds["after"]?[$0] }
+        #expect(others)
     }
 }

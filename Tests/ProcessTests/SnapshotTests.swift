@@ -19,6 +19,14 @@ import Testing
     private func follow(_ net: TestDevnet, _ running: inout [Process]) async throws {
         let up = try await net.devnet("up", ["--epoch-length", "20"])
         #expect(up.code == 0, "\(up.errors)")
+        // Accounts for more than one chunk: each takes some fifty bytes of it, and a hundred of the client's million XPL.
+        for senders in ["4000", "4000", "1500"] {
+            let accounts = try await Plasma.run([
+                "bench", "load", "http://127.0.0.1:\(net.rpcPort(0))", "--rate", "1", "--senders", senders, "--seconds",
+                "1", "--home", net.directory + "/client",
+            ])
+            #expect(accounts.code == 0, "\(accounts.errors)")
+        }
         let load = try Plasma.start(
             [
                 "bench", "load", "http://127.0.0.1:\(net.rpcPort(0))", "--rate", "20", "--senders", "40", "--seconds",
@@ -82,7 +90,8 @@ import Testing
         load.terminate()
         try await eventually("the load has ended") { !load.isRunning }
         let logs = ([0, 1, 2, 3, 10] as [Int]).map(log).joined()
-        #expect(logs.contains("snapshot: the state after height"), "\(logs)")
+        let chunks = logs.matches(of: /snapshot: the state after height \d+, (\d+) chunks/).compactMap { Int($0.1) }
+        #expect(chunks.max() ?? 0 > 1, "\(logs)")
 
         // It has no blocks below the snapshot, and the chain from there on.
         var first: UInt64 = 0

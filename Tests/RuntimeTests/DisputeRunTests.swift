@@ -98,7 +98,7 @@ import Testing
         #expect(throws: DisputeRunFault.notYourTurn) { try honest.pick(for: walk, subject) }
     }
 
-    /// A run that ended too early or too late: its claim is walked to the step whose flag says otherwise.
+    /// A machine whose flag comes too early or too late: the claimed numbers of steps differ, and the walk ends at the op that made the flag.
     @Test(arguments: [7, 9, 11, 16, 17, 40]) func anotherNumberOfStepsIsConvicted(ending: UInt64) throws {
         let honest = try Self.run(try Self.program())
         // The same ops but for the count at which they end: what the liar's machine ran.

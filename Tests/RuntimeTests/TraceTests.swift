@@ -270,6 +270,20 @@ import Testing
         }
     }
 
+    /// However many are hashed at a time.
+    @Test(arguments: [
+        0, 1, 1_023, 1_024, 1_025, 15 * 1_024, 16 * 1_024, 16 * 1_024 + 5, 17 * 1_024, 33 * 1_024 + 1_000,
+    ])
+    func aTensorsBlocksAreHashedAsOneByOne(count: Int) {
+        let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 >> 3) }
+        let found = bytes.withUnsafeBytes { TensorRoot.leaves($0) }
+        let expected = stride(from: 0, to: count, by: 1_024).map { start -> Digest in
+            let block = Array(bytes[start..<min(count, start + 1_024)])
+            return MerkleTree.leaf(block + [UInt8](repeating: 0, count: 1_024 - block.count))
+        }
+        #expect(found == expected)
+    }
+
     /// Every op of an encoder's run; of each at most so many elements, drawn.
     static func hold(_ model: ImportedModel, _ batch: EncoderInputs, samples: UInt64, seed: UInt64) throws -> Int {
         let program = try model.program().specialise(batch.axes.map { ($0.name, UInt64($0.value)) })

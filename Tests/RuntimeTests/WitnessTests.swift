@@ -369,7 +369,7 @@ import Testing
         // The whole dispute: three reveals of ops, four of blocks, the values, the totals, the witness.
         let dispute = program.disputeBound(fixed)
         #expect(dispute.rounds == 10)
-        #expect(dispute.isWithin && dispute.bytes < 20 << 10, "\(dispute.bytes) bytes")
+        #expect(dispute.isWithin && dispute.bytes < 23 << 10, "\(dispute.bytes) bytes")
         // The bound is reached by a contract whose 256 terms lie in two blocks each.
         let record = graph.operations[0]
         func tensor(_ id: Int, _ type: TensorType, list: Int) -> WitnessTensor {

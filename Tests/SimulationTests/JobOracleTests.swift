@@ -164,7 +164,7 @@ struct JobOracleTests {
             tell()
             try move({ .openResult(job: $0, attempt: 1, commitment: result, salt: .zero) }, to: .auditing)
             job?.assignment?.commitment = result
-            job?.audits = [Audit(auditor: auditor, height: books.height)]
+            job?.audits = [Audit(auditor: auditor, height: books.height, share: .zero)]
             job?.audits[0].commitment = audit
             tell()
         }
@@ -361,6 +361,48 @@ struct JobOracleTests {
         story.blamed("is disputed, and all say what is so")
     }
 
+    /// Of an honest provider, by an honest auditor: whatever the arithmetic says against one of them is wrong, but that it was late.
+    @Test(arguments: [DisputeState.convicted, .acquitted]) func aDisputeThatTheHonestLose(_ state: DisputeState) throws
+    {
+        let program = try Program(
+            axes: [], parameters: [], inputs: [], scans: [Scan(steps: 1, operations: [], outputs: [])])
+        func story(_ reason: String) throws -> Story {
+            let story = try audited()
+            let opening = DisputeOpening(program)
+            let subject = DisputeSubject(
+                program: program.root, axes: [], seed: 0, parameters: AgreedList([]), inputs: AgreedList([]),
+                initialState: .zero, steps: [1], outputRoot: .zero, stateRoot: .zero)
+            var dispute = Dispute(
+                job: try #require(story.job).id, attempt: 1, challenger: story.auditor, defender: story.provider,
+                deposit: .zero, isAuditor: true, height: 1, walk: try Walk(subject, opening), since: 0, deadline: 0)
+            dispute.state = state
+            dispute.reason = reason
+            story.books.disputes = [dispute]
+            story.oracle.holds(story.books)
+            return story
+        }
+        try story("element 1 is wrong").blamed(state == .convicted ? "was convicted over" : "lost its dispute over")
+        let late = try story("it did not go on in time")
+        #expect(late.oracle.violations == [])
+        #expect(late.oracle.counts.convicted + late.oracle.counts.acquitted == 1)
+    }
+
+    @Test func aDepositThatIsNotInTheTotals() throws {
+        let story = try audited()
+        let program = try Program(
+            axes: [], parameters: [], inputs: [], scans: [Scan(steps: 1, operations: [], outputs: [])])
+        let subject = DisputeSubject(
+            program: program.root, axes: [], seed: 0, parameters: AgreedList([]), inputs: AgreedList([]),
+            initialState: .zero, steps: [1], outputRoot: .zero, stateRoot: .zero)
+        let dispute = Dispute(
+            job: try #require(story.job).id, attempt: 1, challenger: story.auditor, defender: story.provider,
+            deposit: .xpl(2), isAuditor: false, height: 1, walk: try Walk(subject, DisputeOpening(program)), since: 0,
+            deadline: 0)
+        story.books.disputes = [dispute]
+        story.oracle.holds(story.books)
+        story.blamed("the jobs at height")
+    }
+
     @Test func aJobThatIsNeverPostedOrNeverOver() throws {
         let story = try Story()
         story.oracle.ordered(Self.digest(5), truth: story.truth, mustSettle: true)
@@ -394,8 +436,7 @@ struct JobOracleTests {
     @Test func anHonestAuditorThatIsCountedAsSilent() throws {
         let story = try audited(audit: nil)
         story.job?.audits[0].isSilent = true
-        story.enter(.disputed)
-        story.tell()
+        try story.settle(story.truth)
         story.oracle.judgeEnd()
         story.blamed("honest auditor")
     }

@@ -18,6 +18,12 @@ private final class Machine {
 
     func retry(_ task: WorkTask) { machine.retry(task) }
 
+    func finished(_ duty: DisputeDuty, _ outcome: DisputeProgress) -> Bool { machine.finished(duty, outcome) }
+
+    func retry(_ duty: DisputeDuty) { machine.retry(duty) }
+
+    var duties: Int { machine.duties.count }
+
     func ended(_ submission: ProviderMachine.Submission) { machine.ended(submission) }
 }
 
@@ -112,6 +118,95 @@ private final class Machine {
         #expect(submitted(machine.look(at: view(.assigned(isLate: false)))) == [])
         machine.ended(.move(.start(task)))
         #expect(submitted(machine.look(at: view(.assigned(isLate: false)))) == [start])
+    }
+
+    // MARK: Disputes
+
+    private func duty(_ move: DisputeDuty.Move = .challenge) -> DisputeDuty {
+        DisputeDuty(job: task.job, attempt: 1, move: move)
+    }
+
+    private func asked(_ duties: DisputeDuty...) -> ProviderView {
+        let subject = DisputeSubject(
+            program: .zero, axes: [], seed: 0, parameters: AgreedList([]), inputs: AgreedList([]), initialState: .zero,
+            steps: [1], outputRoot: .zero, stateRoot: .zero)
+        return ProviderView(
+            registered: true, offer: offer, items: [],
+            disputes: duties.map { DisputeItem(duty: $0, subject: subject, walk: nil) }, jobs: [task.job: spec])
+    }
+
+    private func plays(_ outputs: [ProviderMachine.Output]) -> [DisputeDuty] {
+        outputs.compactMap { if case .play(let item, _) = $0 { item.duty } else { nil } }
+    }
+
+    private var opening: DisputeOpening {
+        get throws {
+            DisputeOpening(
+                try Program(
+                    axes: [], parameters: [], inputs: [], scans: [Scan(steps: 1, operations: [], outputs: [])]))
+        }
+    }
+
+    @Test func whatADisputeAsksForIsComputedOncePostedAndPostedAgainUntilTheStateHasIt() throws {
+        let machine = machine
+        #expect(plays(machine.look(at: asked(duty()))) == [duty()])
+        #expect(machine.look(at: asked(duty())).isEmpty)
+        let again = machine.finished(duty(), .done(.opening(try opening)))
+        #expect(!again)
+        let challenge = Payload.challenge(job: task.job, attempt: 1, opening: try opening, deposit: .zero)
+        #expect(submitted(machine.look(at: asked(duty()))) == [challenge])
+        #expect(machine.look(at: asked(duty())).isEmpty)
+        machine.ended(.dispute(duty()))
+        #expect(submitted(machine.look(at: asked(duty()))) == [challenge])
+        // The state has it, and asks for the next.
+        let pick = duty(.pick(round: 0))
+        #expect(plays(machine.look(at: asked(pick))) == [pick])
+        #expect(machine.duties == 1)
+    }
+
+    @Test func fewAreComputedAtATimeAndTheOthersAfterThem() throws {
+        let machine = machine
+        let duties = (0..<10).map { number in
+            duty(.reveal(to: key.publicKey.address, at: .values(step: number, operation: 0, block: 0)))
+        }
+        let most = ProviderMachine.maximumPlays
+        var view = asked()
+        view.disputes = duties.map { DisputeItem(duty: $0, subject: asked($0).disputes[0].subject, walk: nil) }
+        #expect(plays(machine.look(at: view)) == Array(duties[..<most]))
+        let again = machine.finished(duties[1], .refused(.failed("x")))
+        #expect(!again)
+        #expect(plays(machine.look(at: view)) == [duties[most]])
+    }
+
+    @Test func aRevealGoesToWhoAskedForIt() throws {
+        let machine = machine
+        let point = RevealPoint.values(step: 0, operation: 3, block: 1)
+        let reveal = duty(.reveal(to: key.publicKey.address, at: point))
+        _ = machine.look(at: asked(reveal))
+        let bytes = [UInt8](repeating: 1, count: TensorRoot.blockLength)
+        _ = machine.finished(reveal, .done(.reveal(.values(bytes))))
+        #expect(
+            submitted(machine.look(at: asked(reveal))) == [
+                .revealDispute(
+                    job: task.job, attempt: 1, challenger: key.publicKey.address, point: point, reveal: .values(bytes))
+            ])
+    }
+
+    @Test func anAnswerThatCannotBeHadIsLookedForAgainAndOneThatThereIsNotIsNot() throws {
+        let machine = machine
+        _ = machine.look(at: asked(duty()))
+        let isTried = machine.finished(duty(), .refused(.unavailable("an input of the job")))
+        #expect(isTried)
+        #expect(machine.look(at: asked(duty())).isEmpty)
+        machine.retry(duty())
+        #expect(plays(machine.look(at: asked(duty()))) == [duty()])
+        let isTriedAgain = machine.finished(duty(), .refused(.failed("the claim is what the own run gives")))
+        #expect(!isTriedAgain)
+        #expect(machine.look(at: asked(duty())).isEmpty)
+        // Over, and told too late.
+        #expect(machine.look(at: view()).isEmpty)
+        let isLate = machine.finished(duty(), .done(.opening(try opening)))
+        #expect(!isLate && machine.duties == 0)
     }
 
     @Test func whatIsOverIsForgottenAndComesTooLate() {

@@ -17,7 +17,7 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
     public static let maximumRank = 8
     public static let maximumSteps = 32_768
     /// Of one step, as many as a program's scan may have.
-    public static let maximumOutputs = 256
+    public static let maximumOutputs = 1 << 12
 
     public let kind: Kind
     public let length: UInt64

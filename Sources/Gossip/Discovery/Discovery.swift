@@ -16,7 +16,7 @@ public struct Discovery: Sendable {
 
     private let key: SecretKey
     public private(set) var record: NodeRecord
-    private let bootstrap: [Endpoint]
+    private var bootstrap: [Endpoint]
     private let saved: [Endpoint]
     public private(set) var table: RoutingTable
     private var random: SplitMix64
@@ -58,6 +58,15 @@ public struct Discovery: Sendable {
         secret.write(raw: key.seed)
         secret.write(seed)
         nonceSecret = secret.bytes
+    }
+
+    /// Takes other bootstrap addresses: what their names mean is known now, or has changed. New ones are asked at the next tick.
+    public mutating func ask(first endpoints: [Endpoint]) {
+        let isNew = endpoints.contains { !bootstrap.contains($0) }
+        bootstrap = endpoints
+        if !isNew { return }
+        nextBootstrap = Instant(nanoseconds: .min)
+        bootstrapPause = .milliseconds(250)
     }
 
     /// To be called some times a second.

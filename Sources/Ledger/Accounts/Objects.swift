@@ -64,6 +64,8 @@ public struct ChainState: Hashable, Sendable, CanonicalCodable {
     public var time: Timestamp
     /// Milliseconds since genesis that stand still in a halt.
     public var clock: UInt64 = 0
+    /// The same without the time of blocks whose dispute lane was full.
+    public var disputeClock: UInt64 = 0
     public var network: Digest
     /// Jobs ever posted.
     public var jobs: UInt64 = 0
@@ -87,6 +89,7 @@ public struct ChainState: Hashable, Sendable, CanonicalCodable {
         height = try reader.read(Height.self)
         time = try reader.read(Timestamp.self)
         clock = try reader.readUInt64()
+        disputeClock = try reader.readUInt64()
         network = try reader.read(Digest.self)
         jobs = try reader.readUInt64()
         marketChange = try reader.read(Height.self)
@@ -100,6 +103,7 @@ public struct ChainState: Hashable, Sendable, CanonicalCodable {
         writer.write(height)
         writer.write(time)
         writer.write(clock)
+        writer.write(disputeClock)
         writer.write(network)
         writer.write(jobs)
         writer.write(marketChange)

@@ -28,13 +28,21 @@ public enum Admission {
             if transaction.payload.isMarketMove { moves -= 1 }
             count -= 1
         }
+
+        /// The same with what `others` take besides, whose nonces do not come before.
+        public func beside(_ others: Pending) throws(AmountFault) -> Pending {
+            var sums = self
+            sums.debits = try debits.adding(others.debits)
+            sums.moves += others.moves
+            return sums
+        }
     }
 
     /// Checks a transaction that would wait behind `pending`: its sender's waiting transactions, whose nonces follow the state's without a gap.
-    /// `isVerified` says that the signature was checked before.
+    /// With `mayBeEarly` nonces may be missing before its own. `isVerified` says that the signature was checked before.
     public static func check(
         _ signed: SignedTransaction, network: Digest, baseFee: UInt64, pending: Pending, parameters: ChainParameters,
-        in store: any StateStore, isVerified: Bool = false
+        in store: any StateStore, mayBeEarly: Bool = false, isVerified: Bool = false
     ) throws(AdmissionFault) {
         _ = try Validity.size(signed, network: network, baseFee: baseFee, parameters)
         if !isVerified, !signed.isSigned { throw .badSignature }
@@ -47,7 +55,9 @@ public enum Admission {
             if transaction.payload.isMarketMove { isProvider = try Query.provider(sender, in: store) != nil }
         } catch { throw .state(error) }
         let expected = Nonce(account.nonce.value &+ pending.count)
-        if transaction.nonce != expected { throw .nonce(expected: expected, found: transaction.nonce) }
+        if mayBeEarly ? transaction.nonce < expected : transaction.nonce != expected {
+            throw .nonce(expected: expected, found: transaction.nonce)
+        }
         if transaction.payload.isMarketMove {
             if !isProvider { throw .notAProvider }
             if transaction.tip > .zero { throw .tipOnMove }

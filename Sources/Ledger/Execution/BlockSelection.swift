@@ -11,6 +11,8 @@ public struct BlockSelection {
     private var bytes = 0
     public private(set) var transactions: [SignedTransaction] = []
     public private(set) var weight: UInt64 = 0
+    /// Of the moves of disputes among them.
+    private var disputes: UInt64 = 0
 
     /// Bytes of transactions in a block that we build: room is left for the header and the parent's certificate.
     public static let byteLimit = Block.maximumBytes - 128 * 1024
@@ -45,11 +47,14 @@ public struct BlockSelection {
             weight + own <= parameters.blockWeightLimit, transactions.count < Block.maximumTransactions
         else { return false }
         let size = unsigned + 64
+        let isDispute = signed.transaction.payload.isDisputeMove
+        if isDispute, disputes + own > parameters.disputeWeightLimit { return false }
         if bytes + size > BlockSelection.byteLimit { return false }
         do throws(AdmissionFault) { try pending.take(signed.transaction) } catch { return false }
         nonces[signed.transaction.sender.address] = signed.transaction.nonce.next()
         transactions.append(signed)
         weight += own
+        if isDispute { disputes += own }
         bytes += size
         return true
     }

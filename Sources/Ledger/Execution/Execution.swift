@@ -3,6 +3,7 @@ public import Primitives
 /// Something that a block did, for those who watch. Never needed to act: everything is in the state too.
 public enum LedgerEvent: Hashable, Sendable {
     case job(id: Digest, state: JobState, attempt: UInt32)
+    case dispute(job: Digest, attempt: UInt32, challenger: Address, state: DisputeState)
     case assigned(job: Digest, provider: Address, price: Amount)
     case auditorDrawn(job: Digest, auditor: Address)
     case transferred(from: Address, to: Address, amount: Amount)
@@ -81,15 +82,18 @@ struct Executor {
     var height: Height { header.height }
 
     mutating func run(_ block: Block) throws -> ExecutionResult {
+        let clockBefore = overlay.chain.clock
         overlay.chain.clock = Fees.clock(overlay.chain.clock, from: overlay.chain.time, to: header.time, parameters)
         overlay.chain.time = header.time
         overlay.chain.height = header.height
+        passDisputeTime(block, from: clockBefore)
         overlay.begin()
         let epoch = try epochRecord()
         try takeVotes(block.votes, epoch)
         try drawAuditors()
         try matchOpenJobs()
         try runTimers()
+        try runDisputeTimers()
         let place = Int(header.proposer)
         let proposer = place < epoch.members.count ? epoch.members[place].operatorAddress : nil
         let digests = TransactionDigests(block.transactions)

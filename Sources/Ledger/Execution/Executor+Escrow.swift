@@ -18,10 +18,11 @@ extension Executor {
     /// where the policy asked for an audit and nobody answered.
     func windowEnd(_ job: Job, _ assignment: Assignment) -> UInt64 {
         let isUnaudited = job.spec.policy.perMille == 1000 && !job.audits.contains { !$0.isSilent }
-        return later(
+        let end = later(
             assignment.openedClock, parameters.settleBase, times(2, assignment.slowestMilliseconds),
             isUnaudited || job.audits.contains { $0.isSilent } && !job.audits.contains { !$0.isSilent }
                 ? parameters.unauditedWindow : 0)
+        return max(end, assignment.windowFloor)
     }
 
     mutating func save(_ job: Job) throws { try overlay.set(job, StateKey.job(job.id)) }
@@ -77,6 +78,7 @@ extension Executor {
     /// After an attempt is over: back into the queue without its provider, or failed where nothing more is allowed.
     mutating func reopen(_ job: inout Job, without provider: Address) throws {
         if !job.excluded.contains(provider) { job.excluded.append(provider) }
+        try releaseAuditors(&job)
         job.assignment = nil
         job.audits = []
         job.redraws = 0
@@ -151,6 +153,8 @@ extension Executor {
             auditors.append(audit.auditor)
         }
         try release(&job)
+        try releaseAuditors(&job)
+        try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.settled += 1
             try store(provider)

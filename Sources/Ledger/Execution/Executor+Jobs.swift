@@ -107,6 +107,16 @@ extension Executor {
         }
     }
 
+    /// All auditors have answered or fallen silent: the result lies open for as long as it may be challenged, and longer where it is.
+    mutating func rest(_ job: inout Job, _ assignment: Assignment) throws {
+        if job.openDisputes > 0 {
+            if job.state != .disputed { enter(&job, .disputed) }
+            try setTimer(&job, nil)
+        } else {
+            try setTimer(&job, restsUntil(job, assignment))
+        }
+    }
+
     mutating func open(
         _ id: Digest, _ attempt: UInt32, _ commitment: ResultCommitment, _ salt: Digest, _ sender: Address
     ) throws {
@@ -142,14 +152,11 @@ extension Executor {
             throw TransactionFailure(reason: "this does not open the commitment that was posted")
         }
         job.audits[index].commitment = commitment
+        // Nobody's vote decides: it has to show where the provider is wrong.
         if commitment != assignment.commitment {
-            // Nobody's vote decides: the money stays where it is until the dispute is walked.
-            job.reason = "auditor \(sender) found another result"
-            enter(&job, .disputed)
-            try setTimer(&job, nil)
-        } else if !job.audits.contains(where: { !$0.isSilent && $0.commitment == nil }) {
-            try setTimer(&job, windowEnd(job, assignment))
+            job.audits[index].challengeBy = later(clock, parameters.challengeWindow)
         }
+        if !job.awaitsReveals { try rest(&job, assignment) }
         try save(job)
     }
 }

@@ -80,33 +80,37 @@ extension Executor {
         let entries = try overlay.scan(prefix: StateKey.draws, limit: Int(parameters.matchesPerBlock))
         let due = entries.filter { StateKey.number($0.key.dropFirst()) <= height.value }
         if due.isEmpty { return }
-        let (offers, providers) = try market()
+        let offers = try market().0
         for entry in due {
             try overlay.set(bytes: nil, entry.key)
             let id = try Digest(bytes: entry.key.suffix(32))
             guard var job = try overlay.object(Job.self, StateKey.job(id)), job.stage == .draw,
                 let assignment = job.assignment
             else { continue }
-            try drawAuditors(of: &job, assignment, offers, providers)
+            try drawAuditors(of: &job, assignment, offers)
             try save(job)
         }
     }
 
     private mutating func drawAuditors(
-        of job: inout Job, _ assignment: Assignment, _ offers: [Offer], _ providers: [Address: Provider]
+        of job: inout Job, _ assignment: Assignment, _ offers: [Offer]
     ) throws {
         let chance = Matching.draw(header.beacon, job.id, UInt64.max, below: 1000)
         if job.redraws == 0, chance >= UInt128(job.spec.policy.perMille) {
             try awaitOpening(&job)
             return
         }
+        let share = try DisputeTerms.bond(assignment.price, parameters)
         let answering = job.audits.count { !$0.isSilent }
         let wanted = Int(job.spec.policy.auditors) - answering
         var candidates: [Provider] = []
         for offer in offers {
             guard offer.terms.memory >= job.spec.memory, !offer.isPaused, offer.activeFrom <= height,
-                offer.terms.expiry >= height, let provider = providers[offer.provider], !provider.isWithdrawn,
-                provider.address != assignment.provider, provider.free >= assignment.price, provider.bond > .zero,
+                offer.terms.expiry >= height,
+                // As it is now: another job of this block may have taken of its bond.
+                let provider = try overlay.object(Provider.self, StateKey.provider(offer.provider)),
+                !provider.isWithdrawn, provider.address != assignment.provider, provider.free >= share,
+                provider.bond > .zero,
                 // Who gave this job up, or fell silent over it, would be silent again.
                 !job.excluded.contains(provider.address),
                 !job.audits.contains(where: { $0.auditor == provider.address }),
@@ -124,8 +128,11 @@ extension Executor {
                 ticket -= candidates[index].bond.baseUnits
                 index += 1
             }
-            let auditor = candidates.remove(at: index).address
-            job.audits.append(Audit(auditor: auditor, height: height))
+            var drawn = candidates.remove(at: index)
+            drawn.locked = try drawn.locked.adding(share)
+            try store(drawn)
+            let auditor = drawn.address
+            job.audits.append(Audit(auditor: auditor, height: height, share: share))
             events.append(.auditorDrawn(job: job.id, auditor: auditor))
         }
         if job.audits.contains(where: { !$0.isSilent && $0.masked == nil }) {
@@ -168,8 +175,7 @@ extension Executor {
         case (.running, let assignment?): try runLost(&job, assignment)
         case (.committed, let assignment?) where job.stage == .auditors: try auditorsSilent(&job, assignment)
         case (.committed, let assignment?): try convict(&job, assignment)
-        case (.opened, _?): try settle(&job)
-        case (.auditing, let assignment?): try auditOver(&job, assignment)
+        case (.opened, let assignment?), (.auditing, let assignment?): try auditOver(&job, assignment)
         default: throw LedgerFault.corrupt("a timer on a job that is \(job.state)")
         }
     }
@@ -187,7 +193,7 @@ extension Executor {
         try reopen(&job, without: assignment.provider)
     }
 
-    private mutating func loseAttempt(_ job: inout Job, _ provider: Address) throws {
+    mutating func loseAttempt(_ job: inout Job, _ provider: Address) throws {
         job.lost += 1
         if var provider = try overlay.object(Provider.self, StateKey.provider(provider)) {
             provider.lost += 1
@@ -223,6 +229,7 @@ extension Executor {
     private mutating func silence(_ job: inout Job, _ index: Int, _ assignment: Assignment) throws {
         job.audits[index].isSilent = true
         let outage = try assignment.price.scaled(parameters.outagePricePerMille, over: 1000)
+        try releaseAuditor(&job, index)
         try penalise(job.audits[index].auditor, outage, to: nil)
     }
 
@@ -240,13 +247,16 @@ extension Executor {
         try save(job)
     }
 
-    /// The reveals' deadline or the window's end. Opened results are open to copying, so nobody is drawn again here.
+    /// The reveals' deadline or the window's end. Opened results are open to copying, so nobody is drawn again here. Who says that the result is another and does
+    /// not show where is as good as silent.
     private mutating func auditOver(_ job: inout Job, _ assignment: Assignment) throws {
-        let silent = job.audits.indices.filter { !job.audits[$0].isSilent && job.audits[$0].commitment == nil }
-        for index in silent { try silence(&job, index, assignment) }
-        let end = windowEnd(job, assignment)
-        if !silent.isEmpty, end > clock {
-            try setTimer(&job, end)
+        for index in job.audits.indices where !job.audits[index].isSilent {
+            let audit = job.audits[index]
+            let isIdle = audit.disagrees(with: assignment) && audit.challengeBy < clock && job.openDisputes == 0
+            if audit.commitment == nil || isIdle { try silence(&job, index, assignment) }
+        }
+        if job.openDisputes > 0 || restsUntil(job, assignment) >= clock {
+            try rest(&job, assignment)
             try save(job)
         } else {
             try settle(&job)

@@ -53,6 +53,14 @@ extension Executor {
         case .unbondStake(let key, let amount): try unbondStake(key, amount, sender)
         case .claimStake(let key): try claimStake(key, sender)
         case .unjail(let key): try unjail(key, sender)
+        case .challenge(let job, let attempt, let opening, let deposit):
+            try challenge(job, attempt, opening, deposit, sender)
+        case .revealDispute(let job, let attempt, let challenger, let point, let reveal):
+            try self.reveal(job, attempt, to: challenger, point, reveal, sender)
+        case .pickDispute(let job, let attempt, let round, let pick):
+            try self.pick(job, attempt, round, pick, sender)
+        case .settleByTranscript(let job, let attempt, let transcript, let key, let signature):
+            try settle(job, attempt, by: transcript, key, signature, sender)
         // Its place among all is all that was asked for.
         case .opaque: break
         }

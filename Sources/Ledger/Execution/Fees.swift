@@ -8,10 +8,24 @@ public enum Fees {
         switch payload {
         case .transfer, .opaque: kind = 0
         case .submitJob: kind = parameters.weightPerJob
+        case _ where payload.isDisputeMove:
+            kind = parameters.weightPerDisputeMove + UInt64(bytes + 64) * parameters.weightPerDisputeByte
         default: kind = parameters.weightPerMarketPayload
         }
         // Both factors are bounded by the parameters' check and by the decoder, so this cannot overflow.
         return parameters.weightPerTransaction + UInt64(bytes + 64) * parameters.weightPerByte + kind
+    }
+
+    /// The most that a move of a dispute can weigh.
+    static func largestDisputeWeight(_ parameters: ChainParameters) -> UInt64 {
+        parameters.weightPerTransaction + parameters.weightPerDisputeMove
+            + UInt64(Transaction.maximumDisputeBytes + 64)
+            * (parameters.weightPerByte + parameters.weightPerDisputeByte)
+    }
+
+    /// Whether a block with moves of this weight might have had no room for another.
+    static func isLaneFull(_ weight: UInt64, _ parameters: ChainParameters) -> Bool {
+        weight + largestDisputeWeight(parameters) > parameters.disputeWeightLimit
     }
 
     /// The weight of a transaction.
@@ -60,6 +74,7 @@ public enum Fees {
         case .registerValidator(_, _, let stake, _): stake
         case .addStake(_, let amount): amount
         case .submitJob(let spec): try escrow(spec, parameters).adding(parameters.postingFee)
+        case .challenge(_, _, _, let deposit): deposit
         default: .zero
         }
     }

@@ -152,15 +152,21 @@ public enum Validity {
             }
         }
         var weight: UInt64 = 0
+        var disputes: UInt64 = 0
         for (index, signed) in block.transactions.enumerated() {
             do throws(AdmissionFault) {
-                weight += try check(signed, network: header.network, baseFee: baseFee, parameters, isVerified)
+                let own = try check(signed, network: header.network, baseFee: baseFee, parameters, isVerified)
+                weight += own
+                if signed.transaction.payload.isDisputeMove { disputes += own }
                 try pending.take(signed.transaction)
             } catch { throw .transaction(index: index, error) }
         }
         if weight != header.weight { throw .header("its weight is \(header.weight), the transactions weigh \(weight)") }
         if weight > parameters.blockWeightLimit {
             throw .header("it weighs \(weight), the limit is \(parameters.blockWeightLimit)")
+        }
+        if disputes > parameters.disputeWeightLimit {
+            throw .header("its disputes weigh \(disputes), the limit is \(parameters.disputeWeightLimit)")
         }
         if header.txRoot != Block.txRoot(block.transactions) {
             throw .header("its transactions are not those of its root")
@@ -195,6 +201,8 @@ public enum Validity {
                 throw .opaque(bytes: count, limit: parameters.opaqueByteLimit)
             }
             limit += count
+        } else if transaction.payload.isDisputeMove {
+            limit = Transaction.maximumDisputeBytes
         }
         let summary = transaction.summary
         let bytes = summary.count + transaction.payload.summaryExcess

@@ -54,6 +54,22 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     public var revealWindow: UInt64 = 20_000
     public var settleBase: UInt64 = 3000
     public var unauditedWindow: UInt64 = 10_000
+    // Disputes
+    /// What a move may take beside the time to run steps again, and how many times that.
+    public var disputeBase: UInt64 = 20_000
+    public var disputeFactor: UInt64 = 4
+    /// How long an auditor that found another result has to challenge.
+    public var challengeWindow: UInt64 = 20_000
+    /// What a challenger stakes, of the locked price.
+    public var challengeBondPerMille: UInt64 = 2000
+    /// Of a bond that is lost: what whoever was right gets of it, the provider or the challenger.
+    public var compensationPerMille: UInt64 = 500
+    public var bountyPerMille: UInt64 = 300
+    public var minimumChallengeBond = Amount(baseUnits: 10_000_000)
+    /// The moves of disputes in a block: what they weigh, and the most that they may weigh together.
+    public var weightPerDisputeMove: UInt64 = 40_000
+    public var weightPerDisputeByte: UInt64 = 8
+    public var disputeWeightLimit: UInt64 = 3_000_000
     public var timersPerBlock: UInt64 = 256
     public var matchesPerBlock: UInt64 = 64
     // Epochs and stakes
@@ -128,6 +144,15 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("reveal_window", \.revealWindow),
         ("settle_base", \.settleBase),
         ("unaudited_window", \.unauditedWindow),
+        ("dispute_base", \.disputeBase),
+        ("dispute_factor", \.disputeFactor),
+        ("challenge_window", \.challengeWindow),
+        ("challenge_bond_per_mille", \.challengeBondPerMille),
+        ("compensation_per_mille", \.compensationPerMille),
+        ("bounty_per_mille", \.bountyPerMille),
+        ("weight_per_dispute_move", \.weightPerDisputeMove),
+        ("weight_per_dispute_byte", \.weightPerDisputeByte),
+        ("dispute_weight_limit", \.disputeWeightLimit),
         ("timers_per_block", \.timersPerBlock),
         ("matches_per_block", \.matchesPerBlock),
         ("epoch_length", \.epochLength),
@@ -148,6 +173,7 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("fee_allowance", \.feeAllowance),
         ("minimum_bond", \.minimumBond),
         ("minimum_stake", \.minimumStake),
+        ("minimum_challenge_bond", \.minimumChallengeBond),
     ]
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
@@ -185,7 +211,19 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         if max(weightPerTransaction, weightPerByte, weightPerMarketPayload, weightPerJob) > 1 << 32 {
             return "a weight is out of bounds"
         }
-        if max(postingFee, feeAllowance, minimumBond, minimumStake) > Genesis.totalSupply {
+        if weightPerDisputeMove > 1 << 32 || weightPerDisputeByte > 1 << 16 || disputeFactor > 1 << 32
+            || challengeBondPerMille > 1_000_000
+        {
+            return "a dispute's weight, factor or bond is out of bounds"
+        }
+        if compensationPerMille > 1000 || bountyPerMille > 1000 { return "a penalty is at most the whole" }
+        // A full lane must be dear: only above half a block does the base fee rise.
+        if disputeWeightLimit > blockWeightLimit
+            || disputeWeightLimit < blockWeightLimit / 2 + Fees.largestDisputeWeight(self)
+        {
+            return "the dispute lane is more than half a block and one move, and at most a block"
+        }
+        if max(postingFee, feeAllowance, minimumBond, max(minimumStake, minimumChallengeBond)) > Genesis.totalSupply {
             return "an amount is above the supply"
         }
         if auditLag < 1 || auditLag > 1024 || executionLagLimit < 2 || executionLagLimit > 1024 {
@@ -214,6 +252,7 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         if jailMilliseconds > JobSpec.maximumMilliseconds { return "jail lasts at most 30 days" }
         let windows = [
             startWindow, heartbeatWindow, runBase, auditBase, openWindow, revealWindow, settleBase, unauditedWindow,
+            disputeBase, challengeWindow,
         ]
         if windows.contains(where: { $0 < 1 || $0 > JobSpec.maximumMilliseconds }) {
             return "a window is 1 ms to 30 days"

@@ -64,6 +64,8 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
     public var commitment: ResultCommitment?
     /// The chain clock at its opening, where its window begins.
     public var openedClock: UInt64 = 0
+    /// Its window ends no sooner than this, in chain clock: longer where an auditor was proven wrong.
+    public var windowFloor: UInt64 = 0
 
     public init(
         provider: Address, device: UInt16, price: Amount, share: Amount, milliseconds: UInt64,
@@ -91,6 +93,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         committedHeight = try reader.read(Height.self)
         commitment = try reader.readOptional(ResultCommitment.self)
         openedClock = try reader.readUInt64()
+        windowFloor = try reader.readUInt64()
     }
 
     public func encode(into writer: inout ByteWriter) {
@@ -106,6 +109,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         writer.write(committedHeight)
         writer.write(optional: commitment)
         writer.write(openedClock)
+        writer.write(windowFloor)
     }
 }
 
@@ -113,30 +117,47 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
 public struct Audit: Hashable, Sendable, CanonicalCodable {
     public let auditor: Address
     public let height: Height
+    /// What the job holds of its bond, until `isReleased`.
+    public let share: Amount
+    public var isReleased = false
     public var masked: Digest?
     public var commitment: ResultCommitment?
-    /// Missed its deadline; it answers no more and is not paid.
+    /// Missed its deadline, or was proven wrong; it answers no more and is not paid.
     public var isSilent = false
+    /// Where it found another result: by when it must have challenged, in chain clock.
+    public var challengeBy: UInt64 = 0
 
-    public init(auditor: Address, height: Height) {
+    public init(auditor: Address, height: Height, share: Amount) {
         self.auditor = auditor
         self.height = height
+        self.share = share
+    }
+
+    /// Whether it has found another result than the provider's.
+    public func disagrees(with assignment: Assignment) -> Bool {
+        commitment != nil && commitment != assignment.commitment
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
         auditor = try reader.read(Address.self)
         height = try reader.read(Height.self)
+        share = try reader.read(Amount.self)
+        isReleased = try reader.readBool()
         masked = try reader.readOptional(Digest.self)
         commitment = try reader.readOptional(ResultCommitment.self)
         isSilent = try reader.readBool()
+        challengeBy = try reader.readUInt64()
     }
 
     public func encode(into writer: inout ByteWriter) {
         writer.write(auditor)
         writer.write(height)
+        writer.write(share)
+        writer.write(bool: isReleased)
         writer.write(optional: masked)
         writer.write(optional: commitment)
         writer.write(bool: isSilent)
+        writer.write(challengeBy)
     }
 }
 
@@ -191,6 +212,8 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     public var assignment: Assignment?
     public var audits: [Audit] = []
     public var redraws: UInt64 = 0
+    /// Disputes of the present attempt that are not decided.
+    public var openDisputes: UInt64 = 0
     /// All of the requester's money that the job holds, the allowance in it.
     public var escrow: Amount
     /// The part of the escrow that pays for market moves.
@@ -202,6 +225,9 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     public var history: [JobStep] = []
     /// Why it stands where it stands, where that needs words.
     public var reason: String = ""
+
+    /// Whether an auditor's result is still masked.
+    public var awaitsReveals: Bool { audits.contains { !$0.isSilent && $0.commitment == nil } }
 
     public init(
         id: Digest, number: UInt64, requester: Address, spec: JobSpec, height: Height, clock: UInt64, escrow: Amount,
@@ -237,6 +263,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         assignment = try reader.readOptional(Assignment.self)
         audits = try reader.readList(Audit.self, max: Job.maximumAudits)
         redraws = try reader.readUInt64()
+        openDisputes = try reader.readUInt64()
         escrow = try reader.read(Amount.self)
         allowance = try reader.read(Amount.self)
         timer = try reader.readOptional(UInt64.self)
@@ -261,6 +288,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         writer.write(optional: assignment)
         writer.write(list: audits)
         writer.write(redraws)
+        writer.write(openDisputes)
         writer.write(escrow)
         writer.write(allowance)
         writer.write(optional: timer)

@@ -76,6 +76,18 @@ public enum Query {
             }
             jobs.append(job)
         }
+        // A job that waits for its disputes alone has no timer of its own.
+        let disputes: [(key: [UInt8], value: [UInt8])]
+        do throws(StateFault) {
+            disputes = try store.scan(.state, prefix: StateKey.disputeTimers, after: nil, limit: limit)
+        } catch { throw .state(error) }
+        var seen = Set(jobs.map(\.id))
+        for entry in disputes {
+            guard let id = try? Digest(bytes: Array(entry.key.dropFirst(9).prefix(32))), seen.insert(id).inserted,
+                let job = try job(id, in: store), !job.state.isTerminal
+            else { continue }
+            jobs.append(job)
+        }
         return jobs
     }
 
@@ -171,6 +183,12 @@ public enum Query {
             if !(try store.scan(.state, prefix: StateKey.draws, after: nil, limit: 1)).isEmpty { return true }
             let timers = try store.scan(.state, prefix: StateKey.timers, after: nil, limit: 1)
             if let first = timers.first, StateKey.number(first.key.dropFirst()) < clock { return true }
+            let disputes = try store.scan(.state, prefix: StateKey.disputeTimers, after: nil, limit: 1)
+            if let first = disputes.first,
+                StateKey.number(first.key.dropFirst()) < chain.disputeClock + (clock - chain.clock)
+            {
+                return true
+            }
             entries = try store.scan(.state, prefix: StateKey.queue, after: nil, limit: 1024)
         } catch { throw .state(error) }
         for entry in entries {

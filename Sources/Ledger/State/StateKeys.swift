@@ -1,4 +1,5 @@
 public import Primitives
+internal import Programs
 
 /// The typed keys: one letter for the type, then its name in bytes that sort as they should.
 public enum StateKey {
@@ -26,6 +27,10 @@ public enum StateKey {
     static let presence: [UInt8] = [0x50]
     static let epochRecords: [UInt8] = [0x45]
     static let epochStarts: [UInt8] = [0x65]
+    static let disputes: [UInt8] = [0x44]
+    static let disputeTimers: [UInt8] = [0x54]
+    static let reveals: [UInt8] = [0x52]
+    static let sweeps: [UInt8] = [0x53]
 
     /// An account's key: what a balance proof is about.
     public static func account(_ address: Address) -> [UInt8] { accounts + address.bytes }
@@ -60,5 +65,21 @@ public enum StateKey {
     static func jobNumber(_ number: UInt64) -> [UInt8] { jobNumbers + big(number) }
     static func queued(_ number: UInt64) -> [UInt8] { queue + big(number) }
     static func timer(_ due: UInt64, _ job: Digest) -> [UInt8] { timers + big(due) + job.bytes }
+    /// A challenger's dispute of an attempt.
+    public static func dispute(_ job: Digest, _ attempt: UInt32, _ challenger: Address) -> [UInt8] {
+        disputes(of: job) + attempt.bigEndianBytes + challenger.bytes
+    }
+    static func disputes(of job: Digest) -> [UInt8] { disputes + job.bytes }
+    static func disputeTimer(_ due: UInt64, _ dispute: Dispute) -> [UInt8] {
+        disputeTimers + big(due) + Self.dispute(dispute.job, dispute.attempt, dispute.challenger).dropFirst()
+    }
+    static func reveal(_ job: Digest, _ attempt: UInt32, _ point: RevealPoint) -> [UInt8] {
+        reveals + job.bytes + attempt.bigEndianBytes + Digest.of(.dispute, encoding: point).bytes
+    }
+    static func sweep(_ job: Digest, _ attempt: UInt32) -> [UInt8] { sweeps + job.bytes + attempt.bigEndianBytes }
     static func draw(_ height: Height, _ job: Digest) -> [UInt8] { draws + big(height.value) + job.bytes }
+}
+
+extension UInt32 {
+    fileprivate var bigEndianBytes: [UInt8] { withUnsafeBytes(of: bigEndian) { Array($0) } }
 }

@@ -1,4 +1,5 @@
 public import Primitives
+public import Programs
 
 /// What a transaction wishes.
 ///
@@ -25,6 +26,15 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     case commitAudit(job: Digest, attempt: UInt32, masked: Digest)
     indirect case openResult(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
     indirect case revealAudit(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
+    /// Opens a dispute of an opened result. An auditor that has revealed another one stakes its bond, anybody else the deposit.
+    indirect case challenge(job: Digest, attempt: UInt32, opening: DisputeOpening, deposit: Amount)
+    /// The provider's move in a challenger's dispute.
+    indirect case revealDispute(job: Digest, attempt: UInt32, challenger: Address, point: RevealPoint, reveal: Reveal)
+    /// The challenger's, of which it has made `round` before; at the end the evidence.
+    indirect case pickDispute(job: Digest, attempt: UInt32, round: UInt32, pick: Pick)
+    /// A whole dispute that both sides walked between themselves; it must convict. `key` is the provider's (`Dispute.transcriptMessage`).
+    indirect case settleByTranscript(
+        job: Digest, attempt: UInt32, transcript: DisputeTranscript, key: PublicKey, signature: Signature)
     /// Stakes for a validator. `possession` is the consensus key's signature (`StakedValidator.possessionMessage`).
     indirect case registerValidator(
         consensusKey: PublicKey, vrfKey: PublicKey, stake: Amount, possession: Signature)
@@ -39,7 +49,17 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance.
     public var isMarketMove: Bool {
         switch self {
-        case .declineJob, .startJob, .heartbeatJob, .commitResult, .commitAudit, .openResult, .revealAudit: true
+        case .declineJob, .startJob, .heartbeatJob, .commitResult, .commitAudit, .openResult, .revealAudit,
+            .revealDispute:
+            true
+        default: false
+        }
+    }
+
+    /// Whether it is a move of a dispute: these have a lane of their own in a block, and carry more bytes than others.
+    public var isDisputeMove: Bool {
+        switch self {
+        case .challenge, .revealDispute, .pickDispute, .settleByTranscript: true
         default: false
         }
     }
@@ -54,7 +74,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         switch self {
         case .cancelJob(let job), .declineJob(let job, _, _), .startJob(let job, _), .heartbeatJob(let job, _),
             .commitResult(let job, _, _), .commitAudit(let job, _, _), .openResult(let job, _, _, _),
-            .revealAudit(let job, _, _, _):
+            .revealAudit(let job, _, _, _), .challenge(let job, _, _, _), .revealDispute(let job, _, _, _, _),
+            .pickDispute(let job, _, _, _), .settleByTranscript(let job, _, _, _, _):
             job
         default: nil
         }
@@ -89,6 +110,10 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .claimStake: 19
         case .unjail: 20
         case .opaque: 21
+        case .challenge: 22
+        case .revealDispute: 23
+        case .pickDispute: 24
+        case .settleByTranscript: 25
         }
     }
 
@@ -152,6 +177,28 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(attempt)
             writer.write(commitment)
             writer.write(salt)
+        case .challenge(let job, let attempt, let opening, let deposit):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(opening)
+            writer.write(deposit)
+        case .revealDispute(let job, let attempt, let challenger, let point, let reveal):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(challenger)
+            writer.write(point)
+            writer.write(reveal)
+        case .pickDispute(let job, let attempt, let round, let pick):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(round)
+            writer.write(pick)
+        case .settleByTranscript(let job, let attempt, let transcript, let key, let signature):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(transcript)
+            writer.write(key)
+            writer.write(signature)
         }
     }
 
@@ -210,6 +257,24 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case 19: self = .claimStake(validator: try reader.read(PublicKey.self))
         case 20: self = .unjail(validator: try reader.read(PublicKey.self))
         case 21: self = .opaque(try reader.read(OpaqueBytes.self))
+        case 22:
+            self = .challenge(
+                job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
+                opening: try reader.read(DisputeOpening.self), deposit: try reader.read(Amount.self))
+        case 23:
+            let (job, attempt) = (try reader.read(Digest.self), try reader.readUInt32())
+            self = .revealDispute(
+                job: job, attempt: attempt, challenger: try reader.read(Address.self),
+                point: try reader.read(RevealPoint.self), reveal: try reader.read(Reveal.self))
+        case 24:
+            self = .pickDispute(
+                job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
+                round: try reader.readUInt32(), pick: try reader.read(Pick.self))
+        case 25:
+            let (job, attempt) = (try reader.read(Digest.self), try reader.readUInt32())
+            self = .settleByTranscript(
+                job: job, attempt: attempt, transcript: try reader.read(DisputeTranscript.self),
+                key: try reader.read(PublicKey.self), signature: try reader.read(Signature.self))
         case let other: throw .invalid("no payload has the tag \(other)")
         }
     }

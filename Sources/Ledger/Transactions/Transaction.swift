@@ -5,6 +5,9 @@ public struct Transaction: Hashable, Sendable, CanonicalCodable {
     /// A transaction's canonical bytes are at most this many, besides the opaque ones that it carries.
     public static let maximumBytes = 16 * 1024
 
+    /// Of a dispute's move, which carries evidence.
+    public static let maximumDisputeBytes = 64 * 1024
+
     public var network: Digest
     public var sender: PublicKey
     public var nonce: Nonce

@@ -39,6 +39,9 @@ final class DiscoveryShell: ChannelInboundHandler, @unchecked Sendable {
         try? await channel?.close()
     }
 
+    /// The bootstrap addresses are these from now on.
+    func ask(first endpoints: [Endpoint]) { lock.withLock { discovery.ask(first: endpoints) } }
+
     private var now: Instant { Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
 
     /// Everyone that answered from the address of its record.

@@ -36,6 +36,7 @@ final class ReplicaDriver: @unchecked Sendable {
     private let journal: Journal
     private let blocks: BlockStore
     private let state: LMDBStore
+    private let outcomes: OutcomeIndex
     private let logger: Logger
     private let condition = NSCondition()
     // Guarded by `condition`.
@@ -69,7 +70,8 @@ final class ReplicaDriver: @unchecked Sendable {
     static let journalBytes: UInt64 = 8 << 20
 
     init(
-        replica: Replica, memory: SigningMemory, blocks: BlockStore, state: LMDBStore, opened: UInt64, logger: Logger
+        replica: Replica, memory: SigningMemory, blocks: BlockStore, state: LMDBStore, outcomes: OutcomeIndex,
+        opened: UInt64, logger: Logger
     ) {
         self.replica = replica
         self.memory = memory
@@ -78,6 +80,7 @@ final class ReplicaDriver: @unchecked Sendable {
         isAmnesiac = memory.isAmnesiac
         self.blocks = blocks
         self.state = state
+        self.outcomes = outcomes
         self.logger = logger
     }
 
@@ -193,7 +196,9 @@ final class ReplicaDriver: @unchecked Sendable {
             case .markFinalized(let height, let digest, let certificate):
                 try blocks.markFinalized(height, digest, certificate: certificate?.canonicalBytes)
                 wroteBlocks = true
-            case .executed: unflushed += 1
+            case .executed(_, let result):
+                try outcomes.note(result.height, result.receipts)
+                unflushed += 1
             default: break
             }
         }

@@ -1,6 +1,7 @@
 internal import API
 internal import Ledger
 internal import Primitives
+internal import Programs
 internal import Replica
 
 /// Providers, models and jobs.
@@ -68,8 +69,34 @@ extension RPCMethods {
         ]
     }
 
-    private func describe(_ job: Job) -> JSONValue {
+    private func describe(_ dispute: Dispute) -> JSONValue {
         [
+            "attempt": JSONValue(UInt64(dispute.attempt)), "challenger": .string(dispute.challenger.description),
+            "defender": .string(dispute.defender.description), "state": .string(dispute.state.description),
+            "reason": .string(dispute.reason), "deposit": text(dispute.deposit), "isAuditor": .bool(dispute.isAuditor),
+            "rounds": JSONValue(UInt64(dispute.walk.rounds)), "height": JSONValue(dispute.height.value),
+            "turn": optional(
+                dispute.state == .open ? dispute.walk.turn.map { $0 == .defender ? "provider" : "challenger" } : nil),
+            "trail": .array(
+                dispute.trail.map { mark in
+                    [
+                        "by": mark.isReveal ? "provider" : "challenger", "level": optional(mark.level),
+                        "text": .string(mark.description),
+                    ]
+                }),
+            "number": dispute.number.map { number in
+                [
+                    "step": JSONValue(number.step), "operation": JSONValue(UInt64(number.operation)),
+                    "type": .string(number.type.name), "element": JSONValue(number.element),
+                    "bits": .string(String(number.bits, radix: 16)),
+                ]
+            } ?? .null,
+        ]
+    }
+
+    private func describe(_ job: Job, _ disputes: [Dispute] = []) -> JSONValue {
+        [
+            "disputes": .array(disputes.map { describe($0) }),
             "job": .string(job.id.hex), "state": .string(job.state.description),
             "attempt": JSONValue(UInt64(job.attempt)),
             "requester": .string(job.requester.description),
@@ -89,10 +116,11 @@ extension RPCMethods {
 
     func job(_ parameters: Parameters) async throws -> JSONValue {
         let id = try digest(parameters, "job")
-        guard let job = try await node.driver.access({ try Query.job(id, in: $0.stateStore) }) else {
-            throw RPCError.notFound("there is no job \(id.hex)")
+        let found = try await node.driver.access { replica in
+            try (Query.job(id, in: replica.stateStore), Query.disputes(of: id, in: replica.stateStore))
         }
-        return describe(job)
+        guard let job = found.0 else { throw RPCError.notFound("there is no job \(id.hex)") }
+        return describe(job, found.1)
     }
 
     func jobs(_ parameters: Parameters) async throws -> JSONValue {

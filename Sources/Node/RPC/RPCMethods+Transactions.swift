@@ -42,7 +42,9 @@ extension RPCMethods {
         if try parameters.optionalBool("wait") ?? true {
             outcome = await node.finality.wait(for: transaction.id, timeout: timeout)
         }
-        return describe(transaction.id, outcome, otherwise: "pending")
+        let id = transaction.id
+        let missing = outcome == nil ? try? await node.driver.access { try $0.missingNonce(before: id) } : nil
+        return describe(id, outcome, otherwise: "pending", missing: missing)
     }
 
     func submitBatch(_ parameters: Parameters) async throws -> JSONValue {
@@ -85,8 +87,17 @@ extension RPCMethods {
         return .object(answer)
     }
 
-    private func describe(_ id: Digest, _ outcome: FinalityTracker.Outcome?, otherwise: String) -> JSONValue {
-        guard let outcome else { return ["id": .string(id.hex), "status": .string(otherwise)] }
+    private func describe(
+        _ id: Digest, _ outcome: FinalityTracker.Outcome?, otherwise: String, missing: Nonce? = nil
+    ) -> JSONValue {
+        guard let outcome else {
+            var answer: [String: JSONValue] = ["id": .string(id.hex), "status": .string(otherwise)]
+            if let missing {
+                answer["missingNonce"] = JSONValue(missing.value)
+                answer["reason"] = .string("waiting for nonce \(missing) of its sender")
+            }
+            return .object(answer)
+        }
         return [
             "id": .string(id.hex), "status": "final", "height": JSONValue(outcome.height.value),
             "succeeded": .bool(outcome.failure == nil), "failure": optional(outcome.failure),
@@ -95,8 +106,12 @@ extension RPCMethods {
 
     func transactionStatus(_ parameters: Parameters) async throws -> JSONValue {
         let id = try digest(parameters, "id")
-        if let outcome = await node.finality.outcome(of: id) { return describe(id, outcome, otherwise: "") }
-        let waits = try await node.driver.access { $0.mempool.contains(id) }
-        return describe(id, nil, otherwise: waits ? "pending" : "unknown")
+        if let outcome = try await node.finality.outcome(of: id) ?? node.outcomes.outcome(of: id) {
+            return describe(id, outcome, otherwise: "")
+        }
+        let (waits, missing) = try await node.driver.access { replica in
+            (replica.mempool.contains(id), try replica.missingNonce(before: id))
+        }
+        return describe(id, nil, otherwise: waits ? "pending" : "unknown", missing: missing)
     }
 }

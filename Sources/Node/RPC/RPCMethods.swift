@@ -101,6 +101,7 @@ struct RPCMethods: Sendable {
                     "ready": .bool(reason.isEmpty), "reason": .string(reason),
                     "waitingFor": .string(replica.waitingFor),
                     "waitingTransactions": JSONValue(replica.mempool.count),
+                    "earlyTransactions": JSONValue(replica.mempool.earlyCount),
                     "epoch": JSONValue(replica.epoch.epoch.value),
                     "epochEndsAt": JSONValue(replica.epoch.schedule.endHeight.value),
                     "votingAfterMs": driver.votingAfter.map { JSONValue(Int($0.milliseconds)) } ?? .null,
@@ -172,6 +173,9 @@ struct RPCMethods: Sendable {
             text.gauge("plasma_ready", "1 when voting or following at the tip.", status["ready"]?.bool == true ? 1 : 0)
             text.gauge(
                 "plasma_mempool_transactions", "Waiting transactions.", status["waitingTransactions"]?.double ?? 0)
+            text.gauge(
+                "plasma_mempool_early_transactions", "Transactions that wait for an earlier nonce.",
+                status["earlyTransactions"]?.double ?? 0)
         }
         let votes = try? await node.driver.access { ($0.votesOnRecord, $0.missedVoteCounts) }
         if let votes {

@@ -2,13 +2,9 @@ internal import Foundation
 internal import Ledger
 internal import Primitives
 
-/// Remembers what became of recent transactions, and wakes those who wait for theirs.
+/// Remembers what became of recent transactions, and wakes those who wait for theirs. `OutcomeIndex` knows the older ones.
 actor FinalityTracker {
-    struct Outcome: Sendable {
-        let height: Height
-        /// Why it failed; nil where it succeeded.
-        let failure: String?
-    }
+    typealias Outcome = TransactionOutcome
 
     private var outcomes: [Digest: Outcome] = [:]
     private var order: [Digest] = []

@@ -10,12 +10,14 @@ internal import Synchronization
 /// (`EpochArchive`).
 final class PruningService: Sendable {
     private let blocks: BlockStore
+    private let outcomes: OutcomeIndex
     private let logger: Logger
     private let queue = DispatchQueue(label: "pruning", qos: .utility)
     private let retention: Mutex<BlockRetention>
 
-    init(history: BlockHistory, blocks: BlockStore, logger: Logger) {
+    init(history: BlockHistory, blocks: BlockStore, outcomes: OutcomeIndex, logger: Logger) {
         self.blocks = blocks
+        self.outcomes = outcomes
         self.logger = logger
         retention = Mutex(BlockRetention(history))
     }
@@ -41,7 +43,8 @@ final class PruningService: Sendable {
         guard let bound else { return }
         do {
             let freed = try blocks.prune(below: bound)
+            try outcomes.prune(below: bound)
             if freed > 0 { logger.notice("pruned \(freed >> 20) MiB of blocks before height \(bound)") }
-        } catch { logger.error("blocks could not be pruned: \(error)") }
+        } catch { logger.error("blocks, or what became of their transactions, could not be pruned: \(error)") }
     }
 }

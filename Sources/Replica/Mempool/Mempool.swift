@@ -1,5 +1,8 @@
 /// Transactions waiting for a block: by sender in nonce order without gaps, bounded by count, by bytes, per account and in time.
 ///
+/// Some come before their predecessors. They wait beside the others (`EarlyTransactions`), in no block and told to nobody, until the nonce before
+/// them is taken; what follows at once takes their room. *Ready* is what waits without a gap.
+///
 /// Order of selection: senders with the highest tip at their next nonce first, ties by the sender's key, so that equal pools build equal
 /// blocks. A transaction with the nonce of another replaces it when its tip is at least an eighth higher.
 ///
@@ -16,6 +19,8 @@ public struct Mempool: Sendable {
         case accountFull(limit: Int)
         case staleNonce(found: Nonce, next: Nonce)
         case replacementTooCheap
+        case tooFarAhead(found: Nonce, next: Nonce, limit: UInt64)
+        case tooManyEarly(limit: Int)
 
         public var description: String {
             switch self {
@@ -27,6 +32,10 @@ public struct Mempool: Sendable {
             case .staleNonce(let found, let next): "nonce \(found) is used: this account's next is \(next)"
             case .replacementTooCheap:
                 "a transaction with this nonce is waiting: raise the tip by an eighth to replace it"
+            case .tooFarAhead(let found, let next, let limit):
+                "its nonce is \(found), the account's next is \(next): at most \(limit) may be missing, send those first"
+            case .tooManyEarly(let limit):
+                "\(limit) transactions of this account wait for earlier nonces already: send those first"
             }
         }
     }
@@ -34,6 +43,11 @@ public struct Mempool: Sendable {
     public static let maximumTransactions = 50_000
     public static let maximumPerAccount = 4_096
     public static let maximumBytes = 64 << 20
+    /// How many nonces may be missing before a transaction that is kept, and how many of an account may be kept so.
+    public static let maximumAhead: UInt64 = 16
+    /// Of all that wait for predecessors, in number and bytes.
+    public static let maximumEarly = 2_048
+    public static let maximumEarlyBytes = 8 << 20
     /// Milliseconds after which a transaction that no block took is forgotten. Its sender can give it again.
     public static let lifetime: UInt64 = 600_000
 
@@ -44,6 +58,7 @@ public struct Mempool: Sendable {
         let since: Timestamp
 
         var nonce: Nonce { signed.transaction.nonce }
+        var sender: PublicKey { signed.transaction.sender }
     }
 
     private struct Queue: Sendable {
@@ -57,25 +72,44 @@ public struct Mempool: Sendable {
 
     private let parameters: ChainParameters
     private var queues: [PublicKey: Queue] = [:]
-    /// What waits, by id, with the signature that was checked.
+    private var early = EarlyTransactions()
+    /// What waits, ready or early, by id, with the signature that was checked.
     private var known: [Digest: Signature] = [:]
-    /// Of all that waits.
+    /// Of all that waits, ready or early.
     public private(set) var bytes = 0
     private var nextExpiry = Timestamp(milliseconds: 0)
 
     public init(parameters: ChainParameters) { self.parameters = parameters }
 
-    /// How many wait.
-    public var count: Int { known.count }
+    /// How many are ready.
+    public var count: Int { known.count - early.count }
 
-    public var isEmpty: Bool { known.isEmpty }
+    /// Whether nothing is ready. What waits for a predecessor gives a block nothing to do.
+    public var isEmpty: Bool { count == 0 }
+
+    /// How many wait for a predecessor.
+    public var earlyCount: Int { early.count }
 
     public func contains(_ id: Digest) -> Bool { known[id] != nil }
 
     /// Whether it waits with this very signature, which then needs no check. Its id alone says nothing of the signature.
     public func contains(_ id: Digest, signature: Signature) -> Bool { known[id] == signature }
 
-    /// What waits of one sender, in nonce order.
+    /// Whether it waits and no nonce before its own is missing.
+    public func isReady(_ id: Digest) -> Bool { contains(id) && early(id) == nil }
+
+    func hasEarly(of sender: PublicKey) -> Bool { early.count > 0 && !early.waiting(of: sender).isEmpty }
+
+    /// A transaction that waits for a predecessor. Looks at all that do.
+    public func early(_ id: Digest) -> SignedTransaction? { known[id] == nil ? nil : early.find(id)?.signed }
+
+    /// What waits of one sender for a predecessor, in nonce order.
+    public func early(of sender: PublicKey) -> [SignedTransaction] { early.waiting(of: sender).map(\.signed) }
+
+    /// All that waits: what is ready, then what is early, each by sender in nonce order.
+    public var all: [SignedTransaction] { first(known.count) + early.all.map(\.signed) }
+
+    /// What of one sender is ready, in nonce order.
     public func pending(of sender: PublicKey) -> [SignedTransaction] { queues[sender]?.live.map(\.signed) ?? [] }
 
     /// What a sender's waiting transactions before a nonce take together.
@@ -88,7 +122,13 @@ public struct Mempool: Sendable {
                 queue.live.lazy.map(\.signed.transaction).filter { $0.nonce < nonce }, parameters)) ?? queue.sums
     }
 
-    /// Some of what waits, senders in order of their keys; only of senders whose next has waited since `bound` or longer, where one is given. At most
+    /// What a sender's early transactions take together, that with the given nonce left out.
+    func earlySums(of sender: PublicKey, without nonce: Nonce) throws(AmountFault) -> Admission.Pending {
+        try Admission.Pending(
+            early.waiting(of: sender).lazy.map(\.signed.transaction).filter { $0.nonce != nonce }, parameters)
+    }
+
+    /// Some of what is ready, senders in order of their keys; only of senders whose next has waited since `bound` or longer, where one is given. At most
     /// `count`, and but for the last at most `limit` bytes.
     public func first(_ count: Int, bytes limit: Int = .max, since bound: Timestamp? = nil) -> [SignedTransaction] {
         var found: [SignedTransaction] = []
@@ -126,20 +166,41 @@ public struct Mempool: Sendable {
         let nonce = transaction.transaction.nonce
         if nonce < next { throw .staleNonce(found: nonce, next: next) }
         let queue = queues[transaction.transaction.sender] ?? Queue()
+        let readyBytes = bytes - early.bytes
         if let place = Mempool.place(of: nonce, in: queue) {
-            let held = queue.waiting[place].signed.transaction.tip.baseUnits
-            if transaction.transaction.tip.baseUnits <= held + held / 8 { throw .replacementTooCheap }
-            if bytes - queue.waiting[place].bytes + size > Mempool.maximumBytes {
+            try Mempool.checkReplacement(of: queue.waiting[place], by: transaction)
+            if readyBytes - queue.waiting[place].bytes + size > Mempool.maximumBytes {
                 throw .outOfBytes(limit: Mempool.maximumBytes)
             }
             return
         }
-        if known.count >= Mempool.maximumTransactions { throw .full(limit: Mempool.maximumTransactions) }
-        if bytes + size > Mempool.maximumBytes { throw .outOfBytes(limit: Mempool.maximumBytes) }
+        // What is early never keeps another out: it gives way.
+        if count >= Mempool.maximumTransactions { throw .full(limit: Mempool.maximumTransactions) }
+        if readyBytes + size > Mempool.maximumBytes { throw .outOfBytes(limit: Mempool.maximumBytes) }
         if queue.live.count >= Mempool.maximumPerAccount { throw .accountFull(limit: Mempool.maximumPerAccount) }
+        let expected = nextNonce(of: transaction.transaction.sender, after: next)
+        if nonce > expected { try checkEarly(transaction, expected: expected) }
     }
 
-    /// Takes a transaction. `next` is its sender's next nonce in the state; admission has seen to it that nonces have no gap.
+    private static func checkReplacement(of held: Waiting, by transaction: SignedTransaction) throws(Refusal) {
+        let tip = held.signed.transaction.tip.baseUnits
+        if transaction.transaction.tip.baseUnits <= tip + tip / 8 { throw .replacementTooCheap }
+    }
+
+    private func checkEarly(_ transaction: SignedTransaction, expected: Nonce) throws(Refusal) {
+        let nonce = transaction.transaction.nonce
+        if nonce.value - expected.value > Mempool.maximumAhead {
+            throw .tooFarAhead(found: nonce, next: expected, limit: Mempool.maximumAhead)
+        }
+        let waiting = early.waiting(of: transaction.transaction.sender)
+        if let held = waiting.first(where: { $0.nonce == nonce }) {
+            try Mempool.checkReplacement(of: held, by: transaction)
+        } else if waiting.count >= Int(Mempool.maximumAhead) {
+            throw .tooManyEarly(limit: Int(Mempool.maximumAhead))
+        }
+    }
+
+    /// Takes a transaction, among the early ones where nonces before its own are missing. `next` is its sender's next nonce in the state.
     public mutating func insert(
         _ transaction: SignedTransaction, next: Nonce, at now: Timestamp = Timestamp(milliseconds: 0)
     ) throws(Refusal) {
@@ -152,17 +213,52 @@ public struct Mempool: Sendable {
         let place = queues[sender].flatMap { Mempool.place(of: nonce, in: $0) }
         let entry = Waiting(signed: transaction, id: id, bytes: size, since: now)
         if let place, let held = queues[sender]?.waiting[place] {
-            known[held.id] = nil
-            bytes -= held.bytes
+            forget(held)
             queues[sender]?.waiting[place] = entry
             _ = try? queues[sender]?.sums.remove(held.signed.transaction, parameters)
+        } else if nonce > nextNonce(of: sender, after: next) {
+            return insert(early: entry)
         } else {
             queues[sender, default: Queue()].waiting.append(entry)
         }
+        makeRoom(size)
         // Admission has summed the same.
         _ = try? queues[sender]?.sums.add(transaction.transaction, parameters)
-        known[id] = transaction.signature
-        bytes += size
+        remember(entry)
+    }
+
+    private mutating func insert(early entry: Waiting) {
+        if let held = early.take(of: entry.sender, nonce: entry.nonce) { forget(held) }
+        makeRoom(entry.bytes)
+        while early.count >= Mempool.maximumEarly || early.bytes + entry.bytes > Mempool.maximumEarlyBytes,
+            let oldest = early.takeOldest()
+        { forget(oldest) }
+        early.insert(entry)
+        remember(entry)
+    }
+
+    /// Early transactions give way to one more, those that have waited longest first.
+    private mutating func makeRoom(_ size: Int) {
+        while known.count >= Mempool.maximumTransactions || bytes + size > Mempool.maximumBytes,
+            let oldest = early.takeOldest()
+        { forget(oldest) }
+    }
+
+    private mutating func remember(_ entry: Waiting) {
+        known[entry.id] = entry.signed.signature
+        bytes += entry.bytes
+    }
+
+    private mutating func forget(_ entry: Waiting) {
+        known[entry.id] = nil
+        bytes -= entry.bytes
+    }
+
+    /// Takes out the early transaction with a nonce and since when it waits: its predecessor has come.
+    mutating func takeEarly(of sender: PublicKey, nonce: Nonce) -> (signed: SignedTransaction, since: Timestamp)? {
+        guard let entry = early.take(of: sender, nonce: nonce) else { return nil }
+        forget(entry)
+        return (entry.signed, entry.since)
     }
 
     /// Where the transaction with a nonce waits; they follow one another.
@@ -178,12 +274,12 @@ public struct Mempool: Sendable {
         for transaction in transactions { used[transaction.transaction.sender] = transaction.transaction.nonce }
         for (sender, nonce) in used {
             while let queue = queues[sender], let head = queue.live.first, head.nonce <= nonce {
-                known[head.id] = nil
-                bytes -= head.bytes
+                forget(head)
                 _ = try? queues[sender]?.sums.remove(head.signed.transaction, parameters)
                 queues[sender]?.first += 1
             }
             compact(sender)
+            for stale in early.take(of: sender, upTo: nonce) { forget(stale) }
         }
     }
 
@@ -201,8 +297,7 @@ public struct Mempool: Sendable {
     public mutating func drop(from transaction: SignedTransaction) {
         let sender = transaction.transaction.sender
         while let last = queues[sender]?.live.last, last.nonce >= transaction.transaction.nonce {
-            known[last.id] = nil
-            bytes -= last.bytes
+            forget(last)
             _ = try? queues[sender]?.sums.remove(last.signed.transaction, parameters)
             queues[sender]?.waiting.removeLast()
         }
@@ -217,6 +312,7 @@ public struct Mempool: Sendable {
             let old = queues[sender]?.live.first { $0.since.adding(milliseconds: Mempool.lifetime) <= now }
             if let old { drop(from: old.signed) }
         }
+        for old in early.take(where: { $0.since.adding(milliseconds: Mempool.lifetime) <= now }) { forget(old) }
     }
 
     /// Offers transactions in the order a block should take them. `take` says whether one was taken: where it was not, its sender's rest is

@@ -4,7 +4,7 @@ extension Replica {
     /// How long a transaction waits before it is told again.
     static let repetition = Interval.seconds(5)
 
-    /// Tells again what has waited for long: whoever had to refuse it (its predecessor was not there yet) or never heard it takes it now. Without
+    /// Tells again what has waited for long: whoever had to refuse it or never heard it takes it now. Without
     /// this a transaction that only a follower holds, who proposes nothing, would wait for ever.
     mutating func repeatWaiting() {
         if time.monotonic.interval(since: repeatedAt) < Replica.repetition { return }

@@ -40,7 +40,9 @@ extension DisputeRun {
         case .leaf(let element, let claim, _):
             let traced = try traced(element.place.step.index, &held)
             do {
-                return .leaf(try traced.maker.witness(claim, operation: Int(element.place.operation)))
+                return .leaf(
+                    try traced.maker.witness(
+                        claim, operation: Int(element.place.operation), walked: element.place))
             } catch { throw .witness("\(error)") }
         case .steps, .operations, .entries, .blocks, .values, .totals, .over: throw .notYourTurn
         }

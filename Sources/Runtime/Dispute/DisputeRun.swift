@@ -92,8 +92,9 @@ public final class DisputeRun: Sendable {
     public let initialState: Digest
     let source: any StepSource
     let parameterRoots: [Digest]
+    let inputRoots: [Digest]
     let programTree: MerkleLevels
-    private let memory: DisputeMemory
+    let memory: DisputeMemory
     private let held = Mutex(Held())
 
     /// What was found out so far.
@@ -166,6 +167,7 @@ public final class DisputeRun: Sendable {
         self.seed = seed
         self.source = source
         self.parameterRoots = parameterRoots
+        self.inputRoots = inputRoots
         parameters = AgreedList(parameterRoots)
         inputs = AgreedList(inputRoots)
         self.initialState = initialState ?? MerkleTree.root(source.start.carriedRoots)

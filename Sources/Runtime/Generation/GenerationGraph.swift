@@ -1,4 +1,4 @@
-internal import Programs
+public import Programs
 
 /// How the next token is chosen: what ops the program has for it.
 public enum SamplingKind: Sendable, Hashable, CaseIterable {
@@ -8,6 +8,17 @@ public enum SamplingKind: Sendable, Hashable, CaseIterable {
     case sampled
     /// A draw at a temperature among the most likely tokens.
     case filtered
+
+    /// What a program that generates has ops for, by the inputs that it takes; nil for another program.
+    public init?(of program: Program) {
+        guard program.axes == GenerationGraph.axes else { return nil }
+        switch program.inputs.count {
+        case 4: self = .greedy
+        case 5: self = .sampled
+        case 7: self = .filtered
+        default: return nil
+        }
+    }
 }
 
 /// Writes the program that generates: a prefill scan of one step, then a decode scan of one step a token, over one carried state.

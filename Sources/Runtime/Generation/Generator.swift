@@ -115,19 +115,13 @@ public struct Generator: Sendable {
         _ prompts: [[Int32]], _ settings: GenerationSettings, givesLogits: Bool = false, memory: UInt64 = .max,
         onReady: () -> Void = {}, onTokens: ([Int32]) -> Void = { _ in }
     ) throws(GenerationFault) -> Generation {
-        let length = try check(prompts, settings)
-        // The prefill gives the first token; a scan has at least one step.
-        let steps = max(1, settings.maximumTokens - 1)
-        let stops = settings.stops.isEmpty ? [-1] : settings.stops
+        let request = try GenerationRequest(prompts, settings, settings.sampling, configuration)
         let fixed: SpecialisedProgram
         let parameters: [StoredParameter]
         do throws(ProgramFault) {
             let made = try made(settings.sampling, givesLogits: givesLogits)
             parameters = made.parameters
-            fixed = try made.program.specialise([
-                ("batch", UInt64(prompts.count)), ("length", UInt64(length)), ("tokens", UInt64(steps)),
-                ("capacity", UInt64(length + steps)), ("stops", UInt64(stops.count)),
-            ])
+            fixed = try made.program.specialise(request.axes)
         } catch { throw .program(error) }
         let runner: ProgramRunner
         do throws(RunnerFault) {
@@ -143,7 +137,7 @@ public struct Generator: Sendable {
         let outputs: [[Tensor]]
         do throws(ExecutionFault) {
             outputs = try runner.run(
-                inputs: inputs(prompts, length: length, stops: stops, settings), seed: settings.seed
+                inputs: request.held, seed: settings.seed
             ) { step in
                 // The least scan may give one token more than was asked for.
                 if told < settings.maximumTokens { onTokens(Generator.tokens(step)) }
@@ -151,50 +145,6 @@ public struct Generator: Sendable {
             }
         } catch { throw .execution(error) }
         return collect(outputs, prompts.count, settings, givesLogits: givesLogits)
-    }
-
-    /// Checks everything before memory is taken; gives the longest prompt's length.
-    private func check(_ prompts: [[Int32]], _ settings: GenerationSettings) throws(GenerationFault) -> Int {
-        let bound = configuration.vocabularySize
-        guard let length = prompts.map(\.count).max() else { throw .noPrompt }
-        for (row, prompt) in prompts.enumerated() {
-            if prompt.isEmpty { throw .emptyPrompt(row: row) }
-            if let id = prompt.first(where: { $0 < 0 || $0 >= bound }) { throw .token(id, row: row, bound: bound) }
-        }
-        let tokens = settings.maximumTokens
-        if tokens < 1 { throw .setting("number of tokens", "must be at least 1") }
-        if length > configuration.positions || tokens > configuration.positions - length {
-            throw .tooLong(prompt: length, tokens: tokens, limit: configuration.positions)
-        }
-        if !(settings.temperature >= 0 && settings.temperature <= 1e6) {
-            throw .setting("temperature", "must be a number from 0 to 1000000")
-        }
-        if let limit = settings.limit, limit < 1 { throw .setting("top-k limit", "must be at least 1") }
-        if let share = settings.share, !(share > 0 && share <= 1) {
-            throw .setting("top-p share", "must be above 0 and at most 1")
-        }
-        return length
-    }
-
-    /// The program's inputs in its order; prompts padded at their ends.
-    private func inputs(
-        _ prompts: [[Int32]], length: Int, stops: [Int32], _ settings: GenerationSettings
-    ) -> [HeldBytes] {
-        let count = prompts.count
-        let ids = prompts.flatMap { $0 + [Int32](repeating: 0, count: length - $0.count) }
-        var inputs = [
-            HeldBytes.of(ids), HeldBytes.of(prompts.map { Int32($0.count) }), HeldBytes.of(stops),
-            HeldBytes.of([settings.padding]),
-        ]
-        if settings.sampling == .greedy { return inputs }
-        inputs.append(HeldBytes.of([Float](repeating: settings.temperature, count: count)))
-        if settings.sampling == .sampled { return inputs }
-        let limit = Int32(clamping: min(settings.limit ?? configuration.vocabularySize, configuration.vocabularySize))
-        inputs.append(HeldBytes.of([Int32](repeating: limit, count: count)))
-        // Above 1, so that a running sum that rounding lets reach 1 cuts nothing off.
-        let share = settings.share.map { $0 == 1 ? 2 : $0 } ?? 2
-        inputs.append(HeldBytes.of([Float](repeating: share, count: count)))
-        return inputs
     }
 
     private static func tokens(_ step: [Tensor]) -> [Int32] {

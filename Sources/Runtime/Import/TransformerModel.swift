@@ -80,6 +80,20 @@ public struct TransformerModel: Sendable {
 }
 
 extension ModelImporter {
+    /// The files of a decoder's folder that are read beside its weights.
+    public static let decoderFiles = [
+        "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+    ]
+
+    /// Reads what a decoder is, without its weights.
+    public static func decoderConfiguration(path: String) throws(ImportFault) -> DecoderConfiguration {
+        let folder = try HuggingFaceFolder(path: path)
+        guard let settings = try folder.settings("config.json") else {
+            throw .file(.missing(folder.path(of: "config.json")))
+        }
+        return try DecoderConfiguration(settings, generation: try folder.settings("generation_config.json"))
+    }
+
     /// Whether a folder's model is a transformer that is run as it is, rather than a sentence encoder.
     public static func isTransformer(path: String) throws(ImportFault) -> Bool {
         let folder = try HuggingFaceFolder(path: path)

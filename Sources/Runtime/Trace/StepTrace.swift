@@ -13,15 +13,16 @@ public struct StepTrace: Sendable {
     public let seed: UInt64
     private let types: [TensorType]
     let memory: TraceMemory
-    /// Over parameters and inputs, shared by all traces of a run.
+    /// Over parameters and inputs, shared by all traces of a run; and over what its scan makes of parameters alone.
     let leadingTrees: BlockTrees
+    let constantTrees: BlockTrees
     private let trees = BlockTrees()
     /// Roots that are not those of the tensors, for whoever plays a liar.
     var claims = TraceClaims()
 
     init(
         program: SpecialisedProgram, scan: Int, step: UInt64, firstOperation: Int, seed: UInt64, memory: TraceMemory,
-        leadingTrees: BlockTrees
+        leadingTrees: BlockTrees, constantTrees: BlockTrees
     ) {
         self.program = program
         self.scan = scan
@@ -30,6 +31,7 @@ public struct StepTrace: Sendable {
         self.seed = seed
         self.memory = memory
         self.leadingTrees = leadingTrees
+        self.constantTrees = constantTrees
         types = program.types(of: program.scans[scan])
     }
 
@@ -79,7 +81,8 @@ public struct StepTrace: Sendable {
     public func blocks(of value: ValueID) -> MerkleLevels {
         if let claimed = claims.blocks[value] { return claimed }
         let isShared = Int(value.index) < program.parameters.count + program.inputs.count
-        return (isShared ? leadingTrees : trees).tree(value) {
+        let isConstant = memory.isConstant[Int(value.index)]
+        return (isShared ? leadingTrees : isConstant ? constantTrees : trees).tree(value) {
             withBytes(of: value) { MerkleLevels(TensorRoot.leaves($0)) }
         }
     }
@@ -144,6 +147,8 @@ final class TraceMemory: @unchecked Sendable {
     let bases: [UnsafeRawPointer]
     /// Bytes of each.
     let counts: [Int]
+    /// Whether a value is the same in every step of its scan, being made of parameters alone.
+    let isConstant: [Bool]
     private let owners: [any Sendable]
 
     /// After a step of a plan that leaves every op in memory, before its state is carried. `carried` is the state before it.
@@ -173,12 +178,18 @@ final class TraceMemory: @unchecked Sendable {
         }
         self.bases = bases
         counts = plan.types.map { Int($0.byteCount) }
+        isConstant = plan.types.indices.map { value in
+            guard value >= executor.parameters.count + executor.program.inputs.count + executor.program.carried.count,
+                let root = plan.accesses[value]?.root
+            else { return false }
+            return Int(root.index) < executor.parameters.count || plan.storage[root.index] == .constant
+        }
         owners = [executor, work.arena, work.prepared] + before + inputs + state.blocks + state.next.compactMap { $0 }
     }
 
     /// The same with other tensors in places.
     init(_ other: TraceMemory, replacing tensors: [ValueID: Tensor]) {
-        var (bases, counts) = (other.bases, other.counts)
+        var (bases, counts, isConstant) = (other.bases, other.counts, other.isConstant)
         var owners: [any Sendable] = [other]
         for (value, tensor) in tensors {
             let block = Block(tensor.bytes.count)
@@ -187,10 +198,12 @@ final class TraceMemory: @unchecked Sendable {
             }
             bases[Int(value.index)] = UnsafeRawPointer(block.base)
             counts[Int(value.index)] = tensor.bytes.count
+            isConstant[Int(value.index)] = false
             owners.append(block)
         }
         self.bases = bases
         self.counts = counts
+        self.isConstant = isConstant
         self.owners = owners
     }
 }

@@ -60,6 +60,10 @@ public struct Tracer: Sendable {
     private final class Shared: Sendable {
         let plans = Mutex<[Int: GraphExecutor.PreparedScan]>([:])
         let trees = BlockTrees()
+        /// By scan.
+        let constantTrees: [BlockTrees]
+
+        init(scans: Int) { constantTrees = (0..<scans).map { _ in BlockTrees() } }
     }
 
     /// Parameters and inputs in the program's order; carried tensors that are not given start as zeros.
@@ -103,7 +107,7 @@ public struct Tracer: Sendable {
         var position = RunPosition(scan: 0, step: 0, taken: [], carried: executor.carried(state))
         Tracer.settle(&position, program)
         start = position
-        shared = Shared()
+        shared = Shared(scans: program.scans.count)
     }
 
     // MARK: Running
@@ -165,7 +169,7 @@ public struct Tracer: Sendable {
             firstOperation: program.scans[..<position.scan].reduce(0) { $0 + $1.operations.count }, seed: seed,
             memory: TraceMemory(
                 executor: executor, work: work, state: state, inputs: inputs, carried: position.carried),
-            leadingTrees: shared.trees)
+            leadingTrees: shared.trees, constantTrees: shared.constantTrees[position.scan])
         // What is carried is read before the state's memory changes hands: a trace keeps all of it.
         position.carried = scan.carried.map { trace.tensor($0) }
         executor.carry(work, &state)

@@ -28,8 +28,8 @@ public struct WitnessMaker: Sendable {
         ]
         var lists: [MerkleLevels] = []
         var start = 0
-        for count in counts {
-            let known = start == 0 ? parameterRoots : nil
+        for (place, count) in counts.enumerated() {
+            let known = place == 0 ? parameterRoots : nil
             lists.append(MerkleLevels(known ?? (start..<start + count).map { trace.root(of: ValueID($0)) }))
             start += count
         }
@@ -49,6 +49,13 @@ public struct WitnessMaker: Sendable {
         return (lists[list].node(height: 0, index) ?? .zero, lists[list].proof(index).siblings)
     }
 
+    /// The path of an op's tensor.
+    private func siblings(_ operation: Int, _ walked: WalkOperation?) -> [Digest] {
+        guard let walked else { return lists[3].proof(operation).siblings }
+        let agreed = (0..<Int(walked.operation)).map { lists[3].node(height: 0, $0) ?? .zero }
+        return walked.siblings(ofEarlier: operation, agreed: agreed)
+    }
+
     private func place(_ id: ValueID) -> (list: Int, index: Int) {
         var list = 0
         var index = Int(id.index)
@@ -59,8 +66,9 @@ public struct WitnessMaker: Sendable {
         return (list, index)
     }
 
-    /// The evidence for one claim about an op of the step.
-    public func witness(_ claim: LeafClaim, operation: Int) throws -> Witness {
+    /// The evidence for one claim about an op of the step. In a dispute earlier ops are shown in the tree that the *defender* revealed, of which `walked` knows the way
+    /// down to the disputed one; without it they are shown in the trace's own.
+    public func witness(_ claim: LeafClaim, operation: Int, walked: WalkOperation? = nil) throws -> Witness {
         let leaf = try trace.leaf(operation)
         let operands = trace.operands(operation)
         var wanted: [ValueID: Set<Int>] = [:]
@@ -83,14 +91,14 @@ public struct WitnessMaker: Sendable {
         }
         let tensors = Set(ids).sorted().map { id in
             WitnessTensor(
-                value: id, type: trace.type(of: id), proof: wanted[id].map { proof(id, $0.sorted()) })
+                value: id, type: trace.type(of: id), proof: wanted[id].map { proof(id, $0.sorted(), walked) })
         }
         return Witness(
             record: program.scans[trace.scan].operations[operation],
             recordSiblings: programTree.proof(trace.firstOperation + operation + 1).siblings, tensors: tensors)
     }
 
-    private func proof(_ id: ValueID, _ blocks: [Int]) -> WitnessTensor.Proof {
+    private func proof(_ id: ValueID, _ blocks: [Int], _ walked: WalkOperation?) -> WitnessTensor.Proof {
         let tree = trace.blocks(of: id)
         // Neighbours share a path.
         var runs: [(first: Int, count: Int)] = []
@@ -103,7 +111,7 @@ public struct WitnessMaker: Sendable {
         }
         let (list, index) = place(id)
         return WitnessTensor.Proof(
-            blocks: tree.root, siblings: lists[list].proof(index).siblings,
+            blocks: tree.root, siblings: list == 3 ? siblings(index, walked) : lists[list].proof(index).siblings,
             ranges: runs.map { run in
                 BlockRange(
                     first: UInt64(run.first),

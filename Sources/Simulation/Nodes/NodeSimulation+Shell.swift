@@ -100,10 +100,12 @@ extension NodeSimulation {
         guard let process = node.process else { return }
         node.noteProgress(process.replica)
         if node.isAmnesiac, !process.replica.isAmnesiac { node.isAmnesiac = false }
-        for transaction in node.submitted where process.replica.mempool.contains(transaction.id) {
+        let mempool = process.replica.mempool
+        for transaction in node.submitted where mempool.isReady(transaction.id) {
             chain.accepted(transaction, by: node.index)
         }
-        node.submitted.removeAll()
+        // Of what came too early nothing is promised before its turn has come.
+        node.submitted.removeAll { mempool.isReady($0.id) || !mempool.contains($0.id) }
         for case .executed(_, let result) in outputs { tellProviders(in: node, result.receipts) }
         if dishonest.contains(node.index) { return }
         var hasExecuted = false

@@ -44,10 +44,12 @@ public struct NodeSimulationReport: Sendable {
     /// Providers' processes that ended by themselves and came back.
     public let providerRestarts: Int
 
-    /// Jobs on chain, and how they ended: paid, or in dispute with all money locked; of those that were paid, for a wrong result that nobody was drawn to audit.
+    /// Jobs on chain, and how they ended; of those that were paid, for a wrong result that nobody was drawn to audit.
     public var jobs: Int { market.jobs }
     public var settled: Int { market.settled }
-    public var frozen: Int { market.frozen }
+    /// Disputes that ended with the provider's conviction, and with the challenger's.
+    public var convicted: Int { market.convicted }
+    public var acquitted: Int { market.acquitted }
     public var deceived: Int { market.deceived }
     public var expired: Int { market.expired }
     public var cancelled: Int { market.cancelled }

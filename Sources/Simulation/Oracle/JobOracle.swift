@@ -9,6 +9,7 @@ package struct MarketBooks {
     package var height: Height
     package var jobs: [Job]
     package var receipts: [Digest: JobReceipt]
+    package var disputes: [Dispute]
     package var providers: [Provider]
     /// How many jobs each provider's offers say are with it.
     package var running: [Address: UInt64]
@@ -18,12 +19,13 @@ package struct MarketBooks {
     package var balances: [Address: Amount]
 
     package init(
-        height: Height, jobs: [Job], receipts: [Digest: JobReceipt], providers: [Provider],
+        height: Height, jobs: [Job], receipts: [Digest: JobReceipt], disputes: [Dispute] = [], providers: [Provider],
         running: [Address: UInt64], escrowed: Amount, bonded: Amount, balances: [Address: Amount]
     ) {
         self.height = height
         self.jobs = jobs
         self.receipts = receipts
+        self.disputes = disputes
         self.providers = providers
         self.running = running
         self.escrowed = escrowed
@@ -50,7 +52,11 @@ package struct JobOracle {
     package struct Counts: Sendable, Equatable {
         package var jobs = 0
         package var settled = 0
-        package var frozen = 0
+        /// In dispute now.
+        package var disputed = 0
+        /// Disputes that a liar has lost, and that a challenger has.
+        package var convicted = 0
+        package var acquitted = 0
         package var expired = 0
         package var cancelled = 0
         package var failed = 0
@@ -142,7 +148,7 @@ package struct JobOracle {
                 }
             case .startJob(let job, _), .heartbeatJob(let job, _), .commitResult(let job, _, _),
                 .commitAudit(let job, _, _), .openResult(let job, _, _, _), .revealAudit(let job, _, _, _),
-                .declineJob(let job, _, _):
+                .declineJob(let job, _, _), .revealDispute(let job, _, _, _, _):
                 entries[job]?.moves += receipt.fee.baseUnits
             default: break
             }
@@ -159,8 +165,11 @@ package struct JobOracle {
         case (.assigned, .running), (.assigned, .open), (.assigned, .cancelled), (.assigned, .failed): true
         case (.running, .committed), (.running, .open), (.running, .failed): true
         case (.committed, .opened), (.committed, .auditing), (.committed, .open), (.committed, .failed): true
-        case (.opened, .settled): true
+        case (.opened, .settled), (.opened, .disputed): true
         case (.auditing, .settled), (.auditing, .disputed): true
+        // Convicted by one who did not wait for the auditors.
+        case (.auditing, .open), (.auditing, .failed): true
+        case (.disputed, .opened), (.disputed, .open), (.disputed, .failed): true
         default: false
         }
     }
@@ -189,11 +198,16 @@ package struct JobOracle {
             counts.jobs += 1
             switch job.state {
             case .settled: counts.settled += 1
-            case .disputed: counts.frozen += 1
+            case .disputed: counts.disputed += 1
             case .expired: counts.expired += 1
             case .cancelled: counts.cancelled += 1
             case .failed: counts.failed += 1
             default: break
+            }
+            if !JobOracle.isOver(job.state) {
+                for audit in job.audits where !audit.isReleased {
+                    shares[audit.auditor, default: 0] += audit.share.baseUnits
+                }
             }
             if let assignment = job.assignment, !JobOracle.isOver(job.state) {
                 shares[assignment.provider, default: 0] += assignment.share.baseUnits
@@ -206,6 +220,12 @@ package struct JobOracle {
                 let amount = receipt.amount.baseUnits
                 paid[payee, default: 0] += (amount - amount * 40 / 1000) * count
             }
+        }
+        for dispute in books.disputes {
+            if dispute.state == .convicted { counts.convicted += 1 }
+            if dispute.state == .acquitted { counts.acquitted += 1 }
+            if dispute.state == .open { escrowed += dispute.deposit.baseUnits }
+            judge(dispute)
         }
         self.counts = counts
         for id in books.receipts.keys.sorted()
@@ -222,6 +242,17 @@ package struct JobOracle {
             }
         }
         if isExact { judgeRequesters(books) }
+    }
+
+    /// The arithmetic decides against nobody who has told the truth.
+    private mutating func judge(_ dispute: Dispute) {
+        let wasLate = dispute.reason.hasSuffix("in time")
+        if dispute.state == .convicted, isHonest(dispute.defender), !wasLate {
+            blame("honest provider \(dispute.defender) was convicted over job \(dispute.job): \(dispute.reason)")
+        }
+        if dispute.state == .acquitted, isHonest(dispute.challenger), !wasLate {
+            blame("honest auditor \(dispute.challenger) lost its dispute over job \(dispute.job): \(dispute.reason)")
+        }
     }
 
     /// Who is paid the price of a receipt, and how often.
@@ -261,14 +292,21 @@ package struct JobOracle {
                 blame("job \(job.id) went from \(old.map { "\($0)" } ?? "nothing") to \(new)")
             }
             if new == .assigned { entry.attempts += 1 }
-            guard let old, old == .running || old == .committed, new == .open || new == .failed else { continue }
+            guard let old, new == .open || new == .failed,
+                [.running, .committed, .auditing, .opened, .disputed].contains(old)
+            else { continue }
             guard let lost = entry.assignments[entry.attempts] else {
                 isExact = false
                 continue
             }
             let price = lost.price.baseUnits
-            // A tenth of the price for an outage; for a result that was not opened half the share, at most the price.
-            entry.compensation += old == .running ? price * 100 / 1000 : min(lost.share.baseUnits / 2, price)
+            // A tenth of the price for an outage; for a result that was not opened half the share, for a wrong one what the bounty leaves of it: at most the price.
+            let share = lost.share.baseUnits
+            switch old {
+            case .running: entry.compensation += price * 100 / 1000
+            case .committed: entry.compensation += min(share / 2, price)
+            default: entry.compensation += min(share - share * UInt128(parameters.bountyPerMille) / 1000, price)
+            }
         }
         entry.steps = job.history.count
         if job.history.last?.state != job.state { blame("job \(job.id) is \(job.state), its history does not say so") }
@@ -370,7 +408,7 @@ package struct JobOracle {
     package var isBusy: Bool {
         orders.contains { id, order in
             guard let job = entries[id]?.last else { return order.mustSettle }
-            return !JobOracle.isOver(job.state) && job.state != .disputed
+            return !JobOracle.isOver(job.state)
         }
     }
 
@@ -381,7 +419,7 @@ package struct JobOracle {
                 if order.mustSettle { blame("job \(id) was given to a node and never posted") }
                 continue
             }
-            if !JobOracle.isOver(job.state), job.state != .disputed {
+            if !JobOracle.isOver(job.state) {
                 blame("job \(id) is still \(job.state), long after the network healed")
                 continue
             }

@@ -166,6 +166,19 @@ public final class LMDBStore: StateStore, Sendable {
         }
     }
 
+    /// Takes entries out of the index, durably at once: they may be very many, and none of them is newer than the last flush.
+    public func remove(index keys: [[UInt8]]) throws(StorageFault) {
+        var gone = Overlay()
+        for key in keys { gone.set(key, nil) }
+        try content.withLock { content throws(StorageFault) in
+            for key in keys where content.overlays[Table.index.rawValue].value(of: key) != nil {
+                content.overlays[Table.index.rawValue].set(key, nil)
+            }
+            gone.order()
+            try content.environment.write([(.index, gone)], note: nil)
+        }
+    }
+
     /// What the index has under a key.
     public func index(_ key: [UInt8]) throws(StorageFault) -> [UInt8]? { try read(.index, key) }
 

@@ -34,11 +34,12 @@ struct JobRequest {
         _ model: PublishedModel, sentences: [String], terms: JobTerms, storageHint: PublicKey
     ) throws -> JobRequest {
         let inputs = try EncoderInputs.make(sentences: sentences, tokenizer: model.tokenizer)
-        let specialised = try model.program.specialise(inputs.axes.map { ($0.name, UInt64($0.value)) })
+        let published = model.published
+        let specialised = try published.program.specialise(inputs.axes.map { ($0.name, UInt64($0.value)) })
         let spec = JobSpec(
-            program: model.manifest.programRoot, manifest: model.manifestID,
+            program: published.manifest.programRoot, manifest: published.manifestID,
             axes: inputs.axes.map { JobAxis(name: $0.name, size: UInt64($0.value)) },
-            parameters: AgreedList(model.manifest.parameterRoots),
+            parameters: AgreedList(published.manifest.parameterRoots),
             inputs: inputs.inputs.map { JobInput(name: $0.name, root: root(of: $0)) },
             initialState: specialised.initialState(), scans: try JobScan.all(of: specialised),
             computeUnits: try specialised.cost(), memory: specialised.memoryEstimate,

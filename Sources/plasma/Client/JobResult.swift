@@ -41,16 +41,43 @@ struct JobResult {
         return receipt
     }
 
-    /// Fetches the only output tensor of a one-step job and checks it against the receipt.
-    static func fetch(_ job: Digest, from node: NodeClient, genesis: Genesis) async throws -> JobResult {
-        let (receipt, proof) = try await receipt(of: job, from: node, genesis: genesis)
-        let outputRoot = receipt.commitment.outputRoot
+    /// The roots of each step's outputs, as a receipt's output root commits to them.
+    private static func outputs(_ outputRoot: Digest, from node: NodeClient) async throws -> [[Digest]] {
         let listing = try await node.call("blob.get", ["id": .string(outputRoot.hex)])
         let steps = (listing["steps"]?.array ?? []).map {
             ($0.array ?? []).compactMap { $0.string.flatMap(Digest.init(hex:)) }
         }
-        guard let tensor = steps.first?.first, ResultRoots.outputRoot(steps) == outputRoot else {
+        if ResultRoots.outputRoot(steps) != outputRoot {
             throw Failure("the node's list of outputs is not what the receipt commits to: ask another node with --rpc")
+        }
+        return steps
+    }
+
+    /// The numbers that each step of a settled job gave out first, with the receipt; all of it checked.
+    static func steps(
+        _ job: Digest, rows: Int, from node: NodeClient, genesis: Genesis
+    ) async throws -> (steps: [[Int32]], receipt: JobReceipt) {
+        let (receipt, _) = try await receipt(of: job, from: node, genesis: genesis)
+        var steps: [[Int32]] = []
+        for step in try await outputs(receipt.commitment.outputRoot, from: node) {
+            guard let tensor = step.first else { throw Failure("a step of the job has no output") }
+            let bytes = try await node.download(tensor)
+            if TensorRoot.of(.i32, [UInt64(rows)], bytes) != tensor {
+                throw Failure("the node sent another output than the receipt commits to: ask another node with --rpc")
+            }
+            steps.append(
+                bytes.withUnsafeBytes { raw in
+                    (0..<rows).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self) }
+                })
+        }
+        return (steps, receipt)
+    }
+
+    /// Fetches the only output tensor of a one-step job and checks it against the receipt.
+    static func fetch(_ job: Digest, from node: NodeClient, genesis: Genesis) async throws -> JobResult {
+        let (receipt, proof) = try await receipt(of: job, from: node, genesis: genesis)
+        guard let tensor = try await outputs(receipt.commitment.outputRoot, from: node).first?.first else {
+            throw Failure("the job gave nothing out")
         }
         let description = try await node.call("blob.get", ["id": .string(tensor.hex)])
         guard let type = description["type"]?.string.flatMap(ElementType.init(name:)), type == .f32,

@@ -14,7 +14,7 @@ struct JobWatch {
         let job: JSONValue
     }
 
-    static let ends: Set<String> = ["settled", "expired", "cancelled", "failed", "disputed"]
+    static let ends: Set<String> = ["settled", "expired", "cancelled", "failed"]
 
     let node: NodeClient
     let id: Digest

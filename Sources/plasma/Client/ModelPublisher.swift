@@ -18,17 +18,57 @@ struct ModelPublisher {
         let finality: NodeClient.Finality
     }
 
-    /// Uploads and publishes. `progress` is told bytes done and bytes in all.
+    /// What is uploaded of a model: one weight, its bytes taken when their turn comes.
+    private struct Weight {
+        let name: String
+        let element: ElementType
+        let shape: [UInt64]
+        let byteCount: Int
+        let bytes: () -> [UInt8]
+    }
+
+    /// Uploads and publishes an encoder. `progress` is told bytes done and bytes in all.
     func publish(
         _ model: ImportedModel, as name: String, royaltyBasisPoints: UInt16 = 0,
         progress: @Sendable (UInt64, UInt64) -> Void
     ) async throws -> Published {
-        let program = try model.program()
+        let weights = model.parameters.map { parameter in
+            Weight(
+                name: parameter.name, element: .f32, shape: parameter.shape.map { UInt64($0) },
+                byteCount: parameter.elementCount * 4, bytes: { parameter.withBytes { Array($0) } })
+        }
+        return try await publish(
+            weights, try model.program(), model.files.map { ($0.name, Array($0.contents.bytes)) }, as: name,
+            royaltyBasisPoints: royaltyBasisPoints, progress: progress)
+    }
+
+    /// Uploads and publishes a decoder of a folder, with the program that chooses tokens in one way.
+    func publish(
+        _ model: TransformerModel, folder: String, sampling: SamplingKind, as name: String,
+        royaltyBasisPoints: UInt16 = 0, progress: @Sendable (UInt64, UInt64) -> Void
+    ) async throws -> Published {
+        let weights = model.parameters.map { parameter in
+            Weight(
+                name: parameter.name, element: parameter.element, shape: parameter.shape.map { UInt64($0) },
+                byteCount: parameter.elementCount * parameter.element.size, bytes: { parameter.withBytes { Array($0) } }
+            )
+        }
+        let files = ModelImporter.decoderFiles.compactMap { file in
+            FileManager.default.contents(atPath: folder + "/" + file).map { (file, Array($0)) }
+        }
+        return try await publish(
+            weights, try Generator(model, threads: 1).program(sampling), files, as: name,
+            royaltyBasisPoints: royaltyBasisPoints, progress: progress)
+    }
+
+    private func publish(
+        _ weights: [Weight], _ program: Program, _ contents: [(name: String, bytes: [UInt8])], as name: String,
+        royaltyBasisPoints: UInt16, progress: @Sendable (UInt64, UInt64) -> Void
+    ) async throws -> Published {
         let programBytes = program.canonicalBytes
-        let fileBytes = model.files.map { $0.contents.bytes.count }.reduce(0, +)
-        let weightBytes = model.parameters.map { $0.elementCount * 4 }.reduce(0, +)
         // The manifest, some kilobytes more, is not counted.
-        let total = UInt64(programBytes.count + fileBytes + weightBytes)
+        let total = UInt64(
+            programBytes.count + contents.map(\.bytes.count).reduce(0, +) + weights.map(\.byteCount).reduce(0, +))
         var done: UInt64 = 0
         func uploaded(_ answer: JSONValue, _ bytes: Int) throws -> Digest {
             guard let id = answer["id"]?.string.flatMap(Digest.init(hex:)) else {
@@ -39,13 +79,13 @@ struct ModelPublisher {
             return id
         }
         var roots: [Digest] = []
-        for parameter in model.parameters {
-            let bytes = parameter.withBytes { Array($0) }
+        for weight in weights {
+            let bytes = weight.bytes()
             let answer = try await node.rpc.upload(
-                bytes, as: .tensor(type: "f32", shape: parameter.shape.map { UInt64($0) }))
+                bytes, as: .tensor(type: weight.element.name, shape: weight.shape))
             let root = try uploaded(answer, bytes.count)
-            if root != TensorRoot.of(.f32, parameter.shape.map { UInt64($0) }, bytes) {
-                throw Failure("the node computed another root for \(parameter.name): do not trust it")
+            if root != TensorRoot.of(weight.element, weight.shape, bytes) {
+                throw Failure("the node computed another root for \(weight.name): do not trust it")
             }
             roots.append(root)
         }
@@ -58,10 +98,9 @@ struct ModelPublisher {
         }
         let programFile = try await upload(programBytes)
         var files: [ModelManifest.File] = []
-        for file in model.files {
-            let bytes = Array(file.contents.bytes)
+        for (name, bytes) in contents {
             files.append(
-                try ModelManifest.File(name: file.name, id: try await upload(bytes), byteCount: UInt64(bytes.count)))
+                try ModelManifest.File(name: name, id: try await upload(bytes), byteCount: UInt64(bytes.count)))
         }
         let manifest = try ModelManifest(
             name: name, programRoot: program.root, programFile: programFile, parameterRoots: roots, files: files)

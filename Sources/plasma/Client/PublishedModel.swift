@@ -5,16 +5,49 @@ import Primitives
 import Programs
 import Runtime
 
-/// A model on the network, with what a requester needs of it: the program, and the files that make its inputs. The weights stay where they are.
+/// An encoder on the network, with what a requester needs of it: the program, and the files that make its inputs. The weights stay where they are.
 struct PublishedModel {
+    let published: PublishedFiles
+    let tokenizer: WordPieceTokenizer
+
+    static func fetch(named name: String, from node: NodeClient, cache: String) async throws -> PublishedModel {
+        let published = try await PublishedFiles.fetch(named: name, from: node, cache: cache)
+        if SamplingKind(of: published.program) != nil {
+            throw Failure("\(name) continues texts: give it prompts with plasma job run \(name) --prompt TEXT")
+        }
+        return PublishedModel(published: published, tokenizer: try ModelImporter.tokenizer(path: published.folder))
+    }
+}
+
+/// A decoder on the network, in the same way.
+struct PublishedDecoder {
+    let published: PublishedFiles
+    let configuration: DecoderConfiguration
+    let tokenizer: BPETokenizer
+    let sampling: SamplingKind
+
+    static func fetch(named name: String, from node: NodeClient, cache: String) async throws -> PublishedDecoder {
+        let published = try await PublishedFiles.fetch(named: name, from: node, cache: cache)
+        guard let sampling = SamplingKind(of: published.program) else {
+            throw Failure(
+                "\(name) does not continue texts: give it sentences with plasma job submit FILE --model \(name)")
+        }
+        return PublishedDecoder(
+            published: published, configuration: try ModelImporter.decoderConfiguration(path: published.folder),
+            tokenizer: try ModelImporter.textTokenizer(path: published.folder), sampling: sampling)
+    }
+}
+
+/// A published model's program and files, in a folder here.
+struct PublishedFiles {
     let name: String
     let manifestID: Digest
     let manifest: ModelManifest
     let program: Program
-    let tokenizer: WordPieceTokenizer
+    let folder: String
 
     /// Takes the model from the network. Everything is checked against the ids on chain; files are cached by the manifest's id.
-    static func fetch(named name: String, from node: NodeClient, cache: String) async throws -> PublishedModel {
+    static func fetch(named name: String, from node: NodeClient, cache: String) async throws -> PublishedFiles {
         let entry = try await node.call("model.get", ["name": .string(name)])
         guard let manifestID = entry["manifest"]?.string.flatMap(Digest.init(hex:)),
             let programRoot = entry["program"]?.string.flatMap(Digest.init(hex:))
@@ -33,9 +66,8 @@ struct PublishedModel {
                 atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
             try Data(bytes).write(to: URL(fileURLWithPath: path), options: .atomic)
         }
-        let tokenizer = try ModelImporter.tokenizer(path: folder)
-        return PublishedModel(
-            name: name, manifestID: manifestID, manifest: manifest, program: program, tokenizer: tokenizer)
+        return PublishedFiles(
+            name: name, manifestID: manifestID, manifest: manifest, program: program, folder: folder)
     }
 
     /// A file by its id, from the cache or the network; its digest is checked either way.

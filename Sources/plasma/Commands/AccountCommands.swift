@@ -70,7 +70,7 @@ struct TransactionCommand: AsyncParsableCommand {
         commandName: "tx", abstract: "Look at transactions.", subcommands: [Status.self])
 
     struct Status: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "What became of a recent transaction.")
+        static let configuration = CommandConfiguration(abstract: "What became of a transaction.")
 
         @OptionGroup var options: ClientOptions
 
@@ -80,7 +80,10 @@ struct TransactionCommand: AsyncParsableCommand {
         func run() async throws {
             let status = try await options.withNode { try await $0.call("tx.status", ["id": .string(id)]) }
             options.show(status) { status in
-                guard status["status"]?.string == "final" else { return status["status"]?.string ?? "unknown" }
+                guard status["status"]?.string == "final" else {
+                    let word = status["status"]?.string ?? "unknown"
+                    return status["reason"]?.string.map { "\(word): \($0)" } ?? word
+                }
                 let height = status["height"]?.uint64 ?? 0
                 return status["failure"]?.string.map { "failed at height \(height): \($0)" }
                     ?? "final at height \(height)"

@@ -35,6 +35,9 @@ struct DevnetCommand: AsyncParsableCommand {
         @Option(help: "The model, a Hugging Face folder.")
         var model = ".cache/all-MiniLM-L6-v2"
 
+        @Flag(help: "One provider lies in one bit: shows how it is found and who pays. A fresh network is made for it.")
+        var lie = false
+
         @Flag(help: "Leave the network up at the end.")
         var keep = false
 
@@ -42,11 +45,15 @@ struct DevnetCommand: AsyncParsableCommand {
         var output: OutputFormat = .text
 
         func run() async throws {
-            let layout = options.layout
+            var layout = options.layout
+            if lie { layout.liar = "provider-1" }
             let demo = Demo(layout: layout, modelFolder: model, sentenceFile: file, isJSON: output == .json)
             do { try demo.check() } catch { throw Failure(describing: error) }
             let processes = DevnetProcesses(layout: layout)
             let wasUp = layout.names.contains { processes.pid($0) != nil }
+            if lie && wasUp {
+                throw Failure("a network runs in \(layout.directory): stop it first with plasma devnet down")
+            }
             if !wasUp { try? FileManager.default.removeItem(atPath: layout.directory + "/demo.json") }
             let interrupted = Interruption { await processes.stop() }
             defer { interrupted.end() }

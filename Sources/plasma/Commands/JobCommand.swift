@@ -6,11 +6,14 @@ import Primitives
 import Replica
 import Runtime
 
-/// What a requester may choose about a job.
-struct JobTermOptions: ParsableArguments {
+/// Which encoder.
+struct EncoderOption: ParsableArguments {
     @Option(help: "The published model's name.")
     var model = "all-MiniLM-L6-v2"
+}
 
+/// What a requester may choose about a job.
+struct JobTermOptions: ParsableArguments {
     @Option(help: "The most that 1,000 compute units may cost, in XPL.")
     var maxPrice = "200"
 
@@ -54,7 +57,7 @@ struct JobTermOptions: ParsableArguments {
 struct JobCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "job", abstract: "Run a model on others' machines.",
-        subcommands: [Plan.self, Submit.self, Watch.self, Result.self, List.self, Show.self, Cancel.self])
+        subcommands: [Plan.self, Submit.self, Run.self, Watch.self, Result.self, List.self, Show.self, Cancel.self])
 
     static func id(_ text: String) throws -> Digest {
         guard let id = Digest(hex: text) else {
@@ -65,19 +68,25 @@ struct JobCommand: AsyncParsableCommand {
 
     /// Reads the file, takes the model from the network, tokenizes, sizes and costs.
     static func prepare(
-        _ file: String, _ terms: JobTermOptions, cache: String, on node: NodeClient
+        _ file: String, model name: String, _ terms: JobTermOptions, cache: String, on node: NodeClient
     ) async throws -> JobRequest {
         let sentences = try SentenceFile.read(file)
         let chosen = try terms.terms()
-        let model = try await PublishedModel.fetch(named: terms.model, from: node, cache: cache)
-        guard let hint = try await node.call("node.status")["nodeId"]?.string.flatMap(PublicKey.init(hex:)) else {
-            throw Failure("the node does not say who it is: is it of another version?")
-        }
+        let model = try await PublishedModel.fetch(named: name, from: node, cache: cache)
+        let hint = try await storageHint(node)
         let request = try JobRequest.make(model, sentences: sentences, terms: chosen, storageHint: hint)
         if let notice = request.truncationNotice {
             FileHandle.standardError.write(Data("notice: \(notice)\n".utf8))
         }
         return request
+    }
+
+    /// The node that serves what is uploaded to it.
+    static func storageHint(_ node: NodeClient) async throws -> PublicKey {
+        guard let hint = try await node.call("node.status")["nodeId"]?.string.flatMap(PublicKey.init(hex:)) else {
+            throw Failure("the node does not say who it is: is it of another version?")
+        }
+        return hint
     }
 
     static func describe(plan: JSONValue, _ request: JobRequest, names: [String: String]) -> String {
@@ -107,6 +116,7 @@ struct JobCommand: AsyncParsableCommand {
             discussion: "Example: plasma job plan examples/sentences.txt")
 
         @OptionGroup var options: ClientOptions
+        @OptionGroup var encoder: EncoderOption
         @OptionGroup var terms: JobTermOptions
         @OptionGroup var keys: KeyOptions
 
@@ -115,7 +125,8 @@ struct JobCommand: AsyncParsableCommand {
 
         func run() async throws {
             let (plan, request, names) = try await options.withNode { node in
-                let request = try await JobCommand.prepare(file, terms, cache: keys.homePath + "/models", on: node)
+                let request = try await JobCommand.prepare(
+                    file, model: encoder.model, terms, cache: keys.homePath + "/models", on: node)
                 return (try await request.plan(on: node), request, try await node.providerNames())
             }
             options.show(plan) { JobCommand.describe(plan: $0, request, names: names) }
@@ -128,6 +139,7 @@ struct JobCommand: AsyncParsableCommand {
             discussion: "Example: plasma job submit examples/sentences.txt --home devnet/client")
 
         @OptionGroup var options: ClientOptions
+        @OptionGroup var encoder: EncoderOption
         @OptionGroup var terms: JobTermOptions
         @OptionGroup var keys: KeyOptions
 
@@ -140,7 +152,8 @@ struct JobCommand: AsyncParsableCommand {
         func run() async throws {
             let key = try keys.open()
             let (id, job) = try await options.withNode { node -> (Digest, JSONValue) in
-                let request = try await JobCommand.prepare(file, terms, cache: keys.homePath + "/models", on: node)
+                let request = try await JobCommand.prepare(
+                    file, model: encoder.model, terms, cache: keys.homePath + "/models", on: node)
                 let plan = try await request.plan(on: node)
                 if plan["price"]?.string == nil, !options.isJSON {
                     FileHandle.standardError.write(
@@ -275,7 +288,7 @@ struct JobCommand: AsyncParsableCommand {
     }
 
     struct Show: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Show a job with all its stages.")
+        static let configuration = CommandConfiguration(abstract: "Show a job with all its stages and disputes.")
 
         @OptionGroup var options: ClientOptions
 
@@ -296,6 +309,9 @@ struct JobCommand: AsyncParsableCommand {
                         state: step["state"]?.string ?? "", height: step["height"]?.uint64 ?? 0,
                         time: step["time"]?.uint64 ?? 0, job: job)
                     lines.append(JobStageText.line(event, since: first, names: names))
+                }
+                for dispute in job["disputes"]?.array ?? [] {
+                    lines += DisputeText.lines(dispute, names: names)
                 }
                 return lines.joined(separator: "\n")
             }
@@ -334,6 +350,7 @@ enum JobStageText {
         case "auditing":
             text += " by \((event.job["auditors"]?.array ?? []).map { name($0) }.joined(separator: ", "))"
         case "open" where seconds > 0: text = "open again, to be given to another provider"
+        case "opened": text += " to be challenged, until its window is over"
         default: break
         }
         return String(format: "%7.1f s  %@", seconds, text + "  (height \(event.height))")

@@ -66,18 +66,36 @@ struct ModelCommand: AsyncParsableCommand {
         @Option(help: "What you get of each run's pay, in hundredths of a percent, at most 2000.")
         var royalty: UInt16 = 0
 
+        @Option(
+            help: "Of a decoder: how its program chooses tokens: greedy, sampled, or filtered by --top-k and --top-p.")
+        var sampling = "greedy"
+
         func run() async throws {
-            let model: ImportedModel
-            do { model = try ModelImporter.importFolder(folder) } catch { throw Failure(describing: error) }
+            guard let kind = SamplingKind.allCases.first(where: { "\($0)" == sampling }) else {
+                throw Failure("\"\(sampling)\" is no way to choose tokens: use greedy, sampled or filtered")
+            }
             let key = try keys.open()
             let line = StatusLine(isQuiet: options.isJSON)
-            let published = try await options.withNode { node in
-                try await ModelPublisher(node: node, key: key).publish(
-                    model, as: name ?? model.name, royaltyBasisPoints: royalty
-                ) { done, total in
-                    line.update("uploading \(done * 100 / max(total, 1)) % of \(total / 1_000_000) MB")
-                }
+            let progress: @Sendable (UInt64, UInt64) -> Void = { done, total in
+                line.update("uploading \(done * 100 / max(total, 1)) % of \(total / 1_000_000) MB")
             }
+            let published: ModelPublisher.Published
+            do {
+                if try ModelImporter.isTransformer(path: folder) {
+                    let model = try ModelImporter.importTransformer(folder)
+                    published = try await options.withNode { node in
+                        try await ModelPublisher(node: node, key: key).publish(
+                            model, folder: folder, sampling: kind, as: name ?? model.name, royaltyBasisPoints: royalty,
+                            progress: progress)
+                    }
+                } else {
+                    let model = try ModelImporter.importFolder(folder)
+                    published = try await options.withNode { node in
+                        try await ModelPublisher(node: node, key: key).publish(
+                            model, as: name ?? model.name, royaltyBasisPoints: royalty, progress: progress)
+                    }
+                }
+            } catch { throw Failure(describing: error) }
             line.clear()
             let json: JSONValue = [
                 "name": .string(published.name), "manifest": .string(published.manifest.hex),

@@ -60,7 +60,7 @@ struct NodeScope {
                 "fullDisks": JSONValue(report.fullDisks), "tornRecords": JSONValue(report.tornRecords),
                 "accusations": JSONValue(report.accusations), "transactions": JSONValue(report.transactions),
                 "jobs": JSONValue(report.jobs), "settled": JSONValue(report.settled),
-                "frozen": JSONValue(report.frozen),
+                "convicted": JSONValue(report.convicted), "acquitted": JSONValue(report.acquitted),
                 "expired": JSONValue(report.expired), "cancelled": JSONValue(report.cancelled),
                 "failedJobs": JSONValue(report.failed), "deceived": JSONValue(report.deceived),
                 "sessions": JSONValue(report.sessions), "datagrams": JSONValue(report.datagrams),
@@ -82,8 +82,8 @@ struct NodeScope {
                 String(report.digest.hex.prefix(16))))
         if report.jobs > 0 {
             print(
-                "  \(report.jobs) jobs: \(report.settled) settled, \(report.frozen) frozen, \(report.expired) expired, "
-                    + "\(report.cancelled) cancelled, \(report.failed) failed; \(report.providerRestarts) providers began anew"
+                "  \(report.jobs) jobs: \(report.settled) settled, \(report.expired) expired, "
+                    + "\(report.cancelled) cancelled, \(report.failed) failed; \(report.convicted) liars convicted, \(report.acquitted) acquittals; \(report.providerRestarts) providers began anew"
             )
         }
         if !report.reached { print("  NOT REACHED: finalized \(report.finalized.map(\.value)), asked for \(views)") }

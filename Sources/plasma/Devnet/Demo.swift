@@ -24,7 +24,7 @@ struct Demo {
         self.isJSON = isJSON
     }
 
-    private func say(_ text: String) {
+    func say(_ text: String) {
         if isJSON { return }
         print(text)
         fflush(nil)
@@ -81,13 +81,13 @@ struct Demo {
         }
 
         var terms = JobTermOptions()
-        terms.model = name
         terms.maxPrice = "200"
         terms.policy = "audited"
         terms.queue = 60
         terms.deadline = 600
+        let bondsBefore = try await bonds(node)
         let request = try await JobCommand.prepare(
-            sentenceFile, terms, cache: layout.home("client") + "/models", on: node)
+            sentenceFile, model: name, terms, cache: layout.home("client") + "/models", on: node)
         let addresses =
             [("alice", alice.publicKey.address.description)] + names.map { ($0.value, $0.key) }.sorted { $0 < $1 }
         let before = try await balances(addresses, node)
@@ -111,6 +111,13 @@ struct Demo {
         show(result, sentences)
         let after = try await balances(addresses, node)
         let totals = try await node.call("chain.totals")
+        let disputes = end["disputes"]?.array ?? []
+        var truths: [JSONValue] = []
+        for dispute in disputes where dispute["state"]?.string == "convicted" {
+            truths.append(try showTruth(dispute, imported, request))
+        }
+        let bondsAfter = try await bonds(node)
+        showBonds(bondsBefore, bondsAfter)
         showMoney(before, after, totals, result, request)
         let json: JSONValue = [
             "state": end["state"] ?? .null, "job": .string(finality.id.hex), "states": .array(states),
@@ -130,6 +137,8 @@ struct Demo {
             ],
             "addresses": .object(Dictionary(uniqueKeysWithValues: addresses.map { ($0.0, .string($0.1)) })),
             "totalSupply": totals["supply"] ?? .null, "burned": totals["burned"] ?? .null, "totals": totals,
+            "disputes": .array(disputes), "truths": .array(truths),
+            "bonds": ["before": .object(bondsBefore), "after": .object(bondsAfter)],
             "outputRoot": .string(result.receipt.commitment.outputRoot.hex),
             "receipt": [
                 "proven": true, "height": JSONValue(result.proof.evidence.header.height.value),
@@ -199,8 +208,16 @@ struct Demo {
                 }
             }
         }
-        let end = try await JobWatch(node: node, id: id).follow(timeout: 180) { _ in
+        var told: [String: Int] = [:]
+        let end = try await JobWatch(node: node, id: id).follow(timeout: 180) { job in
             await look()
+            for dispute in job["disputes"]?.array ?? [] {
+                let key = "\(dispute["attempt"]?.uint64 ?? 0) \(dispute["challenger"]?.string ?? "")"
+                let lines = DisputeText.lines(dispute, names: names)
+                if lines.count > told[key] ?? 0 { line.clear() }
+                for text in lines.dropFirst(told[key] ?? 0) { say("           " + text) }
+                told[key] = max(lines.count, told[key] ?? 0)
+            }
         } event: { event in
             if event.state == "running" { await look() }
             line.clear()

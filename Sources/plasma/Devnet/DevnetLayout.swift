@@ -10,6 +10,8 @@ struct DevnetLayout {
     let basePort: Int
     /// What the genesis of a new network says.
     var parameters = ChainParameters.devnet
+    /// A provider of a new network that lies in one bit of each result.
+    var liar: String?
     static let validators = 4
     static let providers = 3
 
@@ -72,8 +74,11 @@ struct DevnetLayout {
             configuration.bootstrap = ["127.0.0.1:\(port(index == 0 ? 1 : 0))"]
             configuration.validator = index < Self.validators
             if index >= Self.validators {
+                // The liar is cheap, so that the job is its.
+                let lies = name == liar
                 configuration.provider = ProviderConfiguration(
-                    bond: .xpl(1_000), price: .xpl(100), memory: 2 << 30, threads: 1, rate: 40_000_000_000, fault: nil)
+                    bond: .xpl(1_000), price: .xpl(lies ? 50 : 100), memory: 2 << 30, threads: 1, rate: 40_000_000_000,
+                    fault: lies ? "flip-bit" : nil)
             }
             try configuration.text.write(toFile: configuration.path, atomically: true, encoding: .utf8)
         }

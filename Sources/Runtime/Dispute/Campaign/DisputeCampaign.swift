@@ -125,13 +125,14 @@ public struct DisputeCampaign: Sendable {
         do {
             let jobSeed = random.next()
             let job: DisputeJob
-            switch group % 6 {
-            case 0: job = try .encoder(seed: jobSeed)
-            case 1: job = try .generator(seed: jobSeed)
-            case 2: job = try .training(seed: jobSeed)
+            switch group % 12 {
+            case 0, 6: job = try .encoder(seed: jobSeed)
+            case 1, 7: job = try .generator(seed: jobSeed)
+            case 2, 8: job = try .training(seed: jobSeed)
+            case 11: job = try .long(seed: jobSeed)
             default: job = try .random(seed: jobSeed)
             }
-            let name = group % 6 < 3 ? job.name : "random"
+            let name = job.name.hasPrefix("random") ? "random" : job.name
             let run = try job.run(try job.tracer(), traces: 32)
             let court = DisputeCourt(job: job, honest: run, truth: try run.commitment())
             report.jobs[name, default: 0] += faults.count + honest.count

@@ -3,16 +3,6 @@ internal import Programs
 
 /// Small real models, written by the same code as large ones, with weights from a seed.
 extension DisputeJob {
-    /// Why a model of a campaign could not be made.
-    struct ModelFault: Error, CustomStringConvertible {
-        let description: String
-    }
-
-    /// One of each kind of model.
-    static func models(seed: UInt64) throws -> [DisputeJob] {
-        [try encoder(seed: seed), try generator(seed: seed), try training(seed: seed)]
-    }
-
     private static func settings(_ text: String) throws -> JSONValue { try JSONReader.read(Array(text.utf8)) }
 
     /// f32 tensors of around 1/√width; vectors around 1, so that gains are gains.
@@ -106,5 +96,39 @@ extension DisputeJob {
                 Tensor(element: .u8, shape: [text.count], bytes: text),
                 Tensor(starts, shape: [steps, settings.batch]),
             ], carried: weights + moments + moments + scalars, seed: seed)
+    }
+
+    /// What makes every level of a walk deep: forty steps, tensors of hundreds of blocks, rows of 274 segments.
+    static func long(seed: UInt64) throws -> DisputeJob {
+        var random = SplitMix64(seed: seed)
+        let terms = Dimension(70_000)
+        let declared = [
+            TensorDeclaration(name: "w", type: TensorType(.f32, [3, terms])),
+            TensorDeclaration(name: "x", type: TensorType(.f32, [2, terms])),
+            TensorDeclaration(name: "s", type: TensorType(.f32, [20_000])),
+        ]
+        var graph = GraphBuilder(leading: declared.map(\.type))
+        let scaled = graph.map(.f32, [2, terms], [ValueID(1)]) { e in
+            let step = e.apply(.toF32, e.node(.step))
+            _ = e.apply(.fma, step, e.constant(bits: Float(0x1p-10).bitPattern), e.input(0))
+        }
+        let product = graph.contract(scaled, ValueID(0))
+        let place = graph.reduce(.argumentOfMaximum, scaled)
+        let sum = graph.reduce(.sum, ValueID(2))
+        let next = graph.map(.f32, [20_000], [ValueID(2), sum]) { e in
+            let (s, total) = (e.input(0), e.input(1))
+            let word = e.apply(
+                .multiply, e.apply(.toF32, e.node(.random(0))), e.constant(bits: Float(0x1p-32).bitPattern))
+            let pulled = e.apply(.fma, total, e.constant(bits: Float(-0x1p-16).bitPattern), word)
+            _ = e.apply(.fma, s, e.constant(bits: Float(0.5).bitPattern), pulled)
+        }
+        let program = try Program(
+            axes: [], parameters: [declared[0]], inputs: [declared[1]], carried: [declared[2]], kept: [0],
+            scans: [
+                Scan(steps: 40, operations: graph.operations, outputs: [product, place, sum], carried: [next])
+            ])
+        let tensors = weights(declared, &random)
+        return try DisputeJob(
+            "long", program, parameters: [tensors[0]], inputs: [tensors[1]], carried: [tensors[2]], seed: seed)
     }
 }

@@ -273,7 +273,8 @@ struct Liar: Sendable {
             if digests.isEmpty { return .operations(digests, node: nil) }
             return .operations(other(digests), node: node)
         case .digests(let digests): return .digests(other(digests))
-        case .values(let bytes): return .values(other(bytes))
+        // A block of another size has no encoding: the nearest lie is one of another end.
+        case .values(let bytes): return .values(Array(bytes.dropLast()) + [bytes[bytes.count - 1] ^ 1])
         case .totals(let count, let totals): return .totals(segments: count, other(totals))
         }
     }

@@ -54,7 +54,8 @@ package struct RandomProgram {
             }
             let leading = declarations.map(\.type)
             // Two scans of other ops over one state; a counter ends the second.
-            let limit = next(5) + 1
+            let isLong = next(6) == 0
+            let limit = next(isLong ? 40 : 5) + 1
             var scans: [Scan] = []
             for number in 0..<2 {
                 graph = GraphBuilder(leading: leading)
@@ -84,7 +85,7 @@ package struct RandomProgram {
                 for _ in 0..<next(4) { outputs.append(ValueID(next(graph.types.count))) }
                 scans.append(
                     Scan(
-                        steps: number == 0 ? Dimension(UInt64(next(3))) : Dimension(UInt64(next(8) + 1)),
+                        steps: Dimension(UInt64(number == 0 ? next(3) : next(8) + (isLong ? 24 : 1))),
                         operations: graph.operations, outputs: outputs, carried: carried,
                         stop: number == 0 ? nil : 3))
             }

@@ -192,7 +192,8 @@ struct TamperedSource: StepSource {
     private func changed(_ trace: StepTrace, _ tensors: [ValueID: Tensor]) -> StepTrace {
         StepTrace(
             program: trace.program, scan: trace.scan, step: trace.step, firstOperation: trace.firstOperation,
-            seed: trace.seed, memory: TraceMemory(trace.memory, replacing: tensors), leadingTrees: trace.leadingTrees)
+            seed: trace.seed, memory: TraceMemory(trace.memory, replacing: tensors), leadingTrees: trace.leadingTrees,
+            constantTrees: trace.constantTrees)
     }
 
     /// The step with an op's bytes changed, and all that follows from them.

@@ -55,8 +55,11 @@ struct TransferLoad: NodeLoad {
             let tip = UInt64(clamping: old.tip.baseUnits) * 2 + 10
             return sound(sign(old.nonce, amount, tip: tip))
         case 87..<90:
-            return Submission(
-                transaction: sign(Nonce(nonce.value + 1 + random.next() % 5), amount), flaw: "its nonce leaves a gap")
+            // Up to sixteen nonces may be missing: it waits for them, and follows once they are there.
+            let missing = 1 + random.next() % 20
+            let signed = sign(Nonce(nonce.value + missing), amount)
+            return missing <= 16
+                ? sound(signed) : Submission(transaction: signed, flaw: "too many nonces are missing before its own")
         case 90..<93:
             let most = node.account(key.publicKey.address).balance
             guard let above = try? most.adding(amount) else { return nil }

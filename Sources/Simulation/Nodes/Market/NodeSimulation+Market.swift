@@ -16,6 +16,8 @@ enum ProviderEvent {
     case fetch(WorkTask)
     case retry(WorkTask)
     case ran(WorkTask)
+    case played(DisputeDuty)
+    case retryPlay(DisputeDuty)
 
     var code: UInt8 {
         switch self {
@@ -27,6 +29,8 @@ enum ProviderEvent {
         case .fetch: 5
         case .retry: 6
         case .ran: 7
+        case .played: 8
+        case .retryPlay: 9
         }
     }
 }
@@ -57,6 +61,8 @@ extension NodeSimulation {
         parameters.revealWindow = 6_000
         parameters.settleBase = 1_000
         parameters.unauditedWindow = 2_000
+        parameters.disputeBase = 6_000
+        parameters.challengeWindow = 6_000
     }
 
     // MARK: Providers' processes
@@ -113,6 +119,10 @@ extension NodeSimulation {
             provider.machine?.retry(task)
             look(provider, in: node)
         case .ran(let task): ran(task, by: provider, at: node)
+        case .played(let duty): played(duty, by: provider, at: node)
+        case .retryPlay(let duty):
+            provider.machine?.retry(duty)
+            look(provider, in: node)
         }
     }
 
@@ -137,6 +147,9 @@ extension NodeSimulation {
             case .run(let task, let spec):
                 provider.specs[task] = spec
                 arrange(provider, .ran(task), after: drawOnMarket(5...60))
+            case .play(let item, let spec):
+                provider.plays[item.duty] = (item, spec)
+                arrange(provider, .played(item.duty), after: drawOnMarket(5...120))
             case .forget(let task):
                 provider.fetches[task] = nil
                 provider.specs[task] = nil
@@ -172,6 +185,22 @@ extension NodeSimulation {
                 try provider.runner(on: node.disk.blobs, flipsBit: lies).run(spec, progress: { _ in }))
         } catch { outcome = .refused(error as? WorkRefusal ?? .failed("\(error)")) }
         finish(task, outcome, of: provider)
+    }
+
+    /// The answer to what a dispute asks, from a run over the blobs that are on this node's disk.
+    private mutating func played(_ duty: DisputeDuty, by provider: SimulatedProvider, at node: SimulatedNode) {
+        guard let (item, spec) = provider.plays.removeValue(forKey: duty) else { return }
+        let isExecutor = if case .reveal = duty.move { true } else { false }
+        let lies = provider.actor == .lyingProvider && isExecutor
+        let outcome: DisputeProgress
+        do { outcome = .done(try provider.runner(on: node.disk.blobs, flipsBit: lies).play(item, spec)) } catch {
+            outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
+        }
+        if provider.machine?.finished(duty, outcome) == true {
+            arrange(provider, .retryPlay(duty), after: ProviderMachine.fetchPause)
+        } else {
+            arrange(provider, .look, after: .milliseconds(1))
+        }
     }
 
     // MARK: Fetching
@@ -381,7 +410,7 @@ extension MarketBooks {
     init?(of state: SimulatedState, balancesOf addresses: [Address]) {
         guard let height = state.height, let totals = try? Query.totals(in: state),
             let jobs = try? Query.jobs(limit: .max, in: state), let providers = try? Query.providers(in: state),
-            let offers = try? Query.offers(in: state)
+            let offers = try? Query.offers(in: state), let disputes = try? Query.allDisputes(in: state)
         else { return nil }
         var receipts: [Digest: JobReceipt] = [:]
         for job in jobs { if let receipt = try? Query.receipt(job: job.id, in: state) { receipts[job.id] = receipt } }
@@ -393,7 +422,7 @@ extension MarketBooks {
             balances[address] = account.balance
         }
         self.init(
-            height: height, jobs: jobs, receipts: receipts, providers: providers, running: running,
+            height: height, jobs: jobs, receipts: receipts, disputes: disputes, providers: providers, running: running,
             escrowed: totals.escrowed, bonded: totals.bonded, balances: balances)
     }
 }

@@ -28,6 +28,8 @@ final class SimulatedProvider {
     var looksSoon = false
     var fetches: [WorkTask: Fetch] = [:]
     var specs: [WorkTask: JobSpec] = [:]
+    /// Duties in disputes that are being answered.
+    var plays: [DisputeDuty: (DisputeItem, JobSpec)] = [:]
     /// Submitted and neither final nor given up.
     var waiting: [Digest: ProviderMachine.Submission] = [:]
     private var runner: (blobs: SimulatedBlobs, runner: JobRunner)?
@@ -58,6 +60,7 @@ final class SimulatedProvider {
         looksSoon = false
         fetches.removeAll()
         specs.removeAll()
+        plays.removeAll()
         waiting.removeAll()
         runner = nil
         liar = nil
