@@ -15,6 +15,8 @@ extension GraphPlanner {
             guard let number = expression.copiedInput, type(value).element == .f32, type(inputs[number]).element == .f32
             else { return nil }
             let source = access(inputs[number])
+            // A parameter may hold any NaN, a map's result but one.
+            if Int(source.root.index) < parameters { return nil }
             whole = Access(
                 root: source.root, offset: source.offset,
                 strides: source.broadcast(from: shape(inputs[number]), to: shape(value)))
