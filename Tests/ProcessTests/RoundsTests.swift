@@ -40,7 +40,7 @@ import Testing
         try await net.waitForOffers()
         let folder = net.folder.path + "/training"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        let text = (0..<2000).map { UInt8(32 + ($0 * $0 * 7 + $0 / 13) % 96) }
+        let text = (0..<2000).map { (place: Int) -> UInt8 in UInt8(32 + (place * place * 7 + place / 13) % 96) }
         try Data(text).write(to: URL(fileURLWithPath: folder + "/text"))
         for name in ["here", "there"] {
             try Self.config(name).write(toFile: folder + "/\(name).toml", atomically: true, encoding: .utf8)

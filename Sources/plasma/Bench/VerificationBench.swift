@@ -55,14 +55,18 @@ struct VerificationBench {
     private func training(steps: Int) throws -> Job {
         let model = GPTConfiguration(vocabulary: 256, width: 128, layers: 4, heads: 4, context: 128)
         let settings = TrainingSettings()
-        let text = (0..<65_536).map { UInt8(32 + ($0 * $0 * 7 + $0 / 13) % 96) }
+        let text = (0..<65_536).map { (place: Int) -> UInt8 in
+            let letter: Int = (place * place * 7 + place / 13) % 96
+            return UInt8(32 + letter)
+        }
         let program = try RoundProgram.worker(model, settings, text: text.count, steps: steps)
         let starts = try TrainingDraws.starts(
             steps: steps, batch: settings.batch, text: text.count, context: model.context, seed: 1)
+        let rows: [UInt8] = starts.withUnsafeBytes { Array($0) }
         return Job(
             name: "\(steps) AdamW steps, width 128, 4 layers, batch 16", program: program, axes: [],
             fixed: try program.specialise([]), parameters: TrainingDraws.weights(model, seed: 1).map(\.bytes),
-            inputs: [text, starts.withUnsafeBytes { Array($0) }], carried: [:])
+            inputs: [text, rows], carried: [:])
     }
 
     private func withRun<R>(

@@ -1,9 +1,9 @@
 import API
-import ArgumentParser
+public import ArgumentParser
 import Foundation
 import Primitives
 import Programs
-import Runtime
+public import Runtime
 
 /// How a model runs on this machine.
 struct LocalRunOptions: ParsableArguments {

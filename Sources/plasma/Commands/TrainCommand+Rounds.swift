@@ -38,7 +38,7 @@ extension TrainCommand {
                     + "\(trainer.aggregation.root.hex.prefix(16))" + (first > 0 ? ", from round \(first)" : ""))
         }
         let start = ContinuousClock.now
-        let network = try await providers.map { _ in try await self.network(rounds, text) }
+        let network = providers == nil ? nil : try await self.network(rounds, text)
         while trainer.round < settings.rounds {
             if let network {
                 let isQuiet = options.format == .json
