@@ -22,13 +22,13 @@ struct ReferenceExecutorTests {
 
     /// Adds 1 to a carried number until it is `limit`, giving it out at each step.
     private static func counting(to limit: UInt64, steps: Dimension) throws -> Program {
-        let number = TensorType(.i32, [1])
-        var graph = GraphBuilder(leading: [number, TensorType(.bool, [1])])
-        let next = graph.map(.i32, [1], [ValueID(0)]) { e in
+        let number = TensorType(.i32, [])
+        var graph = GraphBuilder(leading: [number, TensorType(.bool, [])])
+        let next = graph.map(.i32, [], [ValueID(0)]) { e in
             let x = e.input(0)
             _ = e.apply(.add, x, e.node(.constant(.i32, bits: 1)))
         }
-        let done = graph.map(.bool, [1], [next]) { e in
+        let done = graph.map(.bool, [], [next]) { e in
             let x = e.input(0)
             _ = e.apply(.equal, x, e.node(.constant(.i32, bits: limit)))
         }
@@ -38,7 +38,7 @@ struct ReferenceExecutorTests {
             axes: ["steps"], parameters: [], inputs: [],
             carried: [
                 TensorDeclaration(name: "number", type: number),
-                TensorDeclaration(name: "done", type: TensorType(.bool, [1])),
+                TensorDeclaration(name: "done", type: TensorType(.bool, [])),
             ], kept: [0], scans: [scan])
     }
 
@@ -46,12 +46,12 @@ struct ReferenceExecutorTests {
         let program = try Self.counting(to: 4, steps: Dimension(1, axis: 0))
         let whole = try Self.run(program, [], axes: [("steps", 10)])
         #expect(whole.steps == [4])
-        #expect(whole.outputs.map { $0[0] } == (1...4).map { Tensor([Int32($0)], shape: [1]) })
-        #expect(whole.carried[0] == Tensor([Int32(4)], shape: [1]))
+        #expect(whole.outputs.map { $0[0] } == (1...4).map { Tensor([Int32($0)], shape: []) })
+        #expect(whole.carried[0] == Tensor([Int32(4)], shape: []))
         let short = try Self.run(program, [], axes: [("steps", 3)])
         #expect(short.steps == [3])
         // What is given at the start is what the first step reads.
-        let later = try Self.run(program, [], carried: [0: Tensor([Int32(2)], shape: [1])], axes: [("steps", 10)])
+        let later = try Self.run(program, [], carried: [0: Tensor([Int32(2)], shape: [])], axes: [("steps", 10)])
         #expect(later.steps == [2] && later.carried[0] == whole.carried[0])
     }
 
