@@ -58,7 +58,9 @@ struct QuantizationTests {
 
     /// The fused run of a small encoder, and the general one, against the reference.
     @Test(arguments: 0..<4) func theFusedRunHasTheBitsOfTheReference(_ seed: UInt64) throws {
-        let model = try LocalModel(folder: SmallEncoderFolder(seed: seed).path)
+        let folder = try SmallEncoderFolder(seed: seed)
+        defer { withExtendedLifetime(folder) {} }
+        let model = try LocalModel(folder: folder.path)
         let quantized = try QuantizedProgram(model.program)
         let weights = QuantizedWeights(model.imported.parameters.map { StoredParameter($0) })
             .parameters(of: quantized)
