@@ -177,17 +177,17 @@ import Testing
 
     // MARK: The campaign
 
-    /// `PLASMA_FAULTS`, `PLASMA_HONEST` and `PLASMA_DISPUTE_SEED` ask for more; `PLASMA_DISPUTE_FIRST` names the first case.
+    /// Twelve jobs, so that each kind is among them. `PLASMA_FAULTS`, `PLASMA_HONEST` and `PLASMA_DISPUTE_SEED` ask for more; `PLASMA_DISPUTE_FIRST` names the first case.
     @Test func everyLieIsConvictedAndNoTruthIs() throws {
-        let faults = SoftfloatTests.count("PLASMA_FAULTS", otherwise: 300)
-        let honest = SoftfloatTests.count("PLASMA_HONEST", otherwise: 600)
+        let faults = SoftfloatTests.count("PLASMA_FAULTS", otherwise: 288)
+        let honest = SoftfloatTests.count("PLASMA_HONEST", otherwise: 400)
         let seed = SoftfloatTests.count("PLASMA_DISPUTE_SEED", otherwise: 1)
         let first = SoftfloatTests.count("PLASMA_DISPUTE_FIRST", otherwise: 0)
         let report = DisputeCampaign(seed: UInt64(seed)).run(faults: faults, honest: honest, first: first, threads: 2)
         #expect(report.wrong == 0, "\(report.failures.joined(separator: "\n"))")
         #expect(report.faults == faults && report.convicted + report.roundedAway == faults)
         #expect(report.honest == honest && report.acquitted == honest)
-        if faults >= 300 { #expect(report.convicted > faults / 2) }
+        if faults >= 288 { #expect(report.convicted > faults / 2) }
         #expect(report.evidence.most <= DisputeBound.maximumBytes)
         #expect(report.rounds.most <= DisputeBound.maximumRounds)
         if ProcessInfo.processInfo.environment["PLASMA_DISPUTE_REPORT"] != nil { print(report) }
