@@ -48,6 +48,10 @@ package final class JobRunner: @unchecked Sendable {
         let shapes: [[Int]]
     }
 
+    /// Tensors that were looked through and are in the right form; a root names type and bytes. Guarded by `lock`.
+    private var canonical: Set<Digest> = []
+    private static let maximumKnownForms = 65_536
+
     // Guarded by `lock`. Weights are packed once a model, then reused by the jobs of it that come soon.
     private var prepared: RecentlyUsed<ModelKey, PreparedModel>
     /// Runs that disputes ask about again and again.
@@ -90,6 +94,12 @@ package final class JobRunner: @unchecked Sendable {
         }
         let given = try carried(spec, fixed)
         for (place, root) in given { try checkType(of: root, fixed.carried[place]) }
+        for (declaration, root) in zip(
+            fixed.parameters + fixed.inputs, manifest.parameterRoots + spec.inputs.map(\.root))
+        {
+            try checkForm(of: root, declaration)
+        }
+        for (place, root) in given { try checkForm(of: root, fixed.carried[place]) }
         if fixed.initialState(given) != spec.initialState {
             throw WorkRefusal.malformed("the state that the job names is not the one that it begins with")
         }
@@ -134,6 +144,21 @@ package final class JobRunner: @unchecked Sendable {
         guard let found = try blobs.tensorType(of: root), found.type == declaration.type.element.rawValue,
             found.shape == declaration.type.shape.map(\.factor)
         else { throw WorkRefusal.malformed("\"\(declaration.name)\" is not of the type that the program says") }
+    }
+
+    /// What has another form of NaN or bool than a run leaves has no witness: whoever ran on it could be challenged and say nothing.
+    private func checkForm(of root: Digest, _ declaration: TensorDeclaration) throws {
+        if lock.withLock({ canonical.contains(root) }) { return }
+        let blob = try blobs.mapped(root)
+        let isRight = isCanonical(declaration.type.element, blob.bytes)
+        withExtendedLifetime(blob) {}
+        if !isRight {
+            throw WorkRefusal.malformed("\"\(declaration.name)\" has a NaN or a bool in a form that no run leaves")
+        }
+        lock.withLock {
+            if canonical.count >= JobRunner.maximumKnownForms { canonical = [] }
+            canonical.insert(root)
+        }
     }
 
     /// The roots of the carried tensors that the job gives, by their place in the program.

@@ -222,6 +222,32 @@ struct TestJob {
         #expect(throws: WorkRefusal.self) { try other.run() }
     }
 
+    /// A job whose weights or inputs hold another NaN than a run leaves: an honest provider that took it could have been challenged, and no reveal would have combined.
+    @Test func whatCouldNotBeDefendedIsNotBegun() throws {
+        let type = TensorType(.f32, [2])
+        var graph = GraphBuilder(leading: [type, type])
+        let sum = graph.map(.f32, [2], [ValueID(0), ValueID(1)]) { e in _ = e.apply(.add, e.input(0), e.input(1)) }
+        let program = try Program(
+            axes: [], parameters: [TensorDeclaration(name: "w", type: type)],
+            inputs: [TensorDeclaration(name: "x", type: type)],
+            scans: [Scan(steps: 1, operations: graph.operations, outputs: [sum])])
+        let blobs = MemoryBlobs()
+        func tensor(_ words: [UInt32]) throws -> Digest {
+            try blobs.storeTensor(
+                type: ElementType.f32.rawValue, shape: [2],
+                bytes: words.flatMap { word in withUnsafeBytes(of: word.littleEndian) { Array($0) } })
+        }
+        let sound = try tensor([0x7FC0_0000, 0xFF80_0000])
+        for odd: UInt32 in [0x7FC0_0001, 0xFFC0_0000, 0x7F80_0001] {
+            let other = try tensor([1, odd])
+            _ = try TestJob(program, weights: [sound], inputs: [sound], in: blobs).run()
+            for (weight, input) in [(other, sound), (sound, other)] {
+                let job = try TestJob(program, weights: [weight], inputs: [input], in: blobs)
+                #expect(throws: WorkRefusal.self) { try job.run() }
+            }
+        }
+    }
+
     @Test func aStateThatIsGivenIsCheckedToo() throws {
         let sound = try Self.counter(from: 3, to: 7)
         var job = sound

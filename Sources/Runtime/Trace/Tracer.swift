@@ -223,8 +223,9 @@ extension Tensor {
     public var root: Digest { TensorRoot.of(element, shape.map { UInt64($0) }, bytes) }
 }
 
-/// Whether memory has rule 3's forms already.
-func isCanonical(_ element: ElementType, _ bytes: UnsafeRawBufferPointer) -> Bool {
+/// Whether memory has rule 3's forms already: one NaN, bools of 0 or 1. What has others is read as if it had, but its root is that of the bytes as they lie, so that
+/// nothing about it could be proven in a dispute.
+package func isCanonical(_ element: ElementType, _ bytes: UnsafeRawBufferPointer) -> Bool {
     func all<Word: FixedWidthInteger>(_: Word.Type, _ isRight: (Word) -> Bool) -> Bool {
         let size = MemoryLayout<Word>.size
         return stride(from: 0, to: bytes.count / size * size, by: size).allSatisfy {
