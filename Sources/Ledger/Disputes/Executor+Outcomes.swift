@@ -30,7 +30,7 @@ extension Executor {
             try penalise(audit.auditor, try audit.share.subtracting(part), to: nil)
             try disgrace(audit.auditor)
         }
-        try loseAttempt(&job, assignment.provider)
+        try loseAttempt(&job, assignment)
         job.openDisputes = 0
         job.reason = "the provider's result was wrong: \(reason)"
         // Nobody asks for its reveals any more.
@@ -42,7 +42,7 @@ extension Executor {
     private mutating func disgrace(_ address: Address) throws {
         guard var provider = try overlay.object(Provider.self, StateKey.provider(address)) else { return }
         provider.convictions += 1
-        provider.settled = provider.settled / 3 * 2
+        provider.reputation.disgrace()
         try store(provider)
     }
 

@@ -193,10 +193,10 @@ extension Executor {
         try reopen(&job, without: assignment.provider)
     }
 
-    mutating func loseAttempt(_ job: inout Job, _ provider: Address) throws {
+    mutating func loseAttempt(_ job: inout Job, _ assignment: Assignment) throws {
         job.lost += 1
-        if var provider = try overlay.object(Provider.self, StateKey.provider(provider)) {
-            provider.lost += 1
+        if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
+            provider.reputation.lose(assignment.price)
             try store(provider)
         }
     }
@@ -205,7 +205,7 @@ extension Executor {
         try release(&job)
         let outage = try assignment.price.scaled(parameters.outagePricePerMille, over: 1000)
         try penalise(assignment.provider, outage, to: job.requester)
-        try loseAttempt(&job, assignment.provider)
+        try loseAttempt(&job, assignment)
         job.reason = clock > assignment.runDeadline ? "the run took too long" : "the provider fell silent"
         try reopen(&job, without: assignment.provider)
     }
@@ -216,10 +216,10 @@ extension Executor {
         let compensation = min(try assignment.share.scaled(1, over: 2), assignment.price)
         try penalise(assignment.provider, compensation, to: job.requester)
         try penalise(assignment.provider, try assignment.share.subtracting(compensation), to: nil)
-        try loseAttempt(&job, assignment.provider)
+        try loseAttempt(&job, assignment)
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.convictions += 1
-            provider.settled = provider.settled / 3 * 2
+            provider.reputation.disgrace()
             try store(provider)
         }
         job.reason = "the provider did not open its result in time"

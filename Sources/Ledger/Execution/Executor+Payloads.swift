@@ -89,8 +89,7 @@ extension Executor {
         if let old = try overlay.object(Provider.self, StateKey.provider(sender)) {
             if !old.isWithdrawn { throw TransactionFailure(reason: "the sender is already registered") }
             // It comes back with the reputation it left with.
-            provider.settled = old.settled
-            provider.lost = old.lost
+            provider.reputation = old.reputation
             provider.convictions = old.convictions
         }
         try raise(\.bonded, bond)
