@@ -164,7 +164,7 @@ struct JobOracleTests {
             tell()
             try move({ .openResult(job: $0, attempt: 1, commitment: result, salt: .zero) }, to: .auditing)
             job?.assignment?.commitment = result
-            job?.audits = [Audit(auditor: auditor, height: books.height, share: .zero)]
+            job?.audits = [Audit(auditor: auditor, height: books.height, price: JobOracleTests.price, share: .zero)]
             job?.audits[0].commitment = audit
             tell()
         }

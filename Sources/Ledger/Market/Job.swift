@@ -117,6 +117,8 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
 public struct Audit: Hashable, Sendable, CanonicalCodable {
     public let auditor: Address
     public let height: Height
+    /// What it is paid for a run of the whole job: its own ask, at most what the requester pays anybody.
+    public let price: Amount
     /// What the job holds of its bond, until `isReleased`.
     public let share: Amount
     public var isReleased = false
@@ -127,9 +129,10 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
     /// Where it found another result: by when it must have challenged, in chain clock.
     public var challengeBy: UInt64 = 0
 
-    public init(auditor: Address, height: Height, share: Amount) {
+    public init(auditor: Address, height: Height, price: Amount, share: Amount) {
         self.auditor = auditor
         self.height = height
+        self.price = price
         self.share = share
     }
 
@@ -141,6 +144,7 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
     public init(from reader: inout ByteReader) throws(DecodingFault) {
         auditor = try reader.read(Address.self)
         height = try reader.read(Height.self)
+        price = try reader.read(Amount.self)
         share = try reader.read(Amount.self)
         isReleased = try reader.readBool()
         masked = try reader.readOptional(Digest.self)
@@ -152,6 +156,7 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
     public func encode(into writer: inout ByteWriter) {
         writer.write(auditor)
         writer.write(height)
+        writer.write(price)
         writer.write(share)
         writer.write(bool: isReleased)
         writer.write(optional: masked)
