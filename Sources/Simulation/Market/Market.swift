@@ -111,6 +111,8 @@ final class Market {
         case .sharingRing: provider = SharingProvider.self
         case .sybil: provider = SybilProvider.self
         case .washTrader: provider = WashTrader.self
+        case .dearWashTrader: provider = DearWashTrader.self
+        case .dustTrader: provider = DustTrader.self
         case .silentProvider: provider = SilentProvider.self
         case .falseAuditor: provider = FalseAuditor.self
         case .falseChallenger: provider = FalseChallenger.self
@@ -174,10 +176,8 @@ final class Market {
         Double((try? job.computeUnits.price(perThousandUnits: price))?.baseUnits ?? 0) / 1e9
     }
 
-    /// What it takes to run a job, in XPL. Whoever trades with itself has a program made for it that computes next to nothing.
-    func cost(of job: JobSpec) -> Double {
-        job.maximumPricePer1000CU < ceiling ? 0 : worth(of: job) * settings.costShare
-    }
+    /// What it takes to run a job, in XPL.
+    func cost(of job: JobSpec) -> Double { worth(of: job) * settings.costShare }
 
     // MARK: Running
 

@@ -16,8 +16,12 @@ public enum MarketStrategy: String, CaseIterable, Sendable {
     case ring = "colluding-ring"
     /// One purse as several providers that agree with each other; whichever was convicted is left behind for a fresh one.
     case sybil
-    /// Trades with itself, for next to nothing, to be drawn more often for the jobs of others.
+    /// Trades with itself, so as to be drawn more often for the jobs of others.
     case washTrader = "wash-trader"
+    /// The same with audits by others.
+    case dearWashTrader = "dear-wash-trader"
+    /// The same for next to nothing.
+    case dustTrader = "dust-trader"
     /// Takes jobs and is not heard of again.
     case silentProvider = "silent-provider"
     /// As an auditor denies right results and challenges them.
