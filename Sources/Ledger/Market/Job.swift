@@ -199,6 +199,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     /// History beyond this is not recorded; the state itself goes on.
     public static let maximumHistory = 64
     static let maximumAudits = 64
+    static let maximumReports = 16
 
     /// The id of the transaction that posted it.
     public let id: Digest
@@ -214,6 +215,8 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     /// Attempts lost while running or committed.
     public var lost: UInt64 = 0
     public var excluded: [Address] = []
+    /// Who has declined because nobody could run it, since it was posted.
+    public var reports: [Address] = []
     public var assignment: Assignment?
     public var audits: [Audit] = []
     public var redraws: UInt64 = 0
@@ -265,6 +268,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         attempt = try reader.readUInt32()
         lost = try reader.readUInt64()
         excluded = try reader.readList(Address.self, max: Job.maximumExcluded)
+        reports = try reader.readList(Address.self, max: Job.maximumReports)
         assignment = try reader.readOptional(Assignment.self)
         audits = try reader.readList(Audit.self, max: Job.maximumAudits)
         redraws = try reader.readUInt64()
@@ -290,6 +294,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         writer.write(attempt)
         writer.write(lost)
         writer.write(list: excluded)
+        writer.write(list: reports)
         writer.write(optional: assignment)
         writer.write(list: audits)
         writer.write(redraws)

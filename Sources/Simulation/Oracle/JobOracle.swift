@@ -398,6 +398,12 @@ package struct JobOracle {
             guard let job = entry.last, JobOracle.isOver(job.state) else { continue }
             var kept = min(entry.posted, entry.moves)
             if let receipt = books.receipts[id] { kept += receipt.amount.baseUnits + receipt.auditFees.baseUnits }
+            // Those who found that nobody can run it share what is left of the allowance.
+            let reporters = UInt128(job.reports.count)
+            if job.state == .failed, reporters >= UInt128(parameters.maximumAttempts) {
+                let left = parameters.feeAllowance.baseUnits - min(entry.moves, parameters.feeAllowance.baseUnits)
+                kept += left / reporters * reporters
+            }
             returned[entry.requester, default: 0] += entry.posted - min(entry.posted, kept)
         }
         for requester in initial.keys.sorted() {
