@@ -155,7 +155,7 @@ final class Market {
     }
 
     /// The most that a requester pays for 1,000 CU.
-    var ceiling: Amount { (try? price.scaled(UInt64(settings.valueShare * 1000), over: 1000)) ?? price }
+    var ceiling: Amount { (try? price.scaled(UInt64(settings.ceilingShare * 1000), over: 1000)) ?? price }
 
     func spec(
         policy: AuditPolicy, ceiling: Amount, memory: UInt64, by key: SecretKey, repeats: Bool = false,

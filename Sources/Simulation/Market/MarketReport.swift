@@ -28,6 +28,9 @@ public struct MarketReport: Sendable {
         public let gain: Double
         /// What a lie that is paid for must bring from outside, in prices, for this strategy to do as well as the honest; nil where it lied too seldom to say.
         public let gainToPay: MarketEstimate?
+
+        /// Whether it speaks against the rules.
+        public var isUnsound: Bool { verdict != nil && verdict != .below && !strategy.isBorne }
     }
 
     /// What became of lies under one policy.
@@ -57,14 +60,15 @@ public struct MarketReport: Sendable {
     /// The most by which a bond was below what jobs held of it, in XPL.
     public let mostUncovered: Double
     public let burned: Double
+    /// What was assumed that somebody outside gives for a lie, in prices.
+    public let gainShare: Double
 
     /// Whether every dishonest strategy does worse than the honest, those apart that are borne, and no money was wrong.
-    public var isSound: Bool {
-        violations.isEmpty && rows.allSatisfy { $0.verdict == nil || $0.verdict == .below || $0.strategy.isBorne }
-    }
+    public var isSound: Bool { violations.isEmpty && !rows.contains { $0.isUnsound } }
 
     init(_ settings: MarketSettings, _ outcomes: [MarketOutcome]) {
         seed = settings.seed
+        gainShare = settings.gainShare
         jobs = outcomes.reduce(0) { $0 + $1.jobs }
         markets = outcomes.count
         digest = outcomes.reduce(.zero) { Digest.of(Domain("sim.markets"), $0, $1.digest) }

@@ -23,8 +23,9 @@ public struct MarketSettings: Sendable {
     public var smallestPrice = 0.5
     /// What a provider spends to run a job, of the market's price.
     public var costShare = 0.7
-    /// What a requester would pay at most for a right result, of the market's price. A wrong one is worth nothing to it.
-    public var valueShare = 1.25
+    /// What a requester pays at most, of the market's price, and what a right result is worth to it. A wrong one is worth nothing.
+    public var ceilingShare = 1.25
+    public var valueShare = 2.0
     /// What somebody outside gives for a lie that is paid for, of the market's price.
     public var gainShare = 0.5
     /// What each provider's purse puts at stake, and what it keeps besides.
