@@ -158,6 +158,7 @@ extension Executor {
         try releaseAuditors(&job)
         try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
+            provider.settled += 1
             provider.reputation.settle(price, isVerified: !auditors.isEmpty)
             try store(provider)
         }

@@ -198,6 +198,7 @@ extension Executor {
     mutating func loseAttempt(_ job: inout Job, _ assignment: Assignment) throws {
         job.lost += 1
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
+            provider.lost += 1
             provider.reputation.lose(assignment.price)
             try store(provider)
         }

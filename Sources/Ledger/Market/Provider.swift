@@ -11,6 +11,9 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
     /// The part of the bond that outstanding jobs hold.
     public var locked: Amount = .zero
     public var reputation = Reputation()
+    /// Jobs, for people to see: nothing is decided by how many they are.
+    public var settled: UInt64 = 0
+    public var lost: UInt64 = 0
     public var convictions: UInt64 = 0
     public var declines: UInt64 = 0
     /// The chain clock when the count of declines began.
@@ -33,6 +36,8 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
         bond = try reader.read(Amount.self)
         locked = try reader.read(Amount.self)
         reputation = try reader.read(Reputation.self)
+        settled = try reader.readUInt64()
+        lost = try reader.readUInt64()
         convictions = try reader.readUInt64()
         declines = try reader.readUInt64()
         declinesSince = try reader.readUInt64()
@@ -47,6 +52,8 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
         writer.write(bond)
         writer.write(locked)
         writer.write(reputation)
+        writer.write(settled)
+        writer.write(lost)
         writer.write(convictions)
         writer.write(declines)
         writer.write(declinesSince)
