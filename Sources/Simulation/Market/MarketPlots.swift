@@ -44,12 +44,15 @@ public struct MarketPlots {
 
     private var lies: String {
         let lines = report.lies.filter { $0.told > 0 }.map { row in
-            let share = Double(row.convicted) / Double(row.told)
-            let spread = 1.96 * (share * (1 - share) / Double(row.told)).squareRoot()
+            // Wilson's interval: it lies between none and all, however few were told.
+            let (share, count) = (Double(row.convicted) / Double(row.told), Double(row.told))
+            let z = 1.96
+            let center = (share + z * z / (2 * count)) / (1 + z * z / count)
+            let half =
+                z * (share * (1 - share) / count + z * z / (4 * count * count)).squareRoot() / (1 + z * z / count)
             return Line(
-                label: "\(row.strategy.rawValue), \(row.policy.name)",
-                estimate: MarketEstimate(mean: 100 * share, halfWidth: 100 * spread, count: row.told),
-                color: Color.below)
+                label: "\(row.strategy.rawValue), \(row.policy.name)", mean: 100 * share, low: 100 * (center - half),
+                high: 100 * (center + half), color: Color.below)
         }
         if lines.isEmpty { return "" }
         return chart(
@@ -68,8 +71,22 @@ public struct MarketPlots {
 
     private struct Line {
         let label: String
-        let estimate: MarketEstimate
+        let mean: Double
+        let low: Double
+        let high: Double
         let color: String
+
+        init(label: String, mean: Double, low: Double, high: Double, color: String) {
+            self.label = label
+            self.mean = mean
+            self.low = low
+            self.high = high
+            self.color = color
+        }
+
+        init(label: String, estimate: MarketEstimate, color: String) {
+            self.init(label: label, mean: estimate.mean, low: estimate.low, high: estimate.high, color: color)
+        }
     }
 
     private static let width = 760.0
@@ -79,10 +96,12 @@ public struct MarketPlots {
     private static let row = 24.0
 
     private func chart(_ title: String, unit: String, _ lines: [Line], mark: (at: Double, label: String)?) -> String {
-        let ends = lines.flatMap { [$0.estimate.low, $0.estimate.high, $0.estimate.mean] }.filter(\.isFinite)
+        let ends = lines.flatMap { [$0.low, $0.high, $0.mean] }.filter(\.isFinite)
         let (low, high) = ((ends + [0, mark?.at ?? 0]).min() ?? 0, (ends + [0, mark?.at ?? 0]).max() ?? 1)
         let step = MarketPlots.step(max(high - low, 1e-6) / 6)
-        let (first, last) = ((low / step).rounded(.down) * step, (high / step).rounded(.up) * step)
+        // What a rounding puts past an end does not make room for more.
+        let first = ((low / step) + 1e-9).rounded(.down) * step
+        let last = ((high / step) - 1e-9).rounded(.up) * step
         let bottom = MarketPlots.top + MarketPlots.row * Double(lines.count) + 8
         func x(_ value: Double) -> Double {
             MarketPlots.left + (value - first) / (last - first)
@@ -119,12 +138,12 @@ public struct MarketPlots {
         }
         for (place, line) in lines.enumerated() {
             let y = MarketPlots.top + MarketPlots.row * (Double(place) + 0.5) + 4
-            let (from, to) = (max(first, line.estimate.low), min(last, line.estimate.high))
+            let (from, to) = (max(first, line.low), min(last, line.high))
             out += """
                 <text x="\(number(MarketPlots.left - 12))" y="\(number(y + 4))" text-anchor="end">\(line.label)</text>
                 <line x1="\(number(x(from)))" y1="\(number(y))" x2="\(number(x(to)))" y2="\(number(y))" \
                 stroke="\(line.color)" stroke-width="2"/>
-                <circle cx="\(number(x(line.estimate.mean)))" cy="\(number(y))" r="4" fill="\(line.color)"/>
+                <circle cx="\(number(x(line.mean)))" cy="\(number(y))" r="4" fill="\(line.color)"/>
 
                 """
         }
@@ -162,7 +181,8 @@ extension AuditPolicy {
     /// As a person says it.
     public var name: String {
         switch self {
-        case .sampled(let perMille): "sampled \(Double(perMille) / 10)%"
+        case .sampled(let perMille):
+            perMille % 10 == 0 ? "sampled \(perMille / 10)%" : "sampled \(Double(perMille) / 10)%"
         case .audited: "audited"
         case .replicated(let count): "replicated \(count)"
         }

@@ -2,6 +2,7 @@ import API
 import ArgumentParser
 import Foundation
 import Ledger
+import Primitives
 import Simulation
 
 struct SimulateMarketCommand: ParsableCommand {
