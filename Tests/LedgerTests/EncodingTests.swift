@@ -13,6 +13,10 @@ import Testing
         let net = try TestNet()
         try net.openMarket()
         let digest = net.genesis.digest
+        let proof = VRF.prove(net.requester, alpha: [])
+        let opening = ResultOpening(commitment: TestNet.result, salt: digest, beacon: digest, proof: proof)
+        var trap = opening
+        trap.decoy = TestNet.decoy
         let payloads: [Payload] = [
             .transfer(to: net.address(net.requester), amount: .xpl(1), memo: [1, 2]),
             .registerProvider(
@@ -24,7 +28,8 @@ import Testing
             .startJob(job: digest, attempt: 1), .heartbeatJob(job: digest, attempt: 1),
             .commitResult(job: digest, attempt: 1, masked: digest),
             .commitAudit(job: digest, attempt: 1, masked: digest),
-            .openResult(job: digest, attempt: 1, commitment: TestNet.result, salt: digest),
+            .openResult(job: digest, attempt: 1, opening: opening),
+            .openResult(job: digest, attempt: 1, opening: trap),
             .revealAudit(job: digest, attempt: 1, commitment: TestNet.result, salt: digest),
         ]
         let script = try TestDispute()

@@ -39,7 +39,7 @@ extension Executor {
         try reopen(&job, without: assignment.provider)
     }
 
-    private mutating func disgrace(_ address: Address) throws {
+    mutating func disgrace(_ address: Address) throws {
         guard var provider = try overlay.object(Provider.self, StateKey.provider(address)) else { return }
         provider.convictions += 1
         provider.settled = provider.settled / 3 * 2

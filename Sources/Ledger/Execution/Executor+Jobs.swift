@@ -107,6 +107,23 @@ extension Executor {
         }
     }
 
+    /// A mask holds a decoy where the draw says so, and there alone.
+    private func checkTrap(_ opening: ResultOpening, _ job: Job, _ assignment: Assignment) throws {
+        if opening.beacon != assignment.beacon {
+            throw TransactionFailure(reason: "the proof is on another beacon than that of the job's assignment")
+        }
+        let isSet = TrapDraw.isSet(VRF.output(of: opening.proof), perMille: parameters.trapPerMille)
+        guard let decoy = opening.decoy else {
+            if isSet { throw TransactionFailure(reason: "the draw set a trap: the mask must hold a decoy") }
+            return
+        }
+        if !isSet { throw TransactionFailure(reason: "the draw set no trap: the mask must hold the result alone") }
+        if decoy == opening.commitment {
+            throw TransactionFailure(reason: "a decoy is another result than the true one")
+        }
+        try checkSteps(decoy, job)
+    }
+
     /// All auditors have answered or fallen silent: the result lies open for as long as it may be challenged, and longer where it is.
     mutating func rest(_ job: inout Job, _ assignment: Assignment) throws {
         if job.openDisputes > 0 {
@@ -117,16 +134,17 @@ extension Executor {
         }
     }
 
-    mutating func open(
-        _ id: Digest, _ attempt: UInt32, _ commitment: ResultCommitment, _ salt: Digest, _ sender: Address
-    ) throws {
+    /// That the proof is the sender's on the beacon it names was seen where its signature was.
+    mutating func open(_ id: Digest, _ attempt: UInt32, _ opening: ResultOpening, _ sender: Address) throws {
         var (job, assignment) = try ownJob(id, attempt, in: .committed, sender)
         if job.stage != .opening { throw TransactionFailure(reason: "the auditors have not all committed yet") }
-        try checkSteps(commitment, job)
-        if assignment.masked != commitment.masked(salt: salt, provider: sender, job: id, attempt: attempt) {
+        try checkSteps(opening.commitment, job)
+        try checkTrap(opening, job, assignment)
+        if assignment.masked != opening.masked(provider: sender, job: id, attempt: attempt) {
             throw TransactionFailure(reason: "this does not open the commitment that was posted")
         }
-        assignment.commitment = commitment
+        assignment.commitment = opening.commitment
+        assignment.decoy = opening.decoy
         assignment.openedClock = clock
         job.assignment = assignment
         job.stage = .none

@@ -24,7 +24,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     case heartbeatJob(job: Digest, attempt: UInt32)
     case commitResult(job: Digest, attempt: UInt32, masked: Digest)
     case commitAudit(job: Digest, attempt: UInt32, masked: Digest)
-    indirect case openResult(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
+    /// With the proof of the draw that says whether the mask holds a decoy (`SignedTransaction.isSigned` checks it).
+    indirect case openResult(job: Digest, attempt: UInt32, opening: ResultOpening)
     indirect case revealAudit(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
     /// Opens a dispute of an opened result. An auditor that has revealed another one stakes its bond, anybody else the deposit.
     indirect case challenge(job: Digest, attempt: UInt32, opening: DisputeOpening, deposit: Amount)
@@ -73,7 +74,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     public var job: Digest? {
         switch self {
         case .cancelJob(let job), .declineJob(let job, _, _), .startJob(let job, _), .heartbeatJob(let job, _),
-            .commitResult(let job, _, _), .commitAudit(let job, _, _), .openResult(let job, _, _, _),
+            .commitResult(let job, _, _), .commitAudit(let job, _, _), .openResult(let job, _, _),
             .revealAudit(let job, _, _, _), .challenge(let job, _, _, _), .revealDispute(let job, _, _, _, _),
             .pickDispute(let job, _, _, _), .settleByTranscript(let job, _, _, _, _):
             job
@@ -171,8 +172,11 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(job)
             writer.write(attempt)
             writer.write(masked)
-        case .openResult(let job, let attempt, let commitment, let salt),
-            .revealAudit(let job, let attempt, let commitment, let salt):
+        case .openResult(let job, let attempt, let opening):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(opening)
+        case .revealAudit(let job, let attempt, let commitment, let salt):
             writer.write(job)
             writer.write(attempt)
             writer.write(commitment)
@@ -243,7 +247,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case 14:
             self = .openResult(
                 job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
-                commitment: try reader.read(ResultCommitment.self), salt: try reader.read(Digest.self))
+                opening: try reader.read(ResultOpening.self))
         case 15:
             self = .revealAudit(
                 job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
