@@ -87,6 +87,11 @@ enum Fixture {
                 job: job, attempt: 1,
                 transcript: DisputeTranscript(opening: challenge, moves: [.reveal(.digests([job])), .pick(.finish)]),
                 key: key, signature: signature),
+            .showContradiction(
+                job: job, attempt: 1, key: key,
+                first: SignedTranscript(
+                    challenger: key.address, transcript: DisputeTranscript(opening: challenge, moves: []),
+                    signature: signature), second: nil),
             .transfer(to: key.address, amount: .xpl(1), memo: [1, 2]),
             .registerProvider(name: "näme", node: key, payout: key.address, bond: .xpl(1)), .addBond(amount: .xpl(2)),
             .withdrawProvider, .setOffer(terms), .pauseOffer(device: 3),

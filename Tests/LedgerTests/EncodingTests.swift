@@ -37,6 +37,8 @@ import Testing
         let values = script.reveal(point, TestDispute.lie)
         let transcript = DisputeTranscript(
             opening: script.opening, moves: [.reveal(values)] + script.picks.map { .pick($0) })
+        let walk = SignedTranscript(
+            challenger: net.address(net.requester), transcript: transcript, signature: net.requester.sign([2]))
         let moves: [Payload] = [
             .challenge(job: digest, attempt: 1, opening: script.opening, deposit: .xpl(1)),
             .revealDispute(
@@ -45,6 +47,10 @@ import Testing
             .settleByTranscript(
                 job: digest, attempt: 1, transcript: transcript, key: net.requester.publicKey,
                 signature: net.requester.sign([1])),
+            .showContradiction(
+                job: digest, attempt: 1, key: net.requester.publicKey, first: walk, second: nil),
+            .showContradiction(
+                job: digest, attempt: 1, key: net.requester.publicKey, first: walk, second: walk),
         ]
         try WireForm(moves).holds(inputs: 5_000)
         try WireForm(payloads).holds()

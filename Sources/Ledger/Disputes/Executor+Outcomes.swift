@@ -13,11 +13,18 @@ extension Executor {
             throw LedgerFault.corrupt("a dispute without its job")
         }
         try close(dispute, .convicted, reason)
+        try convict(&job, assignment, bountyTo: [dispute.challenger], "the provider's result was wrong: \(reason)")
+    }
+
+    /// The same for whoever has shown it. A bounty for more than one is shared equally, the first of them gets what does not divide.
+    mutating func convict(
+        _ job: inout Job, _ assignment: Assignment, bountyTo finders: [Address], _ reason: String
+    ) throws {
         try release(&job)
         let bounty = try assignment.share.scaled(parameters.bountyPerMille, over: 1000)
         let rest = try assignment.share.subtracting(bounty)
         let compensation = min(rest, assignment.price)
-        try penalise(assignment.provider, bounty, to: dispute.challenger)
+        try penalise(assignment.provider, bounty, toEach: finders)
         try penalise(assignment.provider, compensation, to: job.requester)
         try penalise(assignment.provider, try rest.subtracting(compensation), to: nil)
         try disgrace(assignment.provider)
@@ -26,17 +33,27 @@ extension Executor {
             try releaseAuditor(&job, index)
             if audit.commitment == nil || audit.commitment != assignment.commitment { continue }
             let part = try audit.share.scaled(parameters.bountyPerMille, over: 1000)
-            try penalise(audit.auditor, part, to: dispute.challenger)
+            try penalise(audit.auditor, part, toEach: finders)
             try penalise(audit.auditor, try audit.share.subtracting(part), to: nil)
             try disgrace(audit.auditor)
         }
         try loseAttempt(&job, assignment.provider)
         job.openDisputes = 0
-        job.reason = "the provider's result was wrong: \(reason)"
+        job.reason = reason
         // Nobody asks for its reveals any more.
         try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))
         try setTimer(&job, nil)
         try reopen(&job, without: assignment.provider)
+    }
+
+    private mutating func penalise(_ address: Address, _ amount: Amount, toEach finders: [Address]) throws {
+        var left = amount
+        for finder in finders.dropFirst() {
+            let part = try amount.scaled(1, over: UInt64(finders.count))
+            try penalise(address, part, to: finder)
+            left = try left.subtracting(part)
+        }
+        try penalise(address, left, to: finders.first)
     }
 
     mutating func disgrace(_ address: Address) throws {

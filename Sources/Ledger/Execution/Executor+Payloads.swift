@@ -60,6 +60,8 @@ extension Executor {
             try self.pick(job, attempt, round, pick, sender)
         case .settleByTranscript(let job, let attempt, let transcript, let key, let signature):
             try settle(job, attempt, by: transcript, key, signature, sender)
+        case .showContradiction(let job, let attempt, let key, let first, let second):
+            try showContradiction(job, attempt, key, first, second)
         // Its place among all is all that was asked for.
         case .opaque: break
         }
