@@ -70,7 +70,9 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium"),
         .target(name: "CDigest"),
         .target(name: "Primitives", dependencies: ["CSodium", "CDigest"], swiftSettings: strict),
-        .target(name: "TestSupport", dependencies: ["Primitives"], path: "Tests/TestSupport", swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["Primitives"], path: "Tests/TestSupport",
+            exclude: ["LeafPlayer.swift", "LeafRun.swift"], swiftSettings: strict),
         .target(name: "Consensus", dependencies: ["Primitives"], swiftSettings: strict),
         .target(
             name: "Simulation", dependencies: ["Primitives", "Consensus"],

@@ -119,6 +119,10 @@ public struct TrainingProgram: Sendable {
             ("steps", steps),
         ]
         for (name, size) in sizes where !(1...1 << 24).contains(size) { throw .setting(name, "must be from 1 to 2^24") }
+        if steps * settings.batch > 1 << 28 {
+            throw .setting(
+                "steps", "times the batch are \(steps * settings.batch) rows, at most \(1 << 28) can be drawn")
+        }
         if configuration.width % configuration.heads != 0 {
             throw .setting(
                 "width", "must be a multiple of the heads: \(configuration.width) is none of \(configuration.heads)")
