@@ -76,7 +76,7 @@ extension Executor {
             // It stands open until the auditor has had its time.
             return true
         }
-        if clock > windowEnd(at.job, at.assignment) {
+        if disputeClock > windowEnd(at.job, at.assignment) {
             throw TransactionFailure(reason: "the window for challenges is over")
         }
         return false

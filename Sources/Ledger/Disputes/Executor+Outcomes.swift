@@ -81,7 +81,7 @@ extension Executor {
             // Its audit is as good as none: others have longer to look.
             job.audits[index].isSilent = true
             job.assignment?.windowFloor = later(
-                clock, parameters.unauditedWindow, times(2, assignment.slowestMilliseconds))
+                disputeClock, parameters.unauditedWindow, times(2, assignment.slowestMilliseconds))
         } else {
             let part = try dispute.deposit.scaled(parameters.compensationPerMille, over: 1000)
             try lower(\.escrowed, dispute.deposit)
@@ -91,7 +91,7 @@ extension Executor {
         job.openDisputes -= min(job.openDisputes, 1)
         if job.openDisputes == 0, job.state == .disputed, let assignment = job.assignment {
             enter(&job, .opened)
-            try setTimer(&job, restsUntil(job, assignment))
+            try setTimer(&job, chainTime(of: restsUntil(job, assignment)))
         }
         try save(job)
     }
@@ -130,7 +130,10 @@ extension Executor {
 
     // MARK: Time
 
-    /// Until when an opened result may still be challenged: by its window, and by auditors that have found another and have not challenged yet.
+    /// The soonest that the dispute clock can be at a time of its own, in chain clock.
+    func chainTime(of time: UInt64) -> UInt64 { later(clock, time - min(time, disputeClock)) }
+
+    /// Until when an opened result may still be challenged, in dispute clock: by its window, and by auditors that have found another and have not challenged yet.
     func restsUntil(_ job: Job, _ assignment: Assignment) -> UInt64 {
         job.audits.filter { !$0.isSilent && $0.disagrees(with: assignment) }.map(\.challengeBy)
             .reduce(windowEnd(job, assignment), max)

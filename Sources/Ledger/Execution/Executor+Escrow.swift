@@ -14,7 +14,7 @@ extension Executor {
         return overflow ? .max : product
     }
 
-    /// When the window for challenges ends: from the opening, base and twice the time on the slowest eligible device; longer
+    /// When the window for challenges ends, in dispute clock: from the opening, base and twice the time on the slowest eligible device; longer
     /// where the policy asked for an audit and nobody answered.
     func windowEnd(_ job: Job, _ assignment: Assignment) -> UInt64 {
         let isUnaudited = job.spec.policy.perMille == 1000 && !job.audits.contains { !$0.isSilent }

@@ -130,7 +130,7 @@ extension Executor {
             if job.state != .disputed { enter(&job, .disputed) }
             try setTimer(&job, nil)
         } else {
-            try setTimer(&job, restsUntil(job, assignment))
+            try setTimer(&job, chainTime(of: restsUntil(job, assignment)))
         }
     }
 
@@ -145,7 +145,7 @@ extension Executor {
         }
         assignment.commitment = opening.commitment
         assignment.decoy = opening.decoy
-        assignment.openedClock = clock
+        assignment.openedClock = disputeClock
         job.assignment = assignment
         job.stage = .none
         if job.audits.contains(where: { !$0.isSilent }) {
@@ -153,7 +153,7 @@ extension Executor {
             try setTimer(&job, later(clock, parameters.revealWindow))
         } else {
             enter(&job, .opened)
-            try setTimer(&job, windowEnd(job, assignment))
+            try setTimer(&job, chainTime(of: windowEnd(job, assignment)))
         }
         try save(job)
     }
@@ -172,7 +172,7 @@ extension Executor {
         job.audits[index].commitment = commitment
         // Nobody's vote decides: it has to show where the provider is wrong.
         if commitment != assignment.commitment {
-            job.audits[index].challengeBy = later(clock, parameters.challengeWindow)
+            job.audits[index].challengeBy = later(disputeClock, parameters.challengeWindow)
         }
         if !job.awaitsReveals { try rest(&job, assignment) }
         try save(job)

@@ -266,7 +266,7 @@ extension Executor {
     private mutating func auditOver(_ job: inout Job, _ assignment: Assignment) throws {
         for index in job.audits.indices where !job.audits[index].isSilent {
             let audit = job.audits[index]
-            let isIdle = audit.disagrees(with: assignment) && audit.challengeBy < clock && job.openDisputes == 0
+            let isIdle = audit.disagrees(with: assignment) && audit.challengeBy < disputeClock && job.openDisputes == 0
             if audit.commitment != nil, !isIdle { continue }
             if audit.agreesWithDecoy(of: assignment) || audit.commitment == nil && assignment.decoy != nil {
                 try trap(&job, index, assignment)
@@ -274,7 +274,7 @@ extension Executor {
                 try silence(&job, index, assignment)
             }
         }
-        if job.openDisputes > 0 || restsUntil(job, assignment) >= clock {
+        if job.openDisputes > 0 || restsUntil(job, assignment) >= disputeClock {
             try rest(&job, assignment)
             try save(job)
         } else {

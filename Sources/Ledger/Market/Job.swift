@@ -66,9 +66,9 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
     public var commitment: ResultCommitment?
     /// Where its mask was a trap: the other result that it held. Nothing is paid for it, and nothing fetched by it.
     public var decoy: ResultCommitment?
-    /// The chain clock at its opening, where its window begins.
+    /// The dispute clock at its opening, where its window begins: who finds the lane full has longer to challenge.
     public var openedClock: UInt64 = 0
-    /// Its window ends no sooner than this, in chain clock: longer where an auditor was proven wrong.
+    /// Its window ends no sooner than this, in dispute clock: longer where an auditor was proven wrong.
     public var windowFloor: UInt64 = 0
 
     public init(
@@ -133,7 +133,7 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
     public var commitment: ResultCommitment?
     /// Missed its deadline, or was proven wrong; it answers no more and is not paid.
     public var isSilent = false
-    /// Where it found another result: by when it must have challenged, in chain clock.
+    /// Where it found another result: by when it must have challenged, in dispute clock.
     public var challengeBy: UInt64 = 0
     /// What it got for having found the true result of a trap.
     public var jackpot = Amount.zero
@@ -161,7 +161,9 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
             return masked == nil ? "drawn" : "masked"
         }
         if commitment == assignment.decoy { return "agreed with the decoy" }
-        if commitment != assignment.commitment { return isSilent ? "proven wrong" : "found another result" }
+        if commitment != assignment.commitment {
+            return isSilent ? "found another result and has not shown it" : "found another result"
+        }
         return "found the same"
     }
 
