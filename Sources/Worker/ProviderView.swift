@@ -11,14 +11,18 @@ public struct ProviderView: Sendable {
     /// Moves in disputes that wait for this provider.
     public var disputes: [DisputeItem]
     public var jobs: [Digest: JobSpec]
+    /// Moves that the chain lets wait at a time.
+    public var maximumMoves: Int
     /// Of the blocks that assigned the jobs which this provider is to run: what their traps are drawn by.
     public var beacons: [WorkTask: Digest]
     public var trapPerMille: UInt64
 
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],
-        jobs: [Digest: JobSpec], beacons: [WorkTask: Digest] = [:], trapPerMille: UInt64 = 0
+        jobs: [Digest: JobSpec], maximumMoves: Int = .max, beacons: [WorkTask: Digest] = [:],
+        trapPerMille: UInt64 = 0
     ) {
+        self.maximumMoves = maximumMoves
         self.registered = registered
         self.offer = offer
         self.items = items
@@ -40,6 +44,7 @@ public struct ProviderView: Sendable {
         beacons = [:]
         let parameters = try Query.parameters(in: state)
         trapPerMille = parameters.trapPerMille
+        maximumMoves = Int(clamping: parameters.maximumPendingMoves)
         let clock = try Query.chain(in: state).clock
         for job in try Query.movingJobs(in: state) {
             let found = [

@@ -60,7 +60,7 @@ package struct JobOracle {
         package var expired = 0
         package var cancelled = 0
         package var failed = 0
-        /// Settled with a wrong result that nobody was drawn to audit.
+        /// Settled with a wrong result that nobody honest was drawn to audit.
         package var deceived = 0
         /// Settled whose mask held a decoy beside the result; auditors that lost their bond over one; jackpots that were paid.
         package var traps = 0
