@@ -13,10 +13,14 @@ public struct ProviderView: Sendable {
     public var jobs: [Digest: JobSpec]
     /// Moves that the chain lets wait at a time.
     public var maximumMoves: Int
+    /// Of the blocks that assigned the jobs which this provider is to run: what their traps are drawn by.
+    public var beacons: [WorkTask: Digest]
+    public var trapPerMille: UInt64
 
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],
-        jobs: [Digest: JobSpec], maximumMoves: Int = .max
+        jobs: [Digest: JobSpec], maximumMoves: Int = .max, beacons: [WorkTask: Digest] = [:],
+        trapPerMille: UInt64 = 0
     ) {
         self.maximumMoves = maximumMoves
         self.registered = registered
@@ -24,6 +28,8 @@ public struct ProviderView: Sendable {
         self.items = items
         self.disputes = disputes
         self.jobs = jobs
+        self.beacons = beacons
+        self.trapPerMille = trapPerMille
     }
 
     /// The jobs that give this provider something to do, from an executed state. Looks at each job that is not over.
@@ -35,7 +41,9 @@ public struct ProviderView: Sendable {
         items = []
         disputes = []
         jobs = [:]
+        beacons = [:]
         let parameters = try Query.parameters(in: state)
+        trapPerMille = parameters.trapPerMille
         maximumMoves = Int(clamping: parameters.maximumPendingMoves)
         let clock = try Query.chain(in: state).clock
         for job in try Query.movingJobs(in: state) {
@@ -44,6 +52,9 @@ public struct ProviderView: Sendable {
             ].compactMap { $0 }
             if found.isEmpty { continue }
             items += found
+            if let assignment = job.assignment, assignment.provider == provider {
+                beacons[WorkTask(job: job.id, attempt: job.attempt, role: .executor)] = assignment.beacon
+            }
             disputes += try ProviderView.disputes(job, provider, in: state)
             jobs[job.id] = job.spec
         }

@@ -212,6 +212,18 @@ import Testing
         #expect(acquitted > 0)
     }
 
+    /// An auditor that asks the provider and believes it is told the decoy where the draw has set a trap. Whoever runs the jobs gets the jackpots.
+    @Test func anAuditorThatIsToldFallsIntoTraps() throws {
+        var (trapped, jackpots) = (0, 0)
+        for seed in [1, 2, 3] as [UInt64] {
+            let report = try Self.trade(seed, actors: [.lazyAuditor], providers: 2, views: 80)
+            #expect(report.traps > 0 && report.convicted == 0, "seed \(seed)")
+            trapped += report.trapped
+            jackpots += report.jackpots
+        }
+        #expect(trapped > 0 && jackpots > 0, "\(trapped) trapped, \(jackpots) jackpots")
+    }
+
     @Test func aProviderThatVanishesLosesTheJobToAnother() throws {
         let report = try Self.trade(1, actors: [.vanishingProvider])
         #expect(report.settled > 0 && report.convicted == 0)
