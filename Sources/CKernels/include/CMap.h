@@ -8,6 +8,8 @@ typedef enum { PK_F32 = 1, PK_I8 = 2, PK_U8 = 3, PK_I32 = 4, PK_I64 = 5, PK_BOOL
 
 /* Elements of a block: its registers stay in the first-level cache. */
 #define PK_MAP_BLOCK 512
+/* Bytes of a register: some more than it holds, so that the same element of all registers is not in the same few lines of the cache. */
+#define PK_MAP_REGISTER (PK_MAP_BLOCK * 8 + 320)
 #define PK_MAP_RANK 12
 
 /* Steps: scalar operations by their number in the format, and these. */
@@ -49,6 +51,8 @@ typedef struct {
     uint8_t type;
     /* Whether the last register holds f32 that becomes i8 where it is stored (rule 6). */
     uint8_t narrows;
+    /* Whether the constants are in the registers already, from a run over as many elements or more. */
+    uint8_t filled;
     /* For random words, and the step's number. */
     uint64_t seed;
     uint32_t operation, number;
@@ -61,3 +65,5 @@ size_t pk_map_scratch(int registers);
 void pk_map_run(pk_variant variant, const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);
 
 void pk_philox(uint64_t seed, uint64_t number, uint32_t operation, uint8_t draw, uint32_t step, uint32_t words[4]);
+
+#include "CRows.h"

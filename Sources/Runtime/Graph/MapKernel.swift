@@ -1,9 +1,9 @@
 internal import CKernels
 internal import Programs
 
-/// A map made ready for `pk_map_run`: its steps with registers, and the strides of its inputs. Bases are set for each run.
+/// A map made ready for the kernels: its steps with registers, and the strides of its inputs. Bases are set where it runs.
 struct MapKernel: Sendable {
-    private let steps: [pk_map_step]
+    private let steps: MapSteps
     private let registers: Int
     private let shape: [Int]
     private let strides: [[Int]]
@@ -47,8 +47,10 @@ struct MapKernel: Sendable {
         let marks = MapKernel.marks(expression, inputTypes, full, rowMajor) { [isDirect, strides, shape] number, size in
             !isDirect[number] && strides[number].last == 0 && shape.last == size
         }
-        (steps, registers) = MapKernel.steps(
+        let (made, registers) = MapKernel.steps(
             expression, inputTypes, full, rowMajor, isDirect, marks, narrows: narrows)
+        steps = MapSteps(made)
+        self.registers = registers
     }
 
     /// Bytes of registers.
@@ -57,12 +59,9 @@ struct MapKernel: Sendable {
     /// Whether input `number` is read at the very element that is written.
     func readsInPlace(_ number: Int) -> Bool { isDirect[number] }
 
-    /// Computes `count` elements from `first` on. `bases` are the inputs' first elements, `out` the result's.
-    func run(
-        _ variant: KernelVariant, first: Int, count: Int, bases: [UnsafeRawPointer], out: UnsafeMutableRawPointer,
-        scratch: UnsafeMutableRawPointer, random: RandomSource
-    ) {
-        var map = pk_map()
+    /// Writes all but the bases of the inputs.
+    func fill(_ map: inout pk_map, random: RandomSource) {
+        map.step = UnsafePointer(steps.base)
         map.steps = Int32(steps.count)
         map.inputs = Int32(inputs.count)
         map.rank = Int32(shape.count)
@@ -80,7 +79,6 @@ struct MapKernel: Sendable {
         withUnsafeMutableBytes(of: &map.input) { bytes in
             for number in inputs.indices {
                 var input = pk_map_input()
-                input.base = bases[number]
                 input.type = inputTypes[number].rawValue
                 input.direct = isDirect[number] ? 1 : 0
                 withUnsafeMutableBytes(of: &input.stride) { bytes in
@@ -91,10 +89,6 @@ struct MapKernel: Sendable {
                 bytes.storeBytes(
                     of: input, toByteOffset: number * MemoryLayout<pk_map_input>.stride, as: pk_map_input.self)
             }
-        }
-        steps.withUnsafeBufferPointer { steps in
-            map.step = steps.baseAddress
-            pk_map_run(variant.code, &map, Int64(first), Int64(count), out, scratch)
         }
     }
 
@@ -228,4 +222,19 @@ struct MapKernel: Sendable {
         default: 8
         }
     }
+}
+
+/// A map's steps in memory that kernels may keep a pointer to.
+final class MapSteps: @unchecked Sendable {
+    // Written once, read after.
+    let base: UnsafeMutablePointer<pk_map_step>
+    let count: Int
+
+    init(_ steps: [pk_map_step]) {
+        count = steps.count
+        base = .allocate(capacity: max(1, steps.count))
+        base.initialize(from: steps, count: steps.count)
+    }
+
+    deinit { base.deallocate() }
 }
