@@ -38,15 +38,16 @@ APART_FROM_OTHERS static void FN(map_fill)(uint8_t type, const void *base, int64
 }
 #undef FILL
 
-/* `type`: the input's, or how it is to be read otherwise. */
-APART_FROM_OTHERS static void FN(map_load)(const pk_map *map, const pk_map_input *input, uint8_t type, int64_t first, int count, void *out) {
+/* Elements of an input over the first `rank` axes. `type`: the input's, or how it is to be read otherwise. */
+APART_FROM_OTHERS static void FN(map_load)(const pk_map *map, const pk_map_input *input, uint8_t type, int rank, int64_t first, int count,
+                                           void *out) {
     if (input->direct) {
         FN(map_fill)(type, input->base, first, 1, count, out, 0);
         return;
     }
     int64_t at[PK_MAP_RANK];
     int64_t rest = first, offset = 0;
-    int last = map->rank - 1;
+    int last = rank - 1;
     for (int a = last; a >= 0; a--) {
         at[a] = rest % map->shape[a];
         rest /= map->shape[a];
@@ -71,6 +72,25 @@ APART_FROM_OTHERS static void FN(map_load)(const pk_map *map, const pk_map_input
         }
     }
 }
+
+/* Gives each row's element to all of its places, the first row from its place `inside` on. */
+#define SPREAD(T)                                                                                                      \
+    {                                                                                                                  \
+        const T *p = from;                                                                                             \
+        T *q = out;                                                                                                    \
+        int64_t begin = inside;                                                                                        \
+        for (int64_t done = 0; done < count; done += line - begin, begin = 0, p++) {                                   \
+            int n = (int)(line - begin < count - done ? line - begin : count - done);                                  \
+            T x = *p;                                                                                                  \
+            T *r = q + done;                                                                                           \
+            EACH r[i] = x;                                                                                             \
+        }                                                                                                              \
+    }
+APART_FROM_OTHERS static void FN(map_spread)(uint8_t type, int64_t line, int64_t inside, int count, const void *from, void *out) {
+    if (type == PK_F32 || type == PK_BOOL || type == PK_BF16 || type == PK_F16) SPREAD(uint32_t)
+    else SPREAD(uint64_t)
+}
+#undef SPREAD
 
 /* Marks places on the last axis: those below the tensor's number, or the one that it names. */
 APART_FROM_OTHERS static void FN(map_mark)(const pk_map *map, const pk_map_input *input, uint8_t code, int64_t first, int count, int32_t *out) {
@@ -333,8 +353,12 @@ void FN(map_run)(const pk_map *map, int64_t first, int64_t count, void *out, voi
     for (int64_t start = first; start < first + count; start += PK_MAP_BLOCK) {
         int n = first + count - start < PK_MAP_BLOCK ? (int)(first + count - start) : PK_MAP_BLOCK;
         int last = 0;
+        /* Rows that the block touches, and its first place in the first of them. */
+        int64_t line = map->rank > 0 ? map->shape[map->rank - 1] : 1, row = start / line, inside = start % line;
+        int lines = (int)((inside + n - 1) / line) + 1, elements = n;
         for (int k = 0; k < map->steps; k++) {
             const pk_map_step *s = &map->step[k];
+            int n = s->once ? lines : elements;
             int ends = stores && k == map->steps - 1;
             void *o = ends ? (void *)((float *)out + start) : reg[s->out];
             last = s->out;
@@ -344,9 +368,11 @@ void FN(map_run)(const pk_map *map, int64_t first, int64_t count, void *out, voi
                 const pk_map_input *input = &map->input[s->a];
                 /* The register becomes the memory itself where nothing is to be converted; the plan never writes to an input's register. */
                 if (input->direct && input->type == PK_F32) reg[s->out] = (void *)((const float *)input->base + start);
-                else FN(map_load)(map, input, input->type, start, n, o);
+                else if (s->once) FN(map_load)(map, input, input->type, map->rank - 1, row, n, o);
+                else FN(map_load)(map, input, input->type, map->rank, start, n, o);
             } break;
-            case PK_MAP_INPUT_FLOAT: FN(map_load)(map, &map->input[s->a], PK_MAP_INPUT_FLOAT, start, n, o); break;
+            case PK_MAP_SPREAD: FN(map_spread)(s->type, line, inside, n, reg[s->a], o); break;
+            case PK_MAP_INPUT_FLOAT: FN(map_load)(map, &map->input[s->a], PK_MAP_INPUT_FLOAT, map->rank, start, n, o); break;
             case PK_MAP_INDEX: FN(map_index)(start, n, s->number, s->other, o); break;
             case PK_MAP_WITHIN:
             case PK_MAP_AT: FN(map_mark)(map, &map->input[s->a], s->code, start, n, o); break;

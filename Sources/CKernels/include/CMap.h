@@ -22,7 +22,8 @@ enum {
     /* a: a tensor of i32 that is the same along the last axis of the shape below. Whether the place on that axis is less than its number; or is it. */
     PK_MAP_WITHIN = 69,
     PK_MAP_AT = 70,
-    PK_MAP_INPUT_FLOAT = 71 /* a: which tensor, of i32, as f32 */
+    PK_MAP_INPUT_FLOAT = 71, /* a: which tensor, of i32, as f32 */
+    PK_MAP_SPREAD = 72       /* a: a register with an element for each row of the shape below, which all of its elements get */
 };
 
 typedef struct {
@@ -31,6 +32,8 @@ typedef struct {
     uint8_t type, result;
     /* Registers. */
     uint8_t out, a, b, c;
+    /* Whether it is done once for each row of the shape below: what it reads is the same along its last axis. */
+    uint8_t once;
     uint64_t number, other;
 } pk_map_step;
 
