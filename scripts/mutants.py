@@ -70,7 +70,9 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium"),
         .target(name: "CDigest"),
         .target(name: "Primitives", dependencies: ["CSodium", "CDigest"], swiftSettings: strict),
-        .target(name: "TestSupport", dependencies: ["Primitives"], path: "Tests/TestSupport", swiftSettings: strict),
+        .target(
+            name: "TestSupport", dependencies: ["Primitives"], path: "Tests/TestSupport",
+            exclude: ["LeafPlayer.swift", "LeafRun.swift"], swiftSettings: strict),
         .target(name: "Consensus", dependencies: ["Primitives"], swiftSettings: strict),
         .target(
             name: "Simulation", dependencies: ["Primitives", "Consensus"],
@@ -112,16 +114,27 @@ def build(work):
         sys.exit("the mutant does not compile")
 
 
+def end_session(leader):
+    """Ends all processes of a session: the tests themselves run in a group of their own."""
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                if os.getsid(int(name)) == leader:
+                    os.kill(int(name), signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass
+
+
 def failures(work, suite, seconds):
     """Names of the tests that failed, or how else it ended."""
-    # In a group of its own: a mutant may run for ever, and swift test leaves it behind when it is stopped itself.
+    # In a session of its own: a mutant may run for ever, and swift test leaves it behind when it is stopped itself.
     process = subprocess.Popen(
         ["swift", "test", "-c", "release", "--skip-build", "--filter", suite], cwd=work, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True, start_new_session=True)
     try:
         said, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+        end_session(process.pid)
         process.wait()
         return ["(did not end)"]
     if process.returncode == 0:

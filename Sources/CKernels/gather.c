@@ -97,6 +97,8 @@ static int even_steps(const pk_gather *g, int64_t *from, int64_t *step) {
 
 /* Rows of such a box: from one to the next by additions alone. */
 static void gather_even(const pk_gather *g, int64_t first, int64_t last, int64_t from, const int64_t *step, char *out) {
+    /* A box without rows has an axis of no places, by which nothing can be divided. */
+    if (first >= last) return;
     int inner = g->rank - 1, element = g->element;
     int64_t n = g->count[inner], to = 0, at[PK_GATHER_RANK], rest = first;
     for (int a = 0; a < g->rank; a++) to += g->start[a] * g->stride[a];

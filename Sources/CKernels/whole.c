@@ -14,9 +14,10 @@ static void plain_contract(int m, int n, int k, const int *extents, const int8_t
         for (int j = 0; j < n; j++) {
             const int8_t *row = a + (size_t)i * lda, *column = (const int8_t *)packed + (size_t)j * (size_t)k;
             int extent = extents ? extents[i] : k;
-            int32_t sum = 0;
-            for (int t = 0; t < extent; t++) sum += (int32_t)row[t] * (int32_t)column[t];
-            c[(size_t)i * ldc + (size_t)j] = sum;
+            /* Wraps, as the wide forms do. */
+            uint32_t sum = 0;
+            for (int t = 0; t < extent; t++) sum += (uint32_t)((int32_t)row[t] * (int32_t)column[t]);
+            c[(size_t)i * ldc + (size_t)j] = (int32_t)sum;
         }
 }
 

@@ -110,7 +110,8 @@ public final class PlasmaNode: @unchecked Sendable {
                         bond: provider.bond),
                     offer: OfferTerms(
                         device: 0, pricePer1000CUf32: provider.price, pricePer1000CUi8: provider.price,
-                        memory: provider.memory, capacity: 1, expiry: Height(.max), measuredRate: provider.rate),
+                        memory: provider.memory, capacity: UInt16(clamping: provider.capacity), expiry: Height(.max),
+                        measuredRate: provider.rate),
                     threads: provider.threads, memory: provider.memory, flipsBit: provider.fault == "flip-bit"))
         }
         observer = Observer(services: services, bridge: bridge)

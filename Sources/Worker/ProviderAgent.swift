@@ -45,6 +45,19 @@ public enum WorkMove: Hashable, Sendable {
     case open(WorkTask)
     case auditCommit(WorkTask)
     case auditReveal(WorkTask)
+
+    /// What ends a task comes before what begins one: 0 is the most urgent.
+    var urgency: Int {
+        switch self {
+        case .open, .auditReveal: 0
+        case .commit, .auditCommit: 1
+        case .heartbeat: 2
+        case .start: 3
+        case .decline: WorkMove.leastUrgent
+        }
+    }
+
+    static let leastUrgent = 4
 }
 
 /// What the shell is to do.

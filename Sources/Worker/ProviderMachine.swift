@@ -70,6 +70,7 @@ public struct ProviderMachine: Sendable {
         }
         declinable = Set(
             view.items.filter { if case .assigned = $0.stage { true } else { false } }.map(\.task))
+        var moves: [WorkMove] = []
         for action in ProviderAgent.decide(items: view.items, progress: progress, underWay: underWay) {
             switch action {
             case .fetch(let task):
@@ -80,17 +81,27 @@ public struct ProviderMachine: Sendable {
                 guard let spec = view.jobs[task.job] else { continue }
                 progress[task] = .running
                 outputs.append(.run(task, spec))
-            case .post(let move):
-                guard let payload = payload(of: move) else { continue }
-                underWay.insert(move)
-                outputs.append(.submit(payload, .move(move)))
+            case .post(let move): moves.append(move)
             case .forget(let task):
                 progress[task] = nil
                 outputs.append(.forget(task))
             }
         }
+        post(moves, atMost: view.maximumMoves - ProviderMachine.maximumPlays, &outputs)
         play(view, &outputs)
         return outputs
+    }
+
+    /// The most urgent first, and no more on their way than the chain lets wait, with room for those of disputes: what is refused is only late.
+    private mutating func post(_ moves: [WorkMove], atMost limit: Int, _ outputs: inout [Output]) {
+        for urgency in 0...WorkMove.leastUrgent {
+            for move in moves where move.urgency == urgency {
+                if underWay.count >= max(1, limit) { return }
+                guard let payload = payload(of: move) else { continue }
+                underWay.insert(move)
+                outputs.append(.submit(payload, .move(move)))
+            }
+        }
     }
 
     /// Rule 4: the same for disputes.

@@ -11,11 +11,14 @@ public struct ProviderView: Sendable {
     /// Moves in disputes that wait for this provider.
     public var disputes: [DisputeItem]
     public var jobs: [Digest: JobSpec]
+    /// Moves that the chain lets wait at a time.
+    public var maximumMoves: Int
 
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],
-        jobs: [Digest: JobSpec]
+        jobs: [Digest: JobSpec], maximumMoves: Int = .max
     ) {
+        self.maximumMoves = maximumMoves
         self.registered = registered
         self.offer = offer
         self.items = items
@@ -33,6 +36,7 @@ public struct ProviderView: Sendable {
         disputes = []
         jobs = [:]
         let parameters = try Query.parameters(in: state)
+        maximumMoves = Int(clamping: parameters.maximumPendingMoves)
         let clock = try Query.chain(in: state).clock
         for job in try Query.movingJobs(in: state) {
             let found = [

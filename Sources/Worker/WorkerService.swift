@@ -49,6 +49,9 @@ public actor WorkerService {
     private let blobs: any BlobAccess
     private let runner: JobRunner
     private let logger: Logger
+    /// Jobs are computed on one thread and audits on another, so that a long job makes no auditor late.
+    private let running = DispatchQueue(label: "plasma.jobs")
+    private let auditing = DispatchQueue(label: "plasma.audits")
     private var machine: ProviderMachine
     private var fetched: [WorkTask: (done: UInt64, total: UInt64)] = [:]
     private var fractions: [WorkTask: Double] = [:]
@@ -162,7 +165,8 @@ public actor WorkerService {
             }
         case .run(let task, let spec):
             let runner = runner
-            Thread.detachNewThread {
+            // One after the other: side by side all would be done as late as the last.
+            (task.role == .executor ? running : auditing).async {
                 let outcome: WorkProgress
                 do {
                     let commitment = try runner.run(spec) { fraction in

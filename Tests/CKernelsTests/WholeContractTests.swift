@@ -82,6 +82,16 @@ import Testing
         }
     }
 
+    /// One of a longer row wraps, alike everywhere.
+    @Test func aSumBeyond32BitsWrapsAlike() {
+        let k = 131_073
+        let low = [Int8](repeating: -128, count: k)
+        for variant in VariantTests.variants + [PK_SCALAR] {
+            #expect(
+                contract(variant, 1, 1, k, nil, low, lda: k, low, ldc: 1) == [Int32(truncatingIfNeeded: k * 16_384)])
+        }
+    }
+
     /// Columns may be shared out at panels.
     @Test func columnsMayBeSharedOut() {
         let (m, n, k) = (9, 150, 301)

@@ -60,10 +60,17 @@ struct TrainingFileTests {
         let file = try TrainingFile.parse(Self.least + rounds, path: "c.toml")
         #expect(file.workers == 4 && file.roundSteps == 50 && file.rounds == 4)
         #expect(file.outerRate == 0.5 && file.outerMomentum == 0.8)
-        #expect(try TrainingFile.parse(Self.least + "\n[rounds]", path: "c.toml").workers == 3)
+        let least = try TrainingFile.parse(Self.least + "\n[rounds]", path: "c.toml")
+        #expect(least.workers == 3 && least.quorum == nil && least.patience == 60)
+        let some = try TrainingFile.parse(Self.least + "\n[rounds]\nquorum = 2\npatience = 0", path: "c.toml")
+        #expect(some.quorum == 2 && some.patience == 0)
     }
 
     @Test(arguments: [
+        (
+            "[rounds]\nworkers = 2\nquorum = 3",
+            "line 7: \"rounds.quorum\" must be a whole number from 1 to 2"
+        ),
         ("[rounds]\nsteps = 30", "line 6: \"rounds.steps\" must divide training.steps, which is 200"),
         (
             "[rounds]\nworkers = 2\n[training]\nschedule = \"cosine\"",

@@ -15,22 +15,8 @@ import Testing
     }
 
     private func lie(_ net: TestDevnet) async throws {
-        try await net.up()
-        try await net.publish()
-        try await net.waitForOffers()
-        // The liar is cheap, so that the job is its.
-        try await net.stop("provider-1")
-        try net.edit("provider-1") {
-            $0.replacingOccurrences(of: "price = \"100\"", with: "price = \"50\"") + "fault = \"flip-bit\"\n"
-        }
-        try await net.up()
         let file = Plasma.root + "/examples/sentences.txt"
-        let liar = try #require(try await net.providers()["provider-1"])
-        try await eventually("the liar's offer is the only one in the draw") {
-            let plan = try await net.json("job", "plan", file)
-            let drawn = (plan["eligible"]?.array ?? []).filter { $0["inDraw"]?.bool == true }
-            return drawn.count == 1 && drawn[0]["provider"]?.string == liar
-        }
+        let liar = try await makeLiar(net, file)
         let before = try await net.balance(liar)
         let outcome = try await net.plasma("job", "submit", file, "-o", "json")
         #expect(outcome.code == 0, "\(outcome.errors)")
@@ -62,6 +48,65 @@ import Testing
         let result = try await net.plasma(
             "job", "result", id, "--genesis", net.genesis, "--out", net.folder.path + "/x.npy")
         #expect(result.code == 0, "\(result.errors)")
+    }
+
+    /// Lets provider-1 lie, and be the one that is drawn. Gives its address.
+    private func makeLiar(_ net: TestDevnet, _ file: String) async throws -> String {
+        try await net.up()
+        try await net.publish()
+        try await net.waitForOffers()
+        // The liar is cheap, so that the job is its.
+        try await net.stop("provider-1")
+        try net.edit("provider-1") {
+            $0.replacingOccurrences(of: "price = \"100\"", with: "price = \"50\"") + "fault = \"flip-bit\"\n"
+        }
+        try await net.up()
+        let liar = try #require(try await net.providers()["provider-1"])
+        try await eventually("the liar's offer is the only one in the draw") {
+            let plan = try await net.json("job", "plan", file)
+            let drawn = (plan["eligible"]?.array ?? []).filter { $0["inDraw"]?.bool == true }
+            return drawn.count == 1 && drawn[0]["provider"]?.string == liar
+        }
+        return liar
+    }
+
+    /// Both sides of a dispute are killed in the middle of it: they go on from what the chain says, and the arithmetic decides.
+    @Test func aDisputeOutlivesBothItsSides() async throws {
+        let net = try TestDevnet()
+        do { try await killInTheDispute(net) } catch {
+            await net.end()
+            throw error
+        }
+        await net.end()
+    }
+
+    private func killInTheDispute(_ net: TestDevnet) async throws {
+        let file = Plasma.root + "/examples/sentences.txt"
+        let liar = try await makeLiar(net, file)
+        let names = try await net.providers()
+        async let submission = net.plasma("job", "submit", file, "-o", "json", timeout: 300)
+        var moves = 0
+        try await eventually("a dispute has begun") {
+            let job = try await net.call(0, "job.list")["jobs"]?.array?.first?["job"]?.string
+            guard let job else { return false }
+            let disputes = try await net.call(0, "job.get", ["job": .string(job)])["disputes"]?.array ?? []
+            guard let dispute = disputes.first else { return false }
+            #expect(dispute["state"]?.string == "open")
+            moves = dispute["trail"]?.array?.count ?? 0
+            let challenger = names.first { $0.value == dispute["challenger"]?.string }?.key
+            for name in ["provider-1", try #require(challenger)] { try await net.kill(name) }
+            return true
+        }
+        try await net.up()
+        let outcome = try await submission
+        #expect(outcome.code == 0, "\(outcome.errors)")
+        let job = try #require(outcome.json)
+        #expect(job["state"]?.string == "settled" && job["provider"]?.string != liar)
+        let dispute = try #require(job["disputes"]?.array?.first)
+        #expect(dispute["state"]?.string == "convicted" && dispute["defender"]?.string == liar, "\(dispute)")
+        // Nobody was late: it went on to the end.
+        #expect(dispute["reason"]?.string?.contains("is wrong") == true, "\(dispute)")
+        #expect(dispute["trail"]?.array?.count ?? 0 > moves)
     }
 
     /// The same as a person sees it.

@@ -212,6 +212,35 @@ struct WalkTests {
         #expect(throws: WalkFault.frame) { try Walk(subject, other) }
     }
 
+    /// Numbers of steps whose sum no integer holds trapped where a move's deadline was computed.
+    @Test func stepsBeyondEverySumConvictAndHaveNoSpan() throws {
+        let sample = try DisputeSample.scans()
+        let honest = try sample.run().subject
+        let subject = DisputeSubject(
+            program: honest.program, axes: honest.axes, seed: honest.seed, parameters: honest.parameters,
+            inputs: honest.inputs, initialState: honest.initialState, steps: honest.steps.map { _ in .max },
+            outputRoot: honest.outputRoot, stateRoot: honest.stateRoot)
+        let walk = try Walk(subject, DisputeOpening(sample.program))
+        #expect(walk.outcome?.isConvicted == true)
+        #expect(walk.span(of: subject).isEmpty)
+    }
+
+    /// The root of a frame without scans let a walk begin that then looked for its scan.
+    @Test func aFrameWithoutScansBeginsNoWalk() throws {
+        var writer = ByteWriter()
+        for _ in 0..<5 { writer.write(AgreedList([])) }
+        writer.write(list: [ScanFrame]())
+        let frame = try ProgramFrame(canonicalBytes: writer.bytes)
+        for state in [Digest.zero, TensorRoot.of(.i32, [0], [])] {
+            let subject = DisputeSubject(
+                program: MerkleProof(index: 0, siblings: []).root(of: frame.treeLeaf), axes: [], seed: 0,
+                parameters: AgreedList([]), inputs: AgreedList([]), initialState: state, steps: [],
+                outputRoot: ResultRoots.outputRoot([]), stateRoot: ResultRoots.stateRoot([]))
+            let walk = try Walk(subject, DisputeOpening(frame: frame, siblings: []))
+            #expect(walk.outcome?.isConvicted == true)
+        }
+    }
+
     @Test func everyMoveAndStageHasOneEncodingAndNoDamagedOneTraps() throws {
         var walks: [Walk] = []
         var transcripts: [DisputeTranscript] = []

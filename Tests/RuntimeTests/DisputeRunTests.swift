@@ -193,6 +193,13 @@ import Testing
         if ProcessInfo.processInfo.environment["PLASMA_DISPUTE_REPORT"] != nil { print(report) }
     }
 
+    /// Its changed bit is an index outside its row, for which there are no running totals: the liar has nothing to reveal, and the campaign took that for its own fault.
+    @Test func aLiarThatCannotRevealItsOwnLieIsConvictedByItsSilence() throws {
+        let report = DisputeCampaign(seed: 1).run(faults: 1, honest: 0, first: 2136, threads: 1)
+        #expect(report.wrong == 0, "\(report.failures.joined(separator: "\n"))")
+        #expect(report.convicted == 1)
+    }
+
     /// What a campaign never meets it never tries.
     @Test func randomProgramsHaveEveryPrimitiveInEveryForm() throws {
         var kinds: Set<String> = []

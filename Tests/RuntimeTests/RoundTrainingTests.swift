@@ -103,6 +103,31 @@ struct RoundTrainingTests {
         #expect(other.weights == whole.weights && other.momentum == whole.momentum && other.round == 2)
     }
 
+    /// The others are left out of the mean, and of nothing else.
+    @Test func aRoundOfSomeWorkersIsTheMeanOfThese() throws {
+        var rounds = Self.settings(workers: 3, steps: 2)
+        rounds.outerRate = 1
+        rounds.outerMomentum = 0
+        let trainer = try Self.trainer(rounds, count: 1)
+        var told: [Int] = []
+        try trainer.run(workers: [0, 2]) { worker, _ in told.append(worker) }
+        #expect(told == [0, 0, 2, 2])
+        var means = trainer.weights.map { $0.floats.map { _ in Float(0) } }
+        for worker in [0, 2] {
+            let alone = try Self.trainer(rounds, count: 1)
+            try alone.run(workers: [worker])
+            for (place, weight) in alone.weights.enumerated() {
+                for (index, value) in weight.floats.enumerated() { means[place][index] += value / 2 }
+            }
+        }
+        for (weight, mean) in zip(trainer.weights, means) {
+            #expect(zip(weight.floats, mean).allSatisfy { abs($0 - $1) < 1e-6 })
+        }
+        for wrong in [[], [3], [-1], [1, 0], [1, 1]] {
+            #expect(throws: TrainingFault.self) { try trainer.run(workers: wrong) }
+        }
+    }
+
     /// Two workers learn as well as one that takes the same steps on the whole text: the mean loss of the last round is within a tenth.
     @Test func roundsLearn() throws {
         let rounds = Self.settings(workers: 2, steps: 8)

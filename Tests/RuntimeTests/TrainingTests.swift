@@ -70,6 +70,16 @@ struct TrainingTests {
         true: [1: 5.553679, 2: 5.554641, 5: 5.519255, 10: 5.21748, 15: 5.087678, 20: 5.001043],
     ]
 
+    /// Such a table of rows was asked of memory before anything was said.
+    @Test func moreRowsThanCanBeDrawnAreRefused() {
+        var settings = Self.settings(clip: false)
+        settings.batch = 1 << 10
+        #expect(
+            throws: TrainingFault.setting(
+                "steps", "times the batch are 1073741824 rows, at most 268435456 can be drawn")
+        ) { try TrainingProgram.check(Self.tiny, settings, steps: 1 << 20) }
+    }
+
     @Test(arguments: [false, true]) func lossesAreThoseOfPyTorch(_ clip: Bool) throws {
         let trainer = try Self.trainer(Self.settings(clip: clip))
         var found: [Float] = []

@@ -51,6 +51,35 @@ private final class Machine {
 
     private var machine: Machine { Machine(ProviderMachine(key: key, registration: registration, offer: offer)) }
 
+    /// More than the chain lets wait were refused, and a refusal waits longer than the turn would have.
+    @Test func noMoreMovesAreOnTheirWayThanMayWaitAndTheMostUrgentComeFirst() {
+        let machine = machine
+        var view = view()
+        for number in UInt8(1)...9 {
+            let task = WorkTask(job: Digest.of(Domain("test"), [number]), attempt: 1, role: .executor)
+            view.jobs[task.job] = spec
+            view.items.append(WorkItem(task: task, stage: .assigned(isLate: false)))
+        }
+        view.maximumMoves = ProviderMachine.maximumPlays + 3
+        _ = machine.look(at: view)
+        for item in view.items { _ = machine.finished(item.task, .fetched) }
+        func moves() -> [WorkMove] {
+            machine.look(at: view).compactMap { if case .submit(_, .move(let move)) = $0 { move } else { nil } }
+        }
+        let first = moves()
+        #expect(first.count == 3)
+        #expect(moves().isEmpty)
+        // Two end, and one of the others may be committed: that comes first.
+        machine.ended(.move(first[0]))
+        machine.ended(.move(first[1]))
+        let committing = view.items[8].task
+        #expect(!first.contains(.start(committing)))
+        view.items[8] = WorkItem(task: committing, stage: .running(heartbeatDue: true))
+        let result = ResultCommitment(steps: [1], outputRoot: .zero, stateRoot: .zero)
+        _ = machine.finished(committing, .done(result))
+        #expect(moves() == [.commit(committing), .heartbeat(committing)])
+    }
+
     func view(_ stage: WorkItem.Stage? = nil, _ task: WorkTask? = nil) -> ProviderView {
         let task = task ?? self.task
         return ProviderView(

@@ -28,8 +28,7 @@ public struct DisputeTerms: Hashable, Sendable {
         let under = UInt128(span.upperBound - span.lowerBound)
         // At most 2^32 · 2^42 · 2^20.
         let share = (UInt128(factor) * UInt128(milliseconds) * under + max(1, steps) - 1) / max(1, steps)
-        let (sum, overflow) = clock.addingReportingOverflow(base &+ UInt64(clamping: share))
-        return overflow ? .max : sum
+        return UInt64(clamping: UInt128(clock) + UInt128(base) + share)
     }
 }
 

@@ -19,15 +19,21 @@ public struct ProviderConfiguration: Sendable {
     public var threads: Int
     /// Weighted operations a second that the offer states.
     public var rate: UInt64
+    /// Jobs held at a time; they are computed one after the other.
+    public var capacity: Int
     /// Test only: `flip-bit` makes every result wrong in one bit.
     public var fault: String?
 
-    public init(bond: Amount, price: Amount, memory: UInt64, threads: Int, rate: UInt64, fault: String? = nil) {
+    public init(
+        bond: Amount, price: Amount, memory: UInt64, threads: Int, rate: UInt64, capacity: Int = 1,
+        fault: String? = nil
+    ) {
         self.bond = bond
         self.price = price
         self.memory = memory
         self.threads = threads
         self.rate = rate
+        self.capacity = capacity
         self.fault = fault
     }
 }
@@ -86,6 +92,7 @@ public struct NodeConfiguration: Sendable {
                 memory: UInt64(try section.integer("memory_mib", 1...1 << 24) ?? 2_048) << 20,
                 threads: try section.integer("threads", 1...1_024) ?? 1,
                 rate: UInt64(try section.integer("rate_gops", 1...1 << 24) ?? 10) * 1_000_000_000,
+                capacity: try section.integer("capacity", 1...4_096) ?? 1,
                 fault: try section.string("fault"))
             try section.finish()
         }
@@ -110,6 +117,7 @@ public struct NodeConfiguration: Sendable {
                 "price = \"\(provider.price)\"", "memory_mib = \(provider.memory >> 20)",
                 "threads = \(provider.threads)",
                 "rate_gops = \(provider.rate / 1_000_000_000)",
+                "# Jobs held at a time", "capacity = \(provider.capacity)",
             ]
             if let fault = provider.fault { lines.append("fault = \"\(fault)\"") }
         }

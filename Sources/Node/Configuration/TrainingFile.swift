@@ -36,6 +36,10 @@ public struct TrainingFile: Sendable, Equatable {
     public var roundSteps = 20
     public var outerRate = 0.7
     public var outerMomentum = 0.9
+    /// Workers that a round needs; nil for all.
+    public var quorum: Int?
+    /// Seconds that a round waits for the other workers once it has a quorum.
+    public var patience = 60
 
     /// Rounds of the whole training.
     public var rounds: Int { steps / roundSteps }
@@ -98,6 +102,8 @@ public struct TrainingFile: Sendable, Equatable {
             out.roundSteps = try rounds.integer("steps", 1...1_000_000) ?? out.roundSteps
             out.outerRate = try rounds.number("outer_rate", 0...10) ?? out.outerRate
             out.outerMomentum = try rounds.number("outer_momentum", 0...0.9999) ?? out.outerMomentum
+            out.quorum = try rounds.integer("quorum", 1...(out.workers ?? 1))
+            out.patience = try rounds.integer("patience", 0...86_400) ?? out.patience
             if out.steps % out.roundSteps != 0 {
                 throw rounds.fault("steps", "must divide training.steps, which is \(out.steps)")
             }

@@ -16,6 +16,7 @@ extension RPCMethods {
                     [
                         "operator": .string(provider.address.description), "name": .string(provider.name),
                         "node": .string(provider.node.hex), "bond": text(provider.bond), "free": text(provider.free),
+                        "settled": JSONValue(provider.settled),
                         "offers": .array(
                             offers.filter { $0.provider == provider.address }.map { offer in
                                 [

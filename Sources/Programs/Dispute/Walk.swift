@@ -90,9 +90,8 @@ public struct Walk: Hashable, Sendable, CanonicalCodable {
 
     /// The steps under the present node, which whoever moves has to run again.
     public func span(of subject: DisputeSubject) -> Range<UInt64> {
-        let all = subject.steps.reduce(0, +)
         switch stage {
-        case .steps(let node, _, _), .chooseStep(let node, _, _): return node.leaves(of: all)
+        case .steps(let node, _, _), .chooseStep(let node, _, _): return node.leaves(of: subject.steps.reduce(0, +))
         case .operations(let step, _, _), .chooseOperation(let step, _, _), .entries(let step, _, _, _),
             .chooseEntry(let step, _, _, _), .entry(let step, _, _, _):
             return step.index..<step.index + 1
@@ -140,6 +139,7 @@ public struct Walk: Hashable, Sendable, CanonicalCodable {
         {
             return "the job's axes, parameters or inputs are not as many as its program's"
         }
+        if frame.scans.isEmpty { return "the program is none that could be run" }
         if frame.carried.count == 0 && subject.initialState != .zero { return "the program carries nothing" }
         if subject.steps.count != frame.scans.count { return "the result has another number of scans" }
         var all: UInt64 = 0

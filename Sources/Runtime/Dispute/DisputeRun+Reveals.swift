@@ -59,7 +59,7 @@ extension DisputeRun {
             guard
                 let totals = try traced.totals(
                     after: places, operation: Int(operation), element: element, claim: bits)
-            else { throw .outside("element that the op could make") }
+            else { throw .impossibleElement }
             return .totals(segments: count, totals)
         }
     }

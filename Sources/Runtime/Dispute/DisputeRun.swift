@@ -35,6 +35,8 @@ public enum DisputeRunFault: Error, Equatable, Sendable, CustomStringConvertible
     case notYourTurn
     /// No run of the program has such a place.
     case outside(String)
+    /// What the own tensor holds there no run of the op leaves, so it has no running totals: only a run that lies comes to this.
+    case impossibleElement
     case witness(String)
 
     public var description: String {
@@ -49,6 +51,7 @@ public enum DisputeRunFault: Error, Equatable, Sendable, CustomStringConvertible
         case .agrees: "the claim is what the own run gives: do not challenge it"
         case .notYourTurn: "it is not the challenger's move"
         case .outside(let what): "the run has no such \(what)"
+        case .impossibleElement: "the run has an element that its op could not have made"
         case .witness(let what): "the evidence cannot be made: \(what)"
         }
     }

@@ -36,6 +36,7 @@ public struct RoundRows: Sendable {
 /// Trains in rounds on one machine, worker by worker: the bits that the same rounds give on any machines.
 public final class RoundTrainer {
     public let worker: Program
+    /// The outer step where all workers count.
     public let aggregation: Program
     public let rows: RoundRows
     private let text: [UInt8]
@@ -43,7 +44,7 @@ public final class RoundTrainer {
     private let threads: Int
     private let memory: UInt64
     private let fixedWorker: SpecialisedProgram
-    private let fixedAggregation: SpecialisedProgram
+    private let configuration: GPTConfiguration
     /// The weights, in the configuration's order.
     public private(set) var weights: [Tensor]
     public private(set) var momentum: [Tensor]
@@ -56,10 +57,8 @@ public final class RoundTrainer {
     ) throws(TrainingFault) {
         worker = try RoundProgram.worker(configuration, training, text: text.count, steps: settings.steps)
         aggregation = try RoundProgram.aggregation(configuration, settings, workers: settings.workers)
-        do throws(ProgramFault) {
-            fixedWorker = try worker.specialise([])
-            fixedAggregation = try aggregation.specialise([])
-        } catch { throw .program(error) }
+        do throws(ProgramFault) { fixedWorker = try worker.specialise([]) } catch { throw .program(error) }
+        self.configuration = configuration
         self.text = text
         self.rows = rows
         self.settings = settings
@@ -78,10 +77,25 @@ public final class RoundTrainer {
         self.momentum = momentum
     }
 
-    /// Takes one round; `onStep` is told each worker's losses as they come.
-    public func run(onStep: (_ worker: Int, _ loss: Float) -> Void = { _, _ in }) throws(TrainingFault) {
+    /// The outer step where only so many workers count.
+    public func aggregation(of workers: Int) throws(TrainingFault) -> Program {
+        if workers == settings.workers { return aggregation }
+        return try RoundProgram.aggregation(configuration, settings, workers: workers)
+    }
+
+    /// Takes one round of all workers, or of those whose numbers are given in rising order; `onStep` is told each one's losses as they come.
+    public func run(
+        workers: [Int]? = nil, onStep: (_ worker: Int, _ loss: Float) -> Void = { _, _ in }
+    ) throws(TrainingFault) {
+        let counted = workers ?? Array(0..<settings.workers)
+        if counted.contains(where: { !(0..<settings.workers).contains($0) }) || counted != Set(counted).sorted() {
+            throw .setting("workers", "of a round must be some of 1 to \(settings.workers), each once, in their order")
+        }
+        let fixedAggregation: SpecialisedProgram
+        let outer = try aggregation(of: counted.count)
+        do throws(ProgramFault) { fixedAggregation = try outer.specialise([]) } catch { throw .program(error) }
         var parts: [Tensor] = []
-        for number in 0..<settings.workers {
+        for number in counted {
             let text = Tensor(element: .u8, shape: [text.count], bytes: text)
             let result = try execute(
                 fixedWorker, parameters: weights, inputs: [text, rows.rows(worker: number, round: round)]

@@ -156,6 +156,10 @@ public struct TrainingProgram: Sendable {
             throw .setting("accumulate", "must be from 1 to \(TrainingSettings.mostBatches)")
         }
         if !(settings.dropout >= 0 && settings.dropout < 1) { throw .setting("dropout", "must be from 0 to below 1") }
+        if steps * settings.rows > 1 << 28 {
+            throw .setting(
+                "steps", "times the batch are \(steps * settings.rows) rows, at most \(1 << 28) can be drawn")
+        }
         if configuration.width % configuration.heads != 0 {
             throw .setting(
                 "width", "must be a multiple of the heads: \(configuration.width) is none of \(configuration.heads)")

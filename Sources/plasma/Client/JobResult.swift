@@ -41,14 +41,15 @@ struct JobResult {
         return receipt
     }
 
-    /// The roots of each step's outputs, as a receipt's output root commits to them.
-    private static func outputs(_ outputRoot: Digest, from node: NodeClient) async throws -> [[Digest]] {
-        let listing = try await node.call("blob.get", ["id": .string(outputRoot.hex)])
+    /// The roots of each step's outputs, as a receipt's output root commits to them; or those of the kept tensors, as its state root does.
+    static func tensors(under root: Digest, from node: NodeClient) async throws -> [[Digest]] {
+        let listing = try await node.call("blob.get", ["id": .string(root.hex)])
         let steps = (listing["steps"]?.array ?? []).map {
             ($0.array ?? []).compactMap { $0.string.flatMap(Digest.init(hex:)) }
         }
-        if ResultRoots.outputRoot(steps) != outputRoot {
-            throw Failure("the node's list of outputs is not what the receipt commits to: ask another node with --rpc")
+        if ResultRoots.outputRoot(steps) != root {
+            throw Failure(
+                "the node's list of \(root.hex) is not what the receipt commits to: ask another node with --rpc")
         }
         return steps
     }
@@ -59,7 +60,7 @@ struct JobResult {
     ) async throws -> (steps: [[Int32]], receipt: JobReceipt) {
         let (receipt, _) = try await receipt(of: job, from: node, genesis: genesis)
         var steps: [[Int32]] = []
-        for step in try await outputs(receipt.commitment.outputRoot, from: node) {
+        for step in try await tensors(under: receipt.commitment.outputRoot, from: node) {
             guard let tensor = step.first else { throw Failure("a step of the job has no output") }
             let bytes = try await node.download(tensor)
             if TensorRoot.of(.i32, [UInt64(rows)], bytes) != tensor {
@@ -76,7 +77,7 @@ struct JobResult {
     /// Fetches the only output tensor of a one-step job and checks it against the receipt.
     static func fetch(_ job: Digest, from node: NodeClient, genesis: Genesis) async throws -> JobResult {
         let (receipt, proof) = try await receipt(of: job, from: node, genesis: genesis)
-        guard let tensor = try await outputs(receipt.commitment.outputRoot, from: node).first?.first else {
+        guard let tensor = try await tensors(under: receipt.commitment.outputRoot, from: node).first?.first else {
             throw Failure("the job gave nothing out")
         }
         let description = try await node.call("blob.get", ["id": .string(tensor.hex)])

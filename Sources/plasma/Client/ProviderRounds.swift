@@ -17,6 +17,9 @@ struct ProviderRounds {
     let genesis: Genesis
     let rounds: RoundSettings
     let text: [UInt8]
+    /// Workers that a round needs, and the seconds that it waits for the others once it has them.
+    let quorum: Int
+    let patience: Int
     /// The node that serves what is uploaded.
     let storageHint: PublicKey
 
@@ -35,10 +38,14 @@ struct ProviderRounds {
     enum Event {
         case submitted(worker: Int?, job: Digest)
         case settled(worker: Int?, job: Digest, provider: String, attempts: UInt64)
+        /// The worker does not count in this round.
+        case leftOut(worker: Int, job: Digest, reason: String)
     }
 
-    /// One round from the trainer's state: it is moved to where the network has come. Gives each step's mean loss.
-    func run(_ trainer: RoundTrainer, tell: @escaping @Sendable (Event) -> Void) async throws -> [Float] {
+    /// One round from the trainer's state: it is moved to where the network has come. Gives the numbers of the workers that counted, and each step's loss, the mean of theirs.
+    func run(
+        _ trainer: RoundTrainer, tell: @escaping @Sendable (Event) -> Void
+    ) async throws -> (workers: [Int], losses: [Float]) {
         let round = trainer.round
         let weights = trainer.weights
         let momentum = trainer.momentum
@@ -58,38 +65,105 @@ struct ProviderRounds {
             jobs.append(try await node.submit(.submitJob(spec), as: key).id)
             tell(.submitted(worker: number, job: jobs[number]))
         }
-        let parts = try await withThrowingTaskGroup(of: (Int, Part).self) { group in
-            for (number, job) in jobs.enumerated() {
-                group.addTask { (number, try await finished(job, worker: number, tell)) }
-            }
-            var parts: [Int: Part] = [:]
-            for try await (number, part) in group { parts[number] = part }
-            return jobs.indices.compactMap { parts[$0] }
-        }
+        let counted = try await enough(of: jobs, tell)
+        let workers = counted.map(\.worker)
+        let parts = counted.map(\.part)
         var losses = [Float](repeating: 0, count: rounds.steps)
         for part in parts {
             // The first step loads the weights.
             for (step, outputs) in part.outputs.dropFirst().enumerated() where step < losses.count {
                 guard let root = outputs.first else { throw Failure("a worker's step has no loss") }
-                losses[step] += try await tensor(root, TensorType(.f32, [])).floats[0] / Float(rounds.workers)
+                losses[step] += try await tensor(root, TensorType(.f32, [])).floats[0] / Float(parts.count)
             }
         }
         let joined = weights.map(\.root) + momentum.map(\.root) + parts.flatMap(\.kept)
-        let outer = try await manifest("outer step of round \(round + 1)", trainer.aggregation, joined)
-        let job = try await node.submit(.submitJob(try spec(trainer.aggregation, outer, joined, [])), as: key).id
+        let aggregation = try trainer.aggregation(of: parts.count)
+        let outer = try await manifest("outer step of round \(round + 1)", aggregation, joined)
+        let job = try await node.submit(.submitJob(try spec(aggregation, outer, joined, [])), as: key).id
         tell(.submitted(worker: nil, job: job))
-        let part = try await finished(job, worker: nil, tell)
+        let part: Part
+        do { part = try await finished(job, worker: nil, tell) } catch let error as JobIsLost {
+            throw Failure("job \(job.hex), the outer step, is \(error.reason): go on later with --resume")
+        }
         guard let next = part.outputs.first, next.count == 2 * weights.count else {
             throw Failure("the outer step gave \(part.outputs.first?.count ?? 0) tensors of \(2 * weights.count)")
         }
         var moved: [Tensor] = []
-        for (root, declaration) in zip(next, trainer.aggregation.parameters) {
+        for (root, declaration) in zip(next, aggregation.parameters) {
             moved.append(try await tensor(root, declaration.type))
         }
         trainer.resume(
             round: round + 1, weights: Array(moved[..<weights.count]), momentum: Array(moved[weights.count...]))
-        return losses
+        return (workers, losses)
     }
+
+    // MARK: The quorum
+
+    /// What one of the tasks that a round waits for came to.
+    private enum Arrival {
+        case part(worker: Int, Part)
+        case lost(worker: Int, reason: String)
+        case patienceIsOver
+    }
+
+    /// The workers' parts in their order: all that come, or, once there is a quorum, those that come in time.
+    private func enough(
+        of jobs: [Digest], _ tell: @escaping @Sendable (Event) -> Void
+    ) async throws -> [(worker: Int, part: Part)] {
+        try await withThrowingTaskGroup(of: Arrival.self) { group in
+            for (number, job) in jobs.enumerated() {
+                group.addTask {
+                    do { return .part(worker: number, try await finished(job, worker: number, tell)) } catch let error
+                        as JobIsLost
+                    { return .lost(worker: number, reason: error.reason) }
+                }
+            }
+            var parts: [Int: Part] = [:]
+            var lost: [Int: String] = [:]
+            while parts.count + lost.count < jobs.count, let arrival = try await group.next() {
+                switch arrival {
+                case .part(let worker, let part):
+                    parts[worker] = part
+                    if parts.count == quorum && parts.count + lost.count < jobs.count {
+                        group.addTask { [patience] in
+                            try await Task.sleep(for: .seconds(patience))
+                            return .patienceIsOver
+                        }
+                    }
+                case .lost(let worker, let reason):
+                    lost[worker] = reason
+                    if jobs.count - lost.count < quorum {
+                        throw Failure(
+                            "job \(jobs[worker].hex) is \(reason), and the round needs \(quorum) workers of \(jobs.count): "
+                                + "go on later with --resume")
+                    }
+                    tell(.leftOut(worker: worker, job: jobs[worker], reason: reason))
+                case .patienceIsOver:
+                    group.cancelAll()
+                    for worker in jobs.indices where parts[worker] == nil && lost[worker] == nil {
+                        lost[worker] = "late"
+                        tell(.leftOut(worker: worker, job: jobs[worker], reason: try await release(jobs[worker])))
+                    }
+                }
+            }
+            group.cancelAll()
+            return jobs.indices.compactMap { worker in parts[worker].map { (worker, $0) } }
+        }
+    }
+
+    /// Takes a late job back where nobody has begun it; says what becomes of it.
+    private func release(_ job: Digest) async throws -> String {
+        let state = try await node.call("job.get", ["job": .string(job.hex)])["state"]?.string ?? "unknown"
+        guard ["open", "assigned"].contains(state) else { return "late: it is \(state), goes on and is paid" }
+        do { _ = try await node.submit(.cancelJob(job: job), as: key) } catch is Failure {
+            // Begun in the meantime.
+            return "late: it goes on and is paid"
+        }
+        return "late: it was \(state), and is cancelled"
+    }
+
+    /// A job that ended without a result.
+    private struct JobIsLost: Error { let reason: String }
 
     // MARK: Jobs
 
@@ -112,31 +186,21 @@ struct ProviderRounds {
     ) async throws -> Part {
         let end = try await JobWatch(node: node, id: job).follow(timeout: 24 * 3600) { _ in }
         guard end["state"]?.string == "settled" else {
-            throw Failure(
-                "job \(job.hex) is \(end["state"]?.string ?? "unknown")\(end["reason"]?.string.map { ": " + $0 } ?? ""): "
-                    + "go on later with --resume")
+            throw JobIsLost(
+                reason: "\(end["state"]?.string ?? "unknown")\(end["reason"]?.string.map { ": " + $0 } ?? "")")
         }
         let (receipt, _) = try await JobResult.receipt(of: job, from: node, genesis: genesis)
         let part = Part(
             job: job, provider: receipt.provider.description, attempts: UInt64(receipt.attempt),
-            outputs: try await lists(receipt.commitment.outputRoot),
-            kept: try await lists(receipt.commitment.stateRoot, isState: true).first ?? [])
+            outputs: try await JobResult.tensors(under: receipt.commitment.outputRoot, from: node),
+            kept: try await kept(receipt.commitment.stateRoot))
         tell(.settled(worker: worker, job: job, provider: part.provider, attempts: part.attempts))
         return part
     }
 
-    /// The roots under an output or state root, checked against it.
-    private func lists(_ root: Digest, isState: Bool = false) async throws -> [[Digest]] {
-        if isState && root == ResultRoots.stateRoot([]) { return [] }
-        let listing = try await node.call("blob.get", ["id": .string(root.hex)])
-        let steps = (listing["steps"]?.array ?? []).map {
-            ($0.array ?? []).compactMap { $0.string.flatMap(Digest.init(hex:)) }
-        }
-        if ResultRoots.outputRoot(steps) != root {
-            throw Failure(
-                "the node's list of \(root.hex) is not what the receipt commits to: ask another node with --rpc")
-        }
-        return steps
+    private func kept(_ root: Digest) async throws -> [Digest] {
+        if root == ResultRoots.stateRoot([]) { return [] }
+        return try await JobResult.tensors(under: root, from: node).first ?? []
     }
 
     // MARK: Blobs

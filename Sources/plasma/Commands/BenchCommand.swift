@@ -7,7 +7,7 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure this machine. scripts/bench.sh prints it beside its peers.",
         subcommands: [
-            Model.self, Network.self, Verification.self, LoadCommand.self, ConsensusBenchCommand.self,
+            Model.self, Network.self, Market.self, Verification.self, LoadCommand.self, ConsensusBenchCommand.self,
         ])
 
     struct Model: ParsableCommand {
@@ -78,6 +78,34 @@ struct BenchCommand: AsyncParsableCommand {
                         + "\(number("movesSeconds")) s beside a run of \(number("runSeconds")) s, verdict "
                         + "\(number("verdictMicroseconds")) µs")
             }
+        }
+    }
+
+    struct Market: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract:
+                "Time the market on a network of this machine: jobs settled a second, pay beside computing, a dispute.")
+
+        @OptionGroup var options: DevnetOptions
+
+        @Option(help: "Jobs of four additions to settle.")
+        var jobs = 3_000
+
+        @Option(help: "Of these, at most so many that are not settled.")
+        var outstanding = 1_500
+
+        @Option(help: "Jobs of MiniLM, for each policy.")
+        var rounds = 5
+
+        @Option(help: "The model, a Hugging Face folder.")
+        var model = ".cache/all-MiniLM-L6-v2"
+
+        func run() async throws {
+            let bench = MarketBench(layout: options.layout, modelFolder: model)
+            do {
+                print(
+                    try await bench.run(jobs: jobs, rounds: rounds, outstanding: outstanding).text(pretty: true))
+            } catch { throw Failure(describing: error) }
         }
     }
 

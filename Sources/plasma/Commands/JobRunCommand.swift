@@ -27,17 +27,7 @@ extension JobCommand {
         @Option(help: "The most tokens of each answer.")
         var maxTokens: Int = 32
 
-        @Option(help: "Draw tokens at this temperature.")
-        var temperature: Float?
-
-        @Option(help: "Draw among so many of the most likely tokens.")
-        var topK: Int?
-
-        @Option(help: "Draw among the most likely tokens that together have this share.")
-        var topP: Float?
-
-        @Option(help: "The seed of the draws.")
-        var seed: UInt64 = 0
+        @OptionGroup var sampling: SamplingOptions
 
         @Option(help: "The network's genesis.toml, which is all that is trusted.")
         var genesis: String
@@ -46,13 +36,8 @@ extension JobCommand {
             let key = try keys.open()
             let network = try GenesisReader.load(genesis)
             let chosen = try terms.terms()
-            var settings = GenerationSettings()
-            settings.maximumTokens = maxTokens
-            settings.temperature = temperature ?? 0
-            settings.limit = topK
-            settings.share = topP
-            settings.seed = seed
-            let (job, id, end) = try await options.withNode { [settings] node in
+            let settings = sampling.settings(tokens: maxTokens)
+            let (job, id, end) = try await options.withNode { node in
                 let decoder = try await PublishedDecoder.fetch(
                     named: model, from: node, cache: keys.homePath + "/models")
                 let job: GenerationJob

@@ -29,17 +29,7 @@ extension ModelCommand {
         @Option(help: "The most tokens of each answer.")
         var maxTokens: Int = 64
 
-        @Option(help: "Draw tokens at this temperature.")
-        var temperature: Float?
-
-        @Option(help: "Draw among so many of the most likely tokens.")
-        var topK: Int?
-
-        @Option(help: "Draw among the most likely tokens that together have this share.")
-        var topP: Float?
-
-        @Option(help: "The seed of the draws.")
-        var seed: UInt64 = 0
+        @OptionGroup var sampling: SamplingOptions
 
         @Option(help: "w8a8: linear layers on whole numbers of eight bits, but for queries, keys and values.")
         var quantize: Quantization?
@@ -48,21 +38,13 @@ extension ModelCommand {
 
         func validate() throws {
             if system != nil && !chat { throw ValidationError("--system is of a chat: give --chat too") }
-            if temperature == nil && (topK != nil || topP != nil) {
-                throw ValidationError("--top-k and --top-p choose among draws: give --temperature too")
-            }
         }
 
         func run() throws {
             do {
                 let generator = try TextGenerator(
                     folder: folder, threads: options.threads, quantization: quantize)
-                var settings = GenerationSettings()
-                settings.maximumTokens = maxTokens
-                settings.temperature = temperature ?? 0
-                settings.limit = topK
-                settings.share = topP
-                settings.seed = seed
+                var settings = sampling.settings(tokens: maxTokens)
                 settings.stops = generator.generator.configuration.endTokens
                 var prompts: [[Int32]] = []
                 for text in prompt {

@@ -26,9 +26,12 @@ extension TrainCommand {
             weights: TrainingDraws.weights(model, seed: UInt64(settings.seed)), threads: options.threads,
             memory: options.memory)
         var losses: [Float] = []
+        var counted: [[Int]] = []
+        let replayed = try replay.map { try RoundTable.read($0, workers: rounds.workers, needed: settings.rounds) }
         if resume {
             try Checkpoint.restore(trainer, from: output.checkpoint, rounds: settings.rounds)
             losses = try output.losses(trainer.round * rounds.steps)
+            counted = try RoundTable.read(output.rounds, workers: rounds.workers, needed: trainer.round)
         }
         let first = trainer.round
         if options.format == .text {
@@ -38,34 +41,47 @@ extension TrainCommand {
                     + "\(trainer.aggregation.root.hex.prefix(16))" + (first > 0 ? ", from round \(first)" : ""))
         }
         let start = ContinuousClock.now
-        let network = providers == nil ? nil : try await self.network(rounds, text)
-        while trainer.round < settings.rounds {
-            if let network {
-                let isQuiet = options.format == .json
-                losses += try await network.run(trainer) { if !isQuiet { TrainCommand.tell($0) } }
-            } else {
-                losses += try TrainCommand.round(trainer, rounds)
+        let network = providers == nil ? nil : try await self.network(settings, text)
+        do {
+            while trainer.round < settings.rounds {
+                if let network {
+                    let isQuiet = options.format == .json
+                    let done = try await network.run(trainer) { if !isQuiet { TrainCommand.tell($0) } }
+                    counted.append(done.workers)
+                    losses += done.losses
+                } else {
+                    let workers = replayed?[trainer.round] ?? Array(0..<rounds.workers)
+                    losses += try TrainCommand.round(trainer, rounds, workers)
+                    counted.append(workers)
+                }
+                try output.write(losses)
+                try RoundTable.write(counted, to: output.rounds)
+                try Checkpoint.write(trainer, to: output.checkpoint)
+                tell(trainer.round, of: settings.rounds, losses, (ContinuousClock.now - start).seconds, first)
             }
-            try output.write(losses)
-            try Checkpoint.write(trainer, to: output.checkpoint)
-            if options.format == .text {
-                let seconds = (ContinuousClock.now - start).seconds
-                let left = seconds / Double(trainer.round - first) * Double(settings.rounds - trainer.round)
-                print(
-                    String(
-                        format: "round %d of %d  loss %.4f  %.1f s a round  %d s left", trainer.round, settings.rounds,
-                        losses.last ?? 0, seconds / Double(trainer.round - first), Int(left)))
-            }
+        } catch {
+            await network?.node.close()
+            throw error
         }
+        await network?.node.close()
         finish(losses, (ContinuousClock.now - start).seconds, output, trainer)
     }
 
+    private func tell(_ round: Int, of rounds: Int, _ losses: [Float], _ seconds: Double, _ first: Int) {
+        if options.format == .json { return }
+        let each = seconds / Double(round - first)
+        print(
+            String(
+                format: "round %d of %d  loss %.4f  %.1f s a round  %d s left", round, rounds, losses.last ?? 0, each,
+                Int(each * Double(rounds - round))))
+    }
+
     /// One round on this machine; a step's loss is the mean of the workers'.
-    private static func round(_ trainer: RoundTrainer, _ rounds: RoundSettings) throws -> [Float] {
+    private static func round(_ trainer: RoundTrainer, _ rounds: RoundSettings, _ workers: [Int]) throws -> [Float] {
         var sums = [Float](repeating: 0, count: rounds.steps)
         var counts = [Int](repeating: 0, count: rounds.workers)
-        try trainer.run { worker, loss in
-            sums[counts[worker]] += loss / Float(rounds.workers)
+        try trainer.run(workers: workers) { worker, loss in
+            sums[counts[worker]] += loss / Float(workers.count)
             counts[worker] += 1
         }
         return sums
@@ -73,21 +89,29 @@ extension TrainCommand {
 
     // MARK: Providers
 
-    private func network(_ rounds: RoundSettings, _ text: [UInt8]) async throws -> ProviderRounds {
+    private func network(_ settings: TrainingFile, _ text: [UInt8]) async throws -> ProviderRounds {
+        let rounds = settings.roundSettings
         guard let genesis else {
             throw Failure("with --providers results are proven from the genesis: give its file with --genesis")
         }
+        let chain = try GenesisReader.load(genesis)
+        let price = try Amount(parsing: maxPrice)
+        let checked = try JobTermOptions.policy(policy)
         let client = ClientOptions.parseOrExit(rpc.map { ["--rpc", $0] } ?? [])
+        let key = try keys.open()
         let node = try client.client()
-        guard let hint = try await node.call("node.status")["nodeId"]?.string.flatMap(PublicKey.init(hex:)) else {
-            throw Failure("the node does not say who it is: is it of another version?")
+        let hint: PublicKey
+        do { hint = try await JobCommand.storageHint(node) } catch {
+            await node.close()
+            throw error
         }
         return ProviderRounds(
-            node: node, key: try keys.open(),
+            node: node, key: key,
             terms: JobTerms(
-                maximumPricePer1000CU: try Amount(parsing: maxPrice), policy: try JobTermOptions.policy(policy),
+                maximumPricePer1000CU: price, policy: checked,
                 queueMilliseconds: 600_000, deadlineMilliseconds: 24 * 3_600_000),
-            genesis: try GenesisReader.load(genesis), rounds: rounds, text: text, storageHint: hint)
+            genesis: chain, rounds: rounds, text: text, quorum: min(settings.quorum ?? rounds.workers, rounds.workers),
+            patience: settings.patience, storageHint: hint)
     }
 
     private static func tell(_ event: ProviderRounds.Event) {
@@ -96,6 +120,7 @@ extension TrainCommand {
         case .submitted(let worker, let job): print("  \(name(worker)): job \(job.hex)")
         case .settled(let worker, _, let provider, let attempts):
             print("  \(name(worker)): settled, by \(provider)" + (attempts > 1 ? ", attempt \(attempts)" : ""))
+        case .leftOut(let worker, _, let reason): print("  \(name(worker)): left out, \(reason)")
         }
     }
 

@@ -38,12 +38,18 @@ struct TrainCommand: AsyncParsableCommand {
     @Option(help: "With --providers: how results are checked: audited, sampled:N (in a thousand) or replicated:N.")
     var policy = "audited"
 
+    @Option(help: "In rounds on this machine: count the workers that counted in another run, by its rounds.csv.")
+    var replay: String?
+
     @OptionGroup var keys: KeyOptions
     @OptionGroup var options: LocalRunOptions
 
     func validate() throws {
         if let providers, !(1...RoundSettings.maximumWorkers).contains(providers) {
             throw ValidationError("--providers must be from 1 to \(RoundSettings.maximumWorkers)")
+        }
+        if replay != nil && providers != nil {
+            throw ValidationError("--replay is of rounds on this machine: leave --providers out")
         }
     }
 
@@ -65,6 +71,9 @@ struct TrainCommand: AsyncParsableCommand {
             vocabulary: settings.vocabulary, width: settings.width, layers: settings.layers, heads: settings.heads,
             context: settings.context)
         try TrainingProgram.check(model, settings.settings, steps: settings.steps, memory: options.memory)
+        if replay != nil && settings.workers == nil {
+            throw Failure("--replay is of rounds, and \(file) has no section rounds.")
+        }
         if settings.workers != nil { return try await trainInRounds(settings, model, [UInt8](text), output) }
         let seed = UInt64(settings.seed)
         let trainer = try Trainer(
@@ -161,6 +170,8 @@ struct TrainingOutput {
     let folder: String
 
     var checkpoint: String { folder + "/checkpoint.safetensors" }
+    /// Of a training in rounds: which workers counted.
+    var rounds: String { folder + "/rounds.csv" }
     private var table: String { folder + "/losses.csv" }
 
     /// Makes the folder; what is there is neither overwritten nor left out without being asked.

@@ -12,6 +12,8 @@ struct DevnetLayout {
     var parameters = ChainParameters.devnet
     /// A provider of a new network that lies in one bit of each result.
     var liar: String?
+    /// Jobs that a provider of a new network holds at a time.
+    var capacity = 1
     static let validators = 4
     static let providers = 3
 
@@ -78,6 +80,7 @@ struct DevnetLayout {
                 let lies = name == liar
                 configuration.provider = ProviderConfiguration(
                     bond: .xpl(1_000), price: .xpl(lies ? 50 : 100), memory: 2 << 30, threads: 1, rate: 40_000_000_000,
+                    capacity: capacity,
                     fault: lies ? "flip-bit" : nil)
             }
             try configuration.text.write(toFile: configuration.path, atomically: true, encoding: .utf8)
