@@ -71,18 +71,27 @@ enum Fixture {
         let job = digest(7)
         let program = try Program(
             axes: [], parameters: [], inputs: [], scans: [Scan(steps: 1, operations: [], outputs: [])])
-        let opening = DisputeOpening(program)
+        let challenge = DisputeOpening(program)
+        let opening = ResultOpening(
+            commitment: result, salt: job, beacon: job, proof: VRF.prove(try Self.key(30), alpha: []))
+        var trap = opening
+        trap.decoy = ResultCommitment(steps: [1], outputRoot: digest(9), stateRoot: .zero)
         let point = RevealPoint.blocks(step: 1, operation: 2, TreeNode(height: 5, index: 3))
         let signature = try Self.key(1).sign([1])
         return [
-            .challenge(job: job, attempt: 1, opening: opening, deposit: .xpl(2)),
+            .challenge(job: job, attempt: 1, opening: challenge, deposit: .xpl(2)),
             .revealDispute(
                 job: job, attempt: 1, challenger: key.address, point: point, reveal: .digests([job, digest(8)])),
             .pickDispute(job: job, attempt: 1, round: 2, pick: .child(3)),
             .settleByTranscript(
                 job: job, attempt: 1,
-                transcript: DisputeTranscript(opening: opening, moves: [.reveal(.digests([job])), .pick(.finish)]),
+                transcript: DisputeTranscript(opening: challenge, moves: [.reveal(.digests([job])), .pick(.finish)]),
                 key: key, signature: signature),
+            .showContradiction(
+                job: job, attempt: 1, key: key,
+                first: SignedTranscript(
+                    challenger: key.address, transcript: DisputeTranscript(opening: challenge, moves: []),
+                    signature: signature), second: nil),
             .transfer(to: key.address, amount: .xpl(1), memo: [1, 2]),
             .registerProvider(name: "näme", node: key, payout: key.address, bond: .xpl(1)), .addBond(amount: .xpl(2)),
             .withdrawProvider, .setOffer(terms), .pauseOffer(device: 3),
@@ -91,7 +100,7 @@ enum Fixture {
             .cancelJob(job: job), .declineJob(job: job, attempt: 1, reason: .busy), .startJob(job: job, attempt: 1),
             .heartbeatJob(job: job, attempt: 1), .commitResult(job: job, attempt: 1, masked: job),
             .commitAudit(job: job, attempt: 1, masked: job),
-            .openResult(job: job, attempt: 1, commitment: result, salt: job),
+            .openResult(job: job, attempt: 1, opening: opening), .openResult(job: job, attempt: 1, opening: trap),
             .revealAudit(job: job, attempt: 1, commitment: result, salt: job),
             .registerValidator(
                 consensusKey: key, vrfKey: key, stake: .xpl(1), possession: try Self.key(1).sign([1])),

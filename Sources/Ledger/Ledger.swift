@@ -21,6 +21,8 @@ extension Domain {
     static let stateNode = Domain("plasma.st.node")
     static let dispute = Domain("plasma.disputed")
     static let maskedResult = Domain("plasma.masked")
+    static let maskedTrap = Domain("plasma.trapped")
+    static let trap = Domain("plasma.trap")
     static let beacon = Domain("plasma.beacon")
     static let draw = Domain("plasma.draw")
     static let epochRecord = Domain("plasma.epoch")

@@ -8,7 +8,9 @@
 /// 3. Committed, and the auditors have committed or none was drawn: open.
 /// 4. Drawn as an auditor: fetch and run at once; post the mask; once the provider has opened, reveal.
 /// 5. Nothing is posted twice while the first is on its way (`underWay`), and it is posted again if it was lost.
+public import Ledger
 public import Primitives
+internal import Programs
 
 /// A job as this provider sees it.
 public struct WorkItem: Sendable, Equatable {
@@ -45,6 +47,19 @@ public enum WorkMove: Hashable, Sendable {
     case open(WorkTask)
     case auditCommit(WorkTask)
     case auditReveal(WorkTask)
+
+    /// What ends a task comes before what begins one: 0 is the most urgent.
+    var urgency: Int {
+        switch self {
+        case .open, .auditReveal: 0
+        case .commit, .auditCommit: 1
+        case .heartbeat: 2
+        case .start: 3
+        case .decline: WorkMove.leastUrgent
+        }
+    }
+
+    static let leastUrgent = 4
 }
 
 /// What the shell is to do.
@@ -148,5 +163,16 @@ public enum ProviderAgent {
         writer.write(task.attempt)
         writer.write(string: task.role.rawValue)
         return Digest.of(Domain("plasma.salt"), writer.bytes)
+    }
+
+    /// What a trap's mask holds beside the result: roots that nobody can tell from those of a run without running, as many steps, and no state where there is
+    /// none. Known to the key's owner alone, and the same after a restart.
+    public static func decoy(key: SecretKey, task: WorkTask, beside commitment: ResultCommitment) -> ResultCommitment {
+        func root(_ part: UInt8) -> Digest {
+            Digest.of(Domain("plasma.decoy"), salt(key: key, task: task).bytes + [part])
+        }
+        let hasState = commitment.stateRoot != ResultRoots.stateRoot([])
+        return ResultCommitment(
+            steps: commitment.steps, outputRoot: root(0), stateRoot: hasState ? root(1) : commitment.stateRoot)
     }
 }

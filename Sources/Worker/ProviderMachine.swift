@@ -4,7 +4,8 @@
 /// 1. Whoever is not registered registers; an offer that is not the one of the configuration is set anew.
 /// 2. A move is on its way until the shell says that it ended, however it ended: then it is posted again if the state still asks for it.
 /// 3. What could not be fetched is declined before the start. After it, and as an auditor, it is tried again: there is no other way out.
-/// 4. What a dispute asks for is found by a run of its own, posted, and posted again until the state no longer asks for it. Nothing of it is kept but the answer.
+/// 4. What is committed is what will be opened, after a restart too: salt, proof and decoy come from the key and the job alone.
+/// 5. What a dispute asks for is found by a run of its own, posted, and posted again until the state no longer asks for it. Nothing of it is kept but the answer.
 public import Ledger
 public import Primitives
 
@@ -51,6 +52,10 @@ public struct ProviderMachine: Sendable {
     private var isJoining = false
     /// Tasks that can still be declined.
     private var declinable: Set<WorkTask> = []
+    private var beacons: [WorkTask: Digest] = [:]
+    private var trapPerMille: UInt64 = 0
+    /// Proofs of draws, so that each is made once: a proof costs as much as five signatures.
+    private var proofs: [WorkTask: VRFProof] = [:]
 
     public init(key: SecretKey, registration: Payload, offer: OfferTerms) {
         self.key = key
@@ -68,8 +73,11 @@ public struct ProviderMachine: Sendable {
             isJoining = true
             outputs.append(.submit(view.registered ? .setOffer(offer) : registration, .join))
         }
+        beacons = view.beacons
+        trapPerMille = view.trapPerMille
         declinable = Set(
             view.items.filter { if case .assigned = $0.stage { true } else { false } }.map(\.task))
+        var moves: [WorkMove] = []
         for action in ProviderAgent.decide(items: view.items, progress: progress, underWay: underWay) {
             switch action {
             case .fetch(let task):
@@ -80,20 +88,31 @@ public struct ProviderMachine: Sendable {
                 guard let spec = view.jobs[task.job] else { continue }
                 progress[task] = .running
                 outputs.append(.run(task, spec))
-            case .post(let move):
-                guard let payload = payload(of: move) else { continue }
-                underWay.insert(move)
-                outputs.append(.submit(payload, .move(move)))
+            case .post(let move): moves.append(move)
             case .forget(let task):
                 progress[task] = nil
+                proofs[task] = nil
                 outputs.append(.forget(task))
             }
         }
+        post(moves, atMost: view.maximumMoves - ProviderMachine.maximumPlays, &outputs)
         play(view, &outputs)
         return outputs
     }
 
-    /// Rule 4: the same for disputes.
+    /// The most urgent first, and no more on their way than the chain lets wait, with room for those of disputes: what is refused is only late.
+    private mutating func post(_ moves: [WorkMove], atMost limit: Int, _ outputs: inout [Output]) {
+        for urgency in 0...WorkMove.leastUrgent {
+            for move in moves where move.urgency == urgency {
+                if underWay.count >= max(1, limit) { return }
+                guard let payload = payload(of: move) else { continue }
+                underWay.insert(move)
+                outputs.append(.submit(payload, .move(move)))
+            }
+        }
+    }
+
+    /// Rule 5: the same for disputes.
     private mutating func play(_ view: ProviderView, _ outputs: inout [Output]) {
         let due = Set(view.disputes.map(\.duty))
         for duty in duties.keys where !due.contains(duty) { duties[duty] = nil }
@@ -152,7 +171,18 @@ public struct ProviderMachine: Sendable {
         }
     }
 
-    private func payload(of move: WorkMove) -> Payload? {
+    /// How the executor opens a result that it has: beside a decoy where its draw set a trap. Nil before the result and the state are there.
+    private mutating func opening(_ task: WorkTask) -> ResultOpening? {
+        guard case .done(let commitment) = progress[task], let beacon = beacons[task] else { return nil }
+        let proof = proofs[task] ?? VRF.prove(key, alpha: TrapDraw.input(job: task.job, beacon: beacon))
+        proofs[task] = proof
+        let isTrap = TrapDraw.isSet(VRF.output(of: proof), perMille: trapPerMille)
+        return ResultOpening(
+            commitment: commitment, decoy: isTrap ? ProviderAgent.decoy(key: key, task: task, beside: commitment) : nil,
+            salt: ProviderAgent.salt(key: key, task: task), beacon: beacon, proof: proof)
+    }
+
+    private mutating func payload(of move: WorkMove) -> Payload? {
         func result(_ task: WorkTask) -> (ResultCommitment, Digest)? {
             guard case .done(let commitment) = progress[task] else { return nil }
             return (commitment, ProviderAgent.salt(key: key, task: task))
@@ -169,9 +199,12 @@ public struct ProviderMachine: Sendable {
                 job: task.job, attempt: task.attempt, reason: DeclineReason(rawValue: reason) ?? .unsupported)
         case .heartbeat(let task): return .heartbeatJob(job: task.job, attempt: task.attempt)
         case .commit(let task):
-            return masked(task).map { .commitResult(job: task.job, attempt: task.attempt, masked: $0) }
+            return opening(task).map {
+                let masked = $0.masked(provider: address, job: task.job, attempt: task.attempt)
+                return .commitResult(job: task.job, attempt: task.attempt, masked: masked)
+            }
         case .open(let task):
-            return result(task).map { .openResult(job: task.job, attempt: task.attempt, commitment: $0.0, salt: $0.1) }
+            return opening(task).map { .openResult(job: task.job, attempt: task.attempt, opening: $0) }
         case .auditCommit(let task):
             return masked(task).map { .commitAudit(job: task.job, attempt: task.attempt, masked: $0) }
         case .auditReveal(let task):

@@ -11,16 +11,25 @@ public struct ProviderView: Sendable {
     /// Moves in disputes that wait for this provider.
     public var disputes: [DisputeItem]
     public var jobs: [Digest: JobSpec]
+    /// Moves that the chain lets wait at a time.
+    public var maximumMoves: Int
+    /// Of the blocks that assigned the jobs which this provider is to run: what their traps are drawn by.
+    public var beacons: [WorkTask: Digest]
+    public var trapPerMille: UInt64
 
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],
-        jobs: [Digest: JobSpec]
+        jobs: [Digest: JobSpec], maximumMoves: Int = .max, beacons: [WorkTask: Digest] = [:],
+        trapPerMille: UInt64 = 0
     ) {
+        self.maximumMoves = maximumMoves
         self.registered = registered
         self.offer = offer
         self.items = items
         self.disputes = disputes
         self.jobs = jobs
+        self.beacons = beacons
+        self.trapPerMille = trapPerMille
     }
 
     /// The jobs that give this provider something to do, from an executed state. Looks at each job that is not over.
@@ -32,7 +41,10 @@ public struct ProviderView: Sendable {
         items = []
         disputes = []
         jobs = [:]
+        beacons = [:]
         let parameters = try Query.parameters(in: state)
+        trapPerMille = parameters.trapPerMille
+        maximumMoves = Int(clamping: parameters.maximumPendingMoves)
         let clock = try Query.chain(in: state).clock
         for job in try Query.movingJobs(in: state) {
             let found = [
@@ -40,6 +52,9 @@ public struct ProviderView: Sendable {
             ].compactMap { $0 }
             if found.isEmpty { continue }
             items += found
+            if let assignment = job.assignment, assignment.provider == provider {
+                beacons[WorkTask(job: job.id, attempt: job.attempt, role: .executor)] = assignment.beacon
+            }
             disputes += try ProviderView.disputes(job, provider, in: state)
             jobs[job.id] = job.spec
         }

@@ -206,6 +206,34 @@ import Testing
         #expect(try Query.chain(in: net.store).disputeClock == before.disputeClock + 2000)
     }
 
+    /// Nor is whoever would open a dispute: a lie does not settle because its window went by in a full lane.
+    @Test(arguments: [true, false]) func aFullLaneKeepsNobodyFromChallenging(_ isAudited: Bool) throws {
+        let at = try DisputeNet(audits: isAudited ? [TestDispute.truth] : [], parameters: Self.narrow)
+        let net = at.net
+        let noise = Payload.pickDispute(job: .zero, attempt: 0, round: 0, pick: .finish)
+        for _ in 0..<60 { try net.step((0..<5).map { _ in net.transaction(net.people[6], noise) }, after: 2000) }
+        #expect(try at.job.state == (isAudited ? .auditing : .opened))
+        let challenger = isAudited ? at.auditors[0] : at.stranger
+        try net.act(challenger, at.challenge(isAudited ? .zero : DisputeNet.bond))
+        #expect(try at.job.state == .disputed)
+        try at.play(challenger)
+        #expect(try at.dispute(challenger).state == .convicted)
+    }
+
+    /// It is put off, and goes on where it stood: nobody who challenges, and the lane free, and it is paid.
+    @Test func aWindowGoesOnWhenTheLaneIsFree() throws {
+        let at = try DisputeNet(TestDispute.truth, parameters: Self.narrow)
+        let net = at.net
+        let noise = Payload.pickDispute(job: .zero, attempt: 0, round: 0, pick: .finish)
+        for _ in 0..<60 { try net.step((0..<5).map { _ in net.transaction(net.people[6], noise) }, after: 2000) }
+        #expect(try at.job.state == .opened)
+        // 3 s and twice the 10 s of the run.
+        try net.pass(22_000)
+        #expect(try at.job.state == .opened)
+        try net.pass(3_000)
+        #expect(try at.job.state == .settled)
+    }
+
     @Test func aBlockWithMoreThanItsLaneIsNone() throws {
         let net = try TestNet(parameters: Self.narrow)
         let noise = Payload.pickDispute(job: .zero, attempt: 0, round: 0, pick: .finish)

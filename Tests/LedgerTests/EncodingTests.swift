@@ -13,6 +13,10 @@ import Testing
         let net = try TestNet()
         try net.openMarket()
         let digest = net.genesis.digest
+        let proof = VRF.prove(net.requester, alpha: [])
+        let opening = ResultOpening(commitment: TestNet.result, salt: digest, beacon: digest, proof: proof)
+        var trap = opening
+        trap.decoy = TestNet.decoy
         let payloads: [Payload] = [
             .transfer(to: net.address(net.requester), amount: .xpl(1), memo: [1, 2]),
             .registerProvider(
@@ -24,7 +28,8 @@ import Testing
             .startJob(job: digest, attempt: 1), .heartbeatJob(job: digest, attempt: 1),
             .commitResult(job: digest, attempt: 1, masked: digest),
             .commitAudit(job: digest, attempt: 1, masked: digest),
-            .openResult(job: digest, attempt: 1, commitment: TestNet.result, salt: digest),
+            .openResult(job: digest, attempt: 1, opening: opening),
+            .openResult(job: digest, attempt: 1, opening: trap),
             .revealAudit(job: digest, attempt: 1, commitment: TestNet.result, salt: digest),
         ]
         let script = try TestDispute()
@@ -32,6 +37,8 @@ import Testing
         let values = script.reveal(point, TestDispute.lie)
         let transcript = DisputeTranscript(
             opening: script.opening, moves: [.reveal(values)] + script.picks.map { .pick($0) })
+        let walk = SignedTranscript(
+            challenger: net.address(net.requester), transcript: transcript, signature: net.requester.sign([2]))
         let moves: [Payload] = [
             .challenge(job: digest, attempt: 1, opening: script.opening, deposit: .xpl(1)),
             .revealDispute(
@@ -40,6 +47,10 @@ import Testing
             .settleByTranscript(
                 job: digest, attempt: 1, transcript: transcript, key: net.requester.publicKey,
                 signature: net.requester.sign([1])),
+            .showContradiction(
+                job: digest, attempt: 1, key: net.requester.publicKey, first: walk, second: nil),
+            .showContradiction(
+                job: digest, attempt: 1, key: net.requester.publicKey, first: walk, second: walk),
         ]
         try WireForm(moves).holds(inputs: 5_000)
         try WireForm(payloads).holds()

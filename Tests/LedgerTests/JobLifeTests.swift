@@ -271,12 +271,12 @@ import Testing
         try net.act(provider, .startJob(job: id, attempt: 1))
         try net.act(provider, .commitResult(job: id, attempt: 1, masked: try net.masked(provider, id)))
         try net.fail(
-            provider, .openResult(job: id, attempt: 1, commitment: TestNet.result, salt: net.salt(provider)),
+            provider, .openResult(job: id, attempt: 1, opening: try net.opening(id, provider)),
             "not all committed")
         try net.step()
         _ = try net.commitAudits(id)
         try net.fail(
-            provider, .openResult(job: id, attempt: 1, commitment: TestNet.otherResult, salt: net.salt(provider)),
+            provider, .openResult(job: id, attempt: 1, opening: try net.opening(id, provider, TestNet.otherResult)),
             "does not open")
     }
 

@@ -42,7 +42,7 @@ import Testing
         let auditor = try #require(try net.commitAudits(id, result).first)
         let balances = (try net.balance(provider), try net.balance(auditor))
         try net.act(
-            provider, .openResult(job: id, attempt: 1, commitment: result, salt: net.salt(provider)))
+            provider, .openResult(job: id, attempt: 1, opening: try net.opening(id, provider, result)))
         try net.act(auditor, .revealAudit(job: id, attempt: 1, commitment: result, salt: net.salt(auditor)))
         try net.pass(30_000)
         let receipt = try #require(try Query.receipt(job: id, in: net.store))
@@ -67,7 +67,7 @@ import Testing
         let result = result([1, 2])
         let (id, provider) = try commit(net, spec, result)
         try net.act(
-            provider, .openResult(job: id, attempt: 1, commitment: result, salt: net.salt(provider)))
+            provider, .openResult(job: id, attempt: 1, opening: try net.opening(id, provider, result)))
         try net.pass(30_000)
         // 1 XPL · 96,666,666,667 / 100,000,000,000.
         #expect(try Query.receipt(job: id, in: net.store)?.amount == Amount(baseUnits: 966_666_667))
@@ -80,7 +80,7 @@ import Testing
         let wrong = result(steps)
         let (id, provider) = try commit(net, spec(net), wrong)
         let auditor = try #require(try net.commitAudits(id, wrong).first)
-        let open = Payload.openResult(job: id, attempt: 1, commitment: wrong, salt: net.salt(provider))
+        let open = Payload.openResult(job: id, attempt: 1, opening: try net.opening(id, provider, wrong))
         try net.fail(provider, open, "no run of this job")
         #expect(try net.job(id).state == .committed)
         // It stays what it committed to, so it loses as one who does not open.

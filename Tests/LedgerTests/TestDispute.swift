@@ -40,6 +40,8 @@ struct TestDispute {
 
     /// A lie in its third number.
     static let lie: [Int32] = [20, 60, 151, 280]
+    /// What a trap holds beside the result.
+    static let decoy: [Int32] = [20, 60, 152, 280]
 
     func spec(_ net: TestNet, _ policy: AuditPolicy) -> JobSpec {
         var spec = net.spec(policy)
@@ -97,9 +99,10 @@ final class DisputeNet {
     /// What the provider has said.
     let said: [Int32]
 
-    /// `audits`: what each drawn auditor says; without any the job is drawn by chance, which is small.
+    /// `audits`: what each drawn auditor says; without any the job is drawn by chance, which is small. `decoy`: what the mask holds where a trap is set.
     init(
-        _ said: [Int32] = TestDispute.lie, audits: [[Int32]] = [], parameters: ChainParameters = TestNet.parameters
+        _ said: [Int32] = TestDispute.lie, decoy: [Int32] = TestDispute.decoy, audits: [[Int32]] = [],
+        reveals: Bool = true, parameters: ChainParameters = TestNet.parameters
     ) throws {
         net = try TestNet(parameters: parameters)
         script = try TestDispute()
@@ -108,14 +111,15 @@ final class DisputeNet {
         let policy: AuditPolicy =
             audits.isEmpty ? .sampled(perMille: 5) : .replicated(count: UInt8(audits.count))
         id = try net.submit(script.spec(net, policy))
-        provider = try net.run(id, to: TestDispute.result(said))
+        provider = try net.run(id, to: TestDispute.result(said), decoy: TestDispute.result(decoy))
         for (place, audit) in try net.job(id).audits.enumerated() {
             let auditor = try net.key(audit.auditor)
             let mask = try net.masked(auditor, id, TestDispute.result(audits[place]))
             try net.act(auditor, .commitAudit(job: id, attempt: 1, masked: mask))
             auditors.append(auditor)
         }
-        try net.open(id, provider, TestDispute.result(said))
+        try net.open(id, provider, TestDispute.result(said), decoy: TestDispute.result(decoy))
+        if !reveals { return }
         for (place, auditor) in auditors.enumerated() {
             try net.revealAudit(id, auditor, TestDispute.result(audits[place]))
         }

@@ -35,6 +35,8 @@ final class TestNet {
         parameters.auditLag = 2
         parameters.heartbeatMilliseconds = 2000
         parameters.offerActivationHeights = 1
+        // Those who are about traps set them.
+        parameters.trapPerMille = 0
         return parameters
     }
 
@@ -257,25 +259,33 @@ final class TestNet {
         commitment.masked(salt: salt(key), provider: address(key), job: id, attempt: try job(id).attempt)
     }
 
-    /// Brings a job to where its provider's commitment is posted and its auditors are drawn.
-    func runToDraw(_ id: Digest) throws -> SecretKey {
-        try step()
-        let provider = try executor(id)
-        let attempt = try job(id).attempt
-        try act(provider, .startJob(job: id, attempt: attempt))
-        try act(provider, .commitResult(job: id, attempt: attempt, masked: try masked(provider, id)))
-        try step()
-        try step()
-        return provider
+    static let decoy = ResultCommitment(
+        steps: [1], outputRoot: Digest.of(Domain("test"), [7]), stateRoot: .zero)
+
+    /// How an honest provider opens: beside `decoy` where its draw sets a trap.
+    func opening(
+        _ id: Digest, _ provider: SecretKey, _ result: ResultCommitment = TestNet.result,
+        decoy: ResultCommitment = TestNet.decoy
+    ) throws -> ResultOpening {
+        let beacon = try #require(try job(id).assignment?.beacon)
+        let proof = VRF.prove(provider, alpha: TrapDraw.input(job: id, beacon: beacon))
+        let isTrap = TrapDraw.isSet(VRF.output(of: proof), perMille: genesis.parameters.trapPerMille)
+        return ResultOpening(
+            commitment: result, decoy: isTrap ? decoy : nil, salt: salt(provider), beacon: beacon, proof: proof)
     }
 
+    /// Brings a job to where its provider's commitment is posted and its auditors are drawn.
+    func runToDraw(_ id: Digest) throws -> SecretKey { try run(id, to: TestNet.result) }
+
     /// Posts the mask of a result, and brings the job to its draw.
-    func run(_ id: Digest, to result: ResultCommitment) throws -> SecretKey {
+    func run(_ id: Digest, to result: ResultCommitment, decoy: ResultCommitment = TestNet.decoy) throws -> SecretKey {
         try step()
         let provider = try executor(id)
         let attempt = try job(id).attempt
         try act(provider, .startJob(job: id, attempt: attempt))
-        try act(provider, .commitResult(job: id, attempt: attempt, masked: try masked(provider, id, result)))
+        let opening = try opening(id, provider, result, decoy: decoy)
+        let masked = opening.masked(provider: address(provider), job: id, attempt: attempt)
+        try act(provider, .commitResult(job: id, attempt: attempt, masked: masked))
         try step()
         try step()
         return provider
@@ -292,10 +302,12 @@ final class TestNet {
         return auditors
     }
 
-    func open(_ id: Digest, _ provider: SecretKey, _ result: ResultCommitment = TestNet.result) throws {
-        try act(
-            provider,
-            .openResult(job: id, attempt: try job(id).attempt, commitment: result, salt: salt(provider)))
+    func open(
+        _ id: Digest, _ provider: SecretKey, _ result: ResultCommitment = TestNet.result,
+        decoy: ResultCommitment = TestNet.decoy
+    ) throws {
+        let opening = try opening(id, provider, result, decoy: decoy)
+        try act(provider, .openResult(job: id, attempt: try job(id).attempt, opening: opening))
     }
 
     func revealAudit(_ id: Digest, _ auditor: SecretKey, _ result: ResultCommitment = TestNet.result) throws {

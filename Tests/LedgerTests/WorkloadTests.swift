@@ -15,6 +15,7 @@ import Testing
         let says = Int.random(in: 0..<4, using: &random) > 0 ? TestDispute.truth : TestDispute.lie
         let result = TestDispute.result(says)
         let masked = result.masked(salt: net.salt(who), provider: net.address(who), job: id, attempt: attempt)
+        let decoy = TestDispute.result(TestDispute.decoy)
         switch Int.random(in: 0..<40, using: &random) {
         case 0:
             let to = net.people.randomElement(using: &random) ?? who
@@ -36,15 +37,21 @@ import Testing
             switch job?.state {
             case .assigned: return .startJob(job: id, attempt: attempt)
             case .running:
-                return Bool.random(using: &random)
-                    ? .heartbeatJob(job: id, attempt: attempt)
-                    : .commitResult(job: id, attempt: attempt, masked: masked)
+                if Bool.random(using: &random) { return .heartbeatJob(job: id, attempt: attempt) }
+                let opening = try net.opening(id, who, result, decoy: decoy)
+                return .commitResult(
+                    job: id, attempt: attempt,
+                    masked: opening.masked(provider: net.address(who), job: id, attempt: attempt))
             case .committed where job?.stage == .auditors:
-                return .commitAudit(job: id, attempt: attempt, masked: masked)
+                let takesTheDecoy = Int.random(in: 0..<4, using: &random) == 0
+                let word = takesTheDecoy ? try net.masked(who, id, decoy) : masked
+                return .commitAudit(job: id, attempt: attempt, masked: word)
             case .committed:
-                return .openResult(job: id, attempt: attempt, commitment: result, salt: net.salt(who))
+                return .openResult(
+                    job: id, attempt: attempt, opening: try net.opening(id, who, result, decoy: decoy))
             case .auditing where job?.awaitsReveals == true && Bool.random(using: &random):
-                return .revealAudit(job: id, attempt: attempt, commitment: result, salt: net.salt(who))
+                let word = Int.random(in: 0..<3, using: &random) == 0 ? decoy : result
+                return .revealAudit(job: id, attempt: attempt, commitment: word, salt: net.salt(who))
             default: return try move(net, who, job, &random)
             }
         }
@@ -83,8 +90,13 @@ import Testing
 
     @Test(arguments: [1, 2, 3, 4]) func moneyIsConservedUnderARandomWorkloadAndItsReplayAgrees(_ seed: UInt64) throws {
         var random = SplitMix64(seed: seed)
-        let net = try TestNet()
+        var parameters = TestNet.parameters
+        // In every second one half of the results lie in traps.
+        parameters.trapPerMille = seed % 2 == 0 ? 500 : 0
+        parameters.jackpotPerMille = 20
+        let net = try TestNet(parameters: parameters)
         try net.openMarket()
+        var traps: Set<Digest> = []
         var states: Set<JobState> = []
         var ends: Set<DisputeState> = []
         for _ in 0..<250 {
@@ -108,9 +120,13 @@ import Testing
                 } catch { net.nonces = saved }
             }
             try net.step(transactions, after: UInt64.random(in: 1...4000, using: &random))
-            for job in try Query.jobs(limit: 100, in: net.store) { states.insert(job.state) }
+            for job in try Query.jobs(limit: 100, in: net.store) {
+                states.insert(job.state)
+                if job.assignment?.decoy != nil { traps.insert(job.id) }
+            }
         }
         for dispute in try Query.allDisputes(in: net.store) { ends.insert(dispute.state) }
+        #expect(traps.isEmpty == (parameters.trapPerMille == 0), "seed \(seed) opened \(traps.count) traps")
         #expect(states.count >= 7, "seed \(seed) reached \(states)")
         #expect(ends.contains(.convicted) || ends.contains(.acquitted), "seed \(seed) reached \(ends)")
         let replay = MemoryStateStore()

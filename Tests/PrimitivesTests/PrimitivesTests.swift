@@ -122,36 +122,6 @@ import Testing
         }
     }
 
-    /// RFC 9381, appendix B.3, example 16.
-    @Test func theVRFFollowsRFC9381() throws {
-        let seed = try #require(
-            Hexadecimal.decode("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"))
-        let key = try SecretKey(seed: seed)
-        let proof = VRF.prove(key, alpha: [])
-        #expect(
-            Hexadecimal.encode(proof.bytes)
-                == "8657106690b5526245a92b003bb079ccd1a92130477671f6fc01ad16f26f723f26f8a57ccaed74ee1b190bed1f479d9727d2d0f9b005a6e456a35d4fb0daab1268a1b0db10836d9826a528ca76567805"
-        )
-        let output = try #require(VRF.verify(key.publicKey, proof, alpha: []))
-        #expect(output.hex == "90cf1df3b703cce59e2a35b925d411164068269d7b2d29f3301c03dd757876ff")
-    }
-
-    @Test(arguments: 0..<80) func aProofChangedAnywhereProvesNothing(_ position: Int) throws {
-        let key = try SecretKey(seed: [UInt8](repeating: 7, count: 32))
-        let proof = VRF.prove(key, alpha: [1, 2, 3])
-        #expect(VRF.verify(key.publicKey, proof, alpha: [1, 2, 3]) == VRF.output(of: proof))
-        #expect(VRF.verify(key.publicKey, proof, alpha: [1, 2]) == nil)
-        var bytes = proof.bytes
-        bytes[position] ^= 1
-        #expect(VRF.verify(key.publicKey, try VRFProof(bytes: bytes), alpha: [1, 2, 3]) == nil)
-    }
-
-    @Test func aSmallOrderKeyProvesNothing() throws {
-        let proof = VRF.prove(try SecretKey(seed: [UInt8](repeating: 7, count: 32)), alpha: [])
-        let identity = try PublicKey(bytes: [1] + [UInt8](repeating: 0, count: 31))
-        #expect(VRF.verify(identity, proof, alpha: []) == nil)
-    }
-
     @Test func aSealedSecretOpensWithItsPasswordAlone() throws {
         let salt = SystemRandom.bytes(SealedSecret.saltLength)
         let nonce = SystemRandom.bytes(SealedSecret.nonceLength)

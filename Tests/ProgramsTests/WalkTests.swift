@@ -212,6 +212,39 @@ struct WalkTests {
         #expect(throws: WalkFault.frame) { try Walk(subject, other) }
     }
 
+    /// What is revealed depends on the point alone: the walks that false challengers lead one run on say the same wherever they meet, and what a transcript
+    /// says the defender has revealed is what it was asked.
+    @Test func walksOfOneRunSayTheSameWhereverTheyMeet() throws {
+        var (meetings, told) = (0, 0)
+        for (number, sample) in try DisputeSample.all().enumerated() {
+            let honest = LeafPlayer(try sample.run())
+            let subject = honest.run.subject
+            var known: [RevealPoint: Reveal] = [:]
+            var random = SplitMix64(seed: UInt64(77 + number))
+            for _ in 0..<30 {
+                var game = try DisputeGame(subject, sample.program)
+                var asked: [RevealPoint] = []
+                _ = try game.play(
+                    defender: { point, _ in
+                        asked.append(point)
+                        return try honest.reveal(point)
+                    },
+                    challenger: { try FalseChallenger.pick($0, honest, subject, &random) })
+                let transcript = DisputeTranscript(opening: game.opening, moves: game.moves)
+                let reveals = try transcript.reveals(subject)
+                #expect(reveals.map(\.point) == asked)
+                for one in reveals {
+                    told += 1
+                    if let before = known.updateValue(one.reveal, forKey: one.point) {
+                        meetings += 1
+                        #expect(before == one.reveal)
+                    }
+                }
+            }
+        }
+        #expect(meetings > 50 && told > meetings)
+    }
+
     /// Numbers of steps whose sum no integer holds trapped where a move's deadline was computed.
     @Test func stepsBeyondEverySumConvictAndHaveNoSpan() throws {
         let sample = try DisputeSample.scans()

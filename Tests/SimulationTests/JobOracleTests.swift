@@ -139,7 +139,7 @@ struct JobOracleTests {
             job?.attempt += 1
             job?.assignment = Assignment(
                 provider: provider, device: 0, price: JobOracleTests.price, share: JobOracleTests.share,
-                milliseconds: 1, slowestMilliseconds: 1, height: books.height)
+                milliseconds: 1, slowestMilliseconds: 1, height: books.height, beacon: .zero)
             books.providers[0].locked = JobOracleTests.share
             books.running[provider] = 1
             enter(.assigned)
@@ -162,7 +162,9 @@ struct JobOracleTests {
             tell()
             try move({ .commitResult(job: $0, attempt: 1, masked: .zero) }, to: .committed)
             tell()
-            try move({ .openResult(job: $0, attempt: 1, commitment: result, salt: .zero) }, to: .auditing)
+            let opening = ResultOpening(
+                commitment: result, salt: .zero, beacon: .zero, proof: VRF.prove(requester, alpha: []))
+            try move({ .openResult(job: $0, attempt: 1, opening: opening) }, to: .auditing)
             job?.assignment?.commitment = result
             job?.audits = [Audit(auditor: auditor, height: books.height, price: JobOracleTests.price, share: .zero)]
             job?.audits[0].commitment = audit

@@ -212,19 +212,32 @@ import Testing
         #expect(acquitted > 0)
     }
 
+    /// An auditor that asks the provider and believes it is told the decoy where the draw has set a trap. Whoever runs the jobs gets the jackpots.
+    @Test func anAuditorThatIsToldFallsIntoTraps() throws {
+        var (trapped, jackpots) = (0, 0)
+        for seed in [1, 2, 3] as [UInt64] {
+            let report = try Self.trade(seed, actors: [.lazyAuditor], providers: 2, views: 80)
+            #expect(report.traps > 0 && report.convicted == 0, "seed \(seed)")
+            trapped += report.trapped
+            jackpots += report.jackpots
+        }
+        #expect(trapped > 0 && jackpots > 0, "\(trapped) trapped, \(jackpots) jackpots")
+    }
+
     @Test func aProviderThatVanishesLosesTheJobToAnother() throws {
         let report = try Self.trade(1, actors: [.vanishingProvider])
         #expect(report.settled > 0 && report.convicted == 0)
     }
 
     @Test func aRequesterThatVanishesGetsItsMoneyBackAndNobodyWaitsForIt() throws {
-        var expired = 0
+        var ended = 0
         for seed in [1, 2] as [UInt64] {
             let report = try Self.trade(seed, actors: [.vanishingRequester], views: 60) { $0.requesters = 1 }
             #expect(report.settled > 0 && report.convicted == 0, "seed \(seed): \(report.market)")
-            expired += report.expired
+            // Nobody took them in time, or three said that nobody can run them.
+            ended += report.expired + report.failed
         }
-        #expect(expired > 0)
+        #expect(ended > 0)
     }
 
     /// A provider that does not hear that the state has changed, whose process begins anew, acts on the state: nothing is lost but time.

@@ -51,6 +51,35 @@ private final class Machine {
 
     private var machine: Machine { Machine(ProviderMachine(key: key, registration: registration, offer: offer)) }
 
+    /// More than the chain lets wait were refused, and a refusal waits longer than the turn would have.
+    @Test func noMoreMovesAreOnTheirWayThanMayWaitAndTheMostUrgentComeFirst() {
+        let machine = machine
+        var view = view()
+        for number in UInt8(1)...9 {
+            let task = WorkTask(job: Digest.of(Domain("test"), [number]), attempt: 1, role: .executor)
+            view.jobs[task.job] = spec
+            view.items.append(WorkItem(task: task, stage: .assigned(isLate: false)))
+        }
+        view.maximumMoves = ProviderMachine.maximumPlays + 3
+        _ = machine.look(at: view)
+        for item in view.items { _ = machine.finished(item.task, .fetched) }
+        func moves() -> [WorkMove] {
+            machine.look(at: view).compactMap { if case .submit(_, .move(let move)) = $0 { move } else { nil } }
+        }
+        let first = moves()
+        #expect(first.count == 3)
+        #expect(moves().isEmpty)
+        // Two end, and one of the others may be committed: that comes first.
+        machine.ended(.move(first[0]))
+        machine.ended(.move(first[1]))
+        let committing = view.items[8].task
+        #expect(!first.contains(.start(committing)))
+        view.items[8] = WorkItem(task: committing, stage: .running(heartbeatDue: true))
+        let result = ResultCommitment(steps: [1], outputRoot: .zero, stateRoot: .zero)
+        _ = machine.finished(committing, .done(result))
+        #expect(moves() == [.commit(committing), .heartbeat(committing)])
+    }
+
     func view(_ stage: WorkItem.Stage? = nil, _ task: WorkTask? = nil) -> ProviderView {
         let task = task ?? self.task
         return ProviderView(
@@ -118,6 +147,79 @@ private final class Machine {
         #expect(submitted(machine.look(at: view(.assigned(isLate: false)))) == [])
         machine.ended(.move(.start(task)))
         #expect(submitted(machine.look(at: view(.assigned(isLate: false)))) == [start])
+    }
+
+    // MARK: Traps
+
+    private static let result = ResultCommitment(
+        steps: [3], outputRoot: Digest.of(Domain("test"), [2]), stateRoot: ResultRoots.stateRoot([]))
+
+    private func view(_ stage: WorkItem.Stage, traps: UInt64, beacon: UInt8 = 5) -> ProviderView {
+        var view = view(stage)
+        view.beacons[task] = Digest.of(Domain("test"), [beacon])
+        view.trapPerMille = traps
+        return view
+    }
+
+    /// A machine that has run, and has heard of nothing before.
+    private func submits(_ stage: WorkItem.Stage, traps: UInt64, beacon: UInt8 = 5) -> [Payload] {
+        let machine = machine
+        _ = machine.look(at: view(.committed(mayOpen: false)))
+        _ = machine.finished(task, .done(Self.result))
+        return submitted(machine.look(at: view(stage, traps: traps, beacon: beacon)))
+    }
+
+    /// What was committed is what is opened, by a machine that has begun anew between the two.
+    @Test(arguments: [0, 1000] as [UInt64]) func aTrapIsTheSameAfterARestart(_ traps: UInt64) throws {
+        let commits = submits(.running(heartbeatDue: false), traps: traps)
+        let opens = submits(.committed(mayOpen: true), traps: traps)
+        guard case .commitResult(_, _, let masked)? = commits.first, case .openResult(_, _, let opening)? = opens.first
+        else { return #expect(Bool(false), "\(commits), \(opens)") }
+        #expect(commits.count == 1 && opens.count == 1)
+        #expect(opening.masked(provider: key.publicKey.address, job: task.job, attempt: 1) == masked)
+        #expect(opening.commitment == Self.result)
+        let input = TrapDraw.input(job: task.job, beacon: Digest.of(Domain("test"), [5]))
+        #expect(VRF.verify(key.publicKey, opening.proof, alpha: input) != nil)
+        #expect((opening.decoy == nil) == (traps == 0))
+        #expect(submits(.committed(mayOpen: true), traps: traps) == opens)
+    }
+
+    /// A decoy looks like a result of the job, and is not the one that came out. State stays where there is some.
+    @Test func aDecoyIsPlausible() throws {
+        let decoy = ProviderAgent.decoy(key: key, task: task, beside: Self.result)
+        #expect(decoy.steps == [3] && decoy.stateRoot == Self.result.stateRoot)
+        #expect(decoy.outputRoot != Self.result.outputRoot)
+        var trained = Self.result
+        trained.stateRoot = Digest.of(Domain("test"), [8])
+        let other = ProviderAgent.decoy(key: key, task: task, beside: trained)
+        #expect(other.stateRoot != trained.stateRoot && other.stateRoot != Self.result.stateRoot)
+        let next = WorkTask(job: task.job, attempt: 2, role: .executor)
+        #expect(ProviderAgent.decoy(key: key, task: next, beside: Self.result) != decoy)
+        let stranger = try SecretKey(seed: [UInt8](repeating: 2, count: 32))
+        #expect(ProviderAgent.decoy(key: stranger, task: task, beside: Self.result) != decoy)
+    }
+
+    /// The draw is what the chain will say it is, beacon by beacon.
+    @Test func someBeaconsSetATrapAndOthersNot() throws {
+        var traps = 0
+        for beacon in 0..<24 as Range<UInt8> {
+            guard
+                case .openResult(_, _, let opening)? = submits(.committed(mayOpen: true), traps: 500, beacon: beacon)
+                    .first
+            else { return #expect(Bool(false)) }
+            let isSet = TrapDraw.isSet(VRF.output(of: opening.proof), perMille: 500)
+            #expect((opening.decoy != nil) == isSet)
+            traps += isSet ? 1 : 0
+        }
+        #expect((1..<24).contains(traps))
+    }
+
+    @Test func nothingIsCommittedBeforeTheAssignmentsBeaconIsKnown() {
+        let machine = machine
+        _ = machine.look(at: view(.running(heartbeatDue: false)))
+        _ = machine.finished(task, .done(Self.result))
+        #expect(submitted(machine.look(at: view(.running(heartbeatDue: false)))) == [])
+        #expect(submitted(machine.look(at: view(.running(heartbeatDue: false), traps: 1000))).count == 1)
     }
 
     // MARK: Disputes

@@ -30,7 +30,7 @@ extension DisputeMark: CustomStringConvertible {
         }
     }
 
-    private static func text(_ point: RevealPoint) -> String {
+    static func text(_ point: RevealPoint) -> String {
         func under(_ node: TreeNode) -> String {
             let leaves = node.leaves(of: .max)
             return leaves.count == 1

@@ -76,7 +76,7 @@ extension Executor {
             // It stands open until the auditor has had its time.
             return true
         }
-        if clock > windowEnd(at.job, at.assignment) {
+        if disputeClock > windowEnd(at.job, at.assignment) {
             throw TransactionFailure(reason: "the window for challenges is over")
         }
         return false
@@ -204,5 +204,43 @@ extension Executor {
         if at.job.state != .disputed { enter(&at.job, .disputed) }
         try save(at.job)
         try convict(dispute, reason)
+    }
+
+    // MARK: Two words for one thing
+
+    /// A provider's reveals are those of one run: two that differ for one point are a lie in one of them, whichever, and no walk is needed. Whoever was told
+    /// one gets the bounty, not who shows them: what is shown can be copied.
+    mutating func showContradiction(
+        _ id: Digest, _ attempt: UInt32, _ key: PublicKey, _ first: SignedTranscript, _ second: SignedTranscript?
+    ) throws {
+        var at = try disputed(id, attempt)
+        let said = try reveals(first, key, at)
+        var others: [RevealPoint: Reveal] = [:]
+        if let second {
+            for other in try reveals(second, key, at) { others[other.point] = other.reveal }
+        } else {
+            for one in said {
+                let known = try overlay.object(KnownReveal.self, StateKey.reveal(id, attempt, one.point))
+                others[one.point] = known?.reveal
+            }
+        }
+        guard let lie = said.first(where: { others[$0.point].map { [reveal = $0.reveal] in $0 != reveal } ?? false })
+        else { throw TransactionFailure(reason: "the provider does not contradict itself in these") }
+        if at.job.state != .disputed { enter(&at.job, .disputed) }
+        try convict(
+            &at.job, at.assignment, bountyTo: [first.challenger, second?.challenger ?? first.challenger],
+            "the provider signed two different things of \(DisputeMark.text(lie.point))")
+    }
+
+    /// What the provider has signed in a walk over this very result.
+    private func reveals(_ walk: SignedTranscript, _ key: PublicKey, _ at: Disputed) throws -> [SignedReveal] {
+        let message = Dispute.transcriptMessage(
+            job: at.job.id, attempt: at.job.attempt, challenger: walk.challenger, at.subject, walk.transcript)
+        guard key.address == at.assignment.provider, key.verify(walk.signature, of: message) else {
+            throw TransactionFailure(reason: "the provider has not signed this transcript")
+        }
+        do throws(WalkFault) { return try walk.transcript.reveals(at.subject) } catch {
+            throw TransactionFailure(reason: error.description)
+        }
     }
 }

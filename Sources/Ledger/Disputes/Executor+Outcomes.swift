@@ -13,11 +13,18 @@ extension Executor {
             throw LedgerFault.corrupt("a dispute without its job")
         }
         try close(dispute, .convicted, reason)
+        try convict(&job, assignment, bountyTo: [dispute.challenger], "the provider's result was wrong: \(reason)")
+    }
+
+    /// The same for whoever has shown it. A bounty for more than one is shared equally, the first of them gets what does not divide.
+    mutating func convict(
+        _ job: inout Job, _ assignment: Assignment, bountyTo finders: [Address], _ reason: String
+    ) throws {
         try release(&job)
         let bounty = try assignment.share.scaled(parameters.bountyPerMille, over: 1000)
         let rest = try assignment.share.subtracting(bounty)
         let compensation = min(rest, assignment.price)
-        try penalise(assignment.provider, bounty, to: dispute.challenger)
+        try penalise(assignment.provider, bounty, toEach: finders)
         try penalise(assignment.provider, compensation, to: job.requester)
         try penalise(assignment.provider, try rest.subtracting(compensation), to: nil)
         try disgrace(assignment.provider)
@@ -26,20 +33,30 @@ extension Executor {
             try releaseAuditor(&job, index)
             if audit.commitment == nil || audit.commitment != assignment.commitment { continue }
             let part = try audit.share.scaled(parameters.bountyPerMille, over: 1000)
-            try penalise(audit.auditor, part, to: dispute.challenger)
+            try penalise(audit.auditor, part, toEach: finders)
             try penalise(audit.auditor, try audit.share.subtracting(part), to: nil)
             try disgrace(audit.auditor)
         }
         try loseAttempt(&job, assignment)
         job.openDisputes = 0
-        job.reason = "the provider's result was wrong: \(reason)"
+        job.reason = reason
         // Nobody asks for its reveals any more.
         try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))
         try setTimer(&job, nil)
         try reopen(&job, without: assignment.provider)
     }
 
-    private mutating func disgrace(_ address: Address) throws {
+    private mutating func penalise(_ address: Address, _ amount: Amount, toEach finders: [Address]) throws {
+        var left = amount
+        for finder in finders.dropFirst() {
+            let part = try amount.scaled(1, over: UInt64(finders.count))
+            try penalise(address, part, to: finder)
+            left = try left.subtracting(part)
+        }
+        try penalise(address, left, to: finders.first)
+    }
+
+    mutating func disgrace(_ address: Address) throws {
         guard var provider = try overlay.object(Provider.self, StateKey.provider(address)) else { return }
         provider.convictions += 1
         provider.reputation.disgrace()
@@ -64,7 +81,7 @@ extension Executor {
             // Its audit is as good as none: others have longer to look.
             job.audits[index].isSilent = true
             job.assignment?.windowFloor = later(
-                clock, parameters.unauditedWindow, times(2, assignment.slowestMilliseconds))
+                disputeClock, parameters.unauditedWindow, times(2, assignment.slowestMilliseconds))
         } else {
             let part = try dispute.deposit.scaled(parameters.compensationPerMille, over: 1000)
             try lower(\.escrowed, dispute.deposit)
@@ -74,7 +91,7 @@ extension Executor {
         job.openDisputes -= min(job.openDisputes, 1)
         if job.openDisputes == 0, job.state == .disputed, let assignment = job.assignment {
             enter(&job, .opened)
-            try setTimer(&job, restsUntil(job, assignment))
+            try setTimer(&job, chainTime(of: restsUntil(job, assignment)))
         }
         try save(job)
     }
@@ -113,7 +130,10 @@ extension Executor {
 
     // MARK: Time
 
-    /// Until when an opened result may still be challenged: by its window, and by auditors that have found another and have not challenged yet.
+    /// The soonest that the dispute clock can be at a time of its own, in chain clock.
+    func chainTime(of time: UInt64) -> UInt64 { later(clock, time - min(time, disputeClock)) }
+
+    /// Until when an opened result may still be challenged, in dispute clock: by its window, and by auditors that have found another and have not challenged yet.
     func restsUntil(_ job: Job, _ assignment: Assignment) -> UInt64 {
         job.audits.filter { !$0.isSilent && $0.disagrees(with: assignment) }.map(\.challengeBy)
             .reduce(windowEnd(job, assignment), max)

@@ -14,7 +14,7 @@ extension Executor {
         return overflow ? .max : product
     }
 
-    /// When the window for challenges ends: from the opening, base and twice the time on the slowest eligible device; longer
+    /// When the window for challenges ends, in dispute clock: from the opening, base and twice the time on the slowest eligible device; longer
     /// where the policy asked for an audit and nobody answered.
     func windowEnd(_ job: Job, _ assignment: Assignment) -> UInt64 {
         let isUnaudited = job.spec.policy.perMille == 1000 && !job.audits.contains { !$0.isSilent }
@@ -136,6 +136,22 @@ extension Executor {
         return rest == back ? part : try part.adding(Amount(baseUnits: 1))
     }
 
+    /// Whoever found the true result of a trap gets the jackpot on top, from the audit pool; where that has less, all get the same part of it.
+    private mutating func payJackpots(_ job: inout Job, _ commitment: ResultCommitment, _ price: Amount) throws {
+        let winners = job.audits.indices.filter { !job.audits[$0].isSilent && job.audits[$0].commitment == commitment }
+        if winners.isEmpty { return }
+        let each = min(
+            try price.scaled(parameters.jackpotPerMille, over: 1000),
+            try overlay.totals.auditPool.scaled(1, over: UInt64(winners.count)))
+        for index in winners {
+            let auditor = job.audits[index].auditor
+            let payout = try overlay.object(Provider.self, StateKey.provider(auditor))?.payout ?? auditor
+            try lower(\.auditPool, each)
+            try credit(payout, each)
+            job.audits[index].jackpot = each
+        }
+    }
+
     /// Pays provider and auditors for the steps that were taken, refunds the rest, writes the receipt.
     mutating func settle(_ job: inout Job) throws {
         guard let assignment = job.assignment, let commitment = assignment.commitment,
@@ -154,6 +170,7 @@ extension Executor {
             auditFees = try auditFees.adding(fee)
             auditors.append(audit.auditor)
         }
+        if assignment.decoy != nil { try payJackpots(&job, commitment, price) }
         try release(&job)
         try releaseAuditors(&job)
         try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))

@@ -136,27 +136,45 @@ extension Executor {
         }
     }
 
+    /// A mask holds a decoy where the draw says so, and there alone.
+    private func checkTrap(_ opening: ResultOpening, _ job: Job, _ assignment: Assignment) throws {
+        if opening.beacon != assignment.beacon {
+            throw TransactionFailure(reason: "the proof is on another beacon than that of the job's assignment")
+        }
+        let isSet = TrapDraw.isSet(VRF.output(of: opening.proof), perMille: parameters.trapPerMille)
+        guard let decoy = opening.decoy else {
+            if isSet { throw TransactionFailure(reason: "the draw set a trap: the mask must hold a decoy") }
+            return
+        }
+        if !isSet { throw TransactionFailure(reason: "the draw set no trap: the mask must hold the result alone") }
+        if decoy == opening.commitment {
+            throw TransactionFailure(reason: "a decoy is another result than the true one")
+        }
+        try checkSteps(decoy, job)
+    }
+
     /// All auditors have answered or fallen silent: the result lies open for as long as it may be challenged, and longer where it is.
     mutating func rest(_ job: inout Job, _ assignment: Assignment) throws {
         if job.openDisputes > 0 {
             if job.state != .disputed { enter(&job, .disputed) }
             try setTimer(&job, nil)
         } else {
-            try setTimer(&job, restsUntil(job, assignment))
+            try setTimer(&job, chainTime(of: restsUntil(job, assignment)))
         }
     }
 
-    mutating func open(
-        _ id: Digest, _ attempt: UInt32, _ commitment: ResultCommitment, _ salt: Digest, _ sender: Address
-    ) throws {
+    /// That the proof is the sender's on the beacon it names was seen where its signature was.
+    mutating func open(_ id: Digest, _ attempt: UInt32, _ opening: ResultOpening, _ sender: Address) throws {
         var (job, assignment) = try ownJob(id, attempt, in: .committed, sender)
         if job.stage != .opening { throw TransactionFailure(reason: "the auditors have not all committed yet") }
-        try checkSteps(commitment, job)
-        if assignment.masked != commitment.masked(salt: salt, provider: sender, job: id, attempt: attempt) {
+        try checkSteps(opening.commitment, job)
+        try checkTrap(opening, job, assignment)
+        if assignment.masked != opening.masked(provider: sender, job: id, attempt: attempt) {
             throw TransactionFailure(reason: "this does not open the commitment that was posted")
         }
-        assignment.commitment = commitment
-        assignment.openedClock = clock
+        assignment.commitment = opening.commitment
+        assignment.decoy = opening.decoy
+        assignment.openedClock = disputeClock
         job.assignment = assignment
         job.stage = .none
         if job.audits.contains(where: { !$0.isSilent }) {
@@ -164,7 +182,7 @@ extension Executor {
             try setTimer(&job, later(clock, parameters.revealWindow))
         } else {
             enter(&job, .opened)
-            try setTimer(&job, windowEnd(job, assignment))
+            try setTimer(&job, chainTime(of: windowEnd(job, assignment)))
         }
         try save(job)
     }
@@ -183,7 +201,7 @@ extension Executor {
         job.audits[index].commitment = commitment
         // Nobody's vote decides: it has to show where the provider is wrong.
         if commitment != assignment.commitment {
-            job.audits[index].challengeBy = later(clock, parameters.challengeWindow)
+            job.audits[index].challengeBy = later(disputeClock, parameters.challengeWindow)
         }
         if !job.awaitsReveals { try rest(&job, assignment) }
         try save(job)

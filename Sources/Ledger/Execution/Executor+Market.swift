@@ -51,7 +51,8 @@ extension Executor {
             job.assignment = Assignment(
                 provider: match.provider, device: match.device, price: match.price, share: share,
                 milliseconds: match.milliseconds,
-                slowestMilliseconds: plan.eligible.map(\.milliseconds).max() ?? match.milliseconds, height: height)
+                slowestMilliseconds: plan.eligible.map(\.milliseconds).max() ?? match.milliseconds, height: height,
+                beacon: header.beacon)
             try overlay.set(bytes: nil, key)
             enter(&job, .assigned)
             events.append(.assigned(job: job.id, provider: match.provider, price: match.price))
@@ -236,6 +237,19 @@ extension Executor {
         try penalise(job.audits[index].auditor, outage, to: nil)
     }
 
+    /// An auditor that stands by the decoy and has not shown that the result is a lie, or that will not say what it had found: for whoever ran the job
+    /// there is a jackpot in saying so. Its bond goes, to the provider whose trap it was where it has named the decoy.
+    private mutating func trap(_ job: inout Job, _ index: Int, _ assignment: Assignment) throws {
+        let audit = job.audits[index]
+        job.audits[index].isSilent = true
+        try releaseAuditor(&job, index)
+        let bounty =
+            audit.commitment == nil ? .zero : try audit.share.scaled(parameters.bountyPerMille, over: 1000)
+        try penalise(audit.auditor, bounty, to: assignment.provider)
+        try penalise(audit.auditor, try audit.share.subtracting(bounty), to: nil)
+        try disgrace(audit.auditor)
+    }
+
     private mutating func auditorsSilent(_ job: inout Job) throws {
         for index in job.audits.indices where !job.audits[index].isSilent && job.audits[index].masked == nil {
             try silence(&job, index)
@@ -255,10 +269,15 @@ extension Executor {
     private mutating func auditOver(_ job: inout Job, _ assignment: Assignment) throws {
         for index in job.audits.indices where !job.audits[index].isSilent {
             let audit = job.audits[index]
-            let isIdle = audit.disagrees(with: assignment) && audit.challengeBy < clock && job.openDisputes == 0
-            if audit.commitment == nil || isIdle { try silence(&job, index) }
+            let isIdle = audit.disagrees(with: assignment) && audit.challengeBy < disputeClock && job.openDisputes == 0
+            if audit.commitment != nil, !isIdle { continue }
+            if audit.agreesWithDecoy(of: assignment) || audit.commitment == nil && assignment.decoy != nil {
+                try trap(&job, index, assignment)
+            } else {
+                try silence(&job, index)
+            }
         }
-        if job.openDisputes > 0 || restsUntil(job, assignment) >= clock {
+        if job.openDisputes > 0 || restsUntil(job, assignment) >= disputeClock {
             try rest(&job, assignment)
             try save(job)
         } else {

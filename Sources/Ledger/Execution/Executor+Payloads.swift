@@ -43,8 +43,7 @@ extension Executor {
         case .heartbeatJob(let job, let attempt): try heartbeat(job, attempt, sender)
         case .commitResult(let job, let attempt, let masked): try commit(job, attempt, masked, sender)
         case .commitAudit(let job, let attempt, let masked): try commitAudit(job, attempt, masked, sender)
-        case .openResult(let job, let attempt, let commitment, let salt):
-            try open(job, attempt, commitment, salt, sender)
+        case .openResult(let job, let attempt, let opening): try open(job, attempt, opening, sender)
         case .revealAudit(let job, let attempt, let commitment, let salt):
             try reveal(job, attempt, commitment, salt, sender)
         case .registerValidator(let key, let vrfKey, let stake, let possession):
@@ -61,6 +60,8 @@ extension Executor {
             try self.pick(job, attempt, round, pick, sender)
         case .settleByTranscript(let job, let attempt, let transcript, let key, let signature):
             try settle(job, attempt, by: transcript, key, signature, sender)
+        case .showContradiction(let job, let attempt, let key, let first, let second):
+            try showContradiction(job, attempt, key, first, second)
         // Its place among all is all that was asked for.
         case .opaque: break
         }

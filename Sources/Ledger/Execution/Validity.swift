@@ -35,7 +35,7 @@ public enum AdmissionFault: Error, Equatable, Sendable, CustomStringConvertible 
         switch self {
         case .wrongNetwork(let expected, let found):
             "it is signed for network \(found), this is \(expected): sign it with this network's genesis"
-        case .badSignature: "the signature is not the sender's"
+        case .badSignature: "the signature, or the proof of an opening, is not the sender's"
         case .tooLarge(let bytes, let limit): "it has \(bytes) bytes, the limit is \(limit)"
         case .opaque(_, 0): "this network orders no opaque bytes: its genesis has opaque_byte_limit = 0"
         case .opaque(let bytes, let limit): "it carries \(bytes) opaque bytes, this network allows 1 to \(limit)"

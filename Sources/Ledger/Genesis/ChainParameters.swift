@@ -23,6 +23,8 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     public var weightPerByte: UInt64 = 1
     public var weightPerMarketPayload: UInt64 = 400
     public var weightPerJob: UInt64 = 2000
+    /// A check takes as long as some eight of signatures.
+    public var weightPerVRFProof: UInt64 = 1600
     public var postingFee = Amount(baseUnits: 1_000_000)
     public var feeAllowance = Amount(baseUnits: 100_000_000)
     /// A provider's market moves in blocks not yet executed.
@@ -66,6 +68,11 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     public var compensationPerMille: UInt64 = 500
     public var bountyPerMille: UInt64 = 300
     public var minimumChallengeBond = Amount(baseUnits: 10_000_000)
+    // Traps
+    /// Openings whose mask must hold a decoy, in thousandths.
+    public var trapPerMille: UInt64 = 15
+    /// What an auditor that found the true result of one gets on top, of the job's price.
+    public var jackpotPerMille: UInt64 = 1000
     /// The moves of disputes in a block: what they weigh, and the most that they may weigh together.
     public var weightPerDisputeMove: UInt64 = 40_000
     public var weightPerDisputeByte: UInt64 = 8
@@ -122,6 +129,7 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("weight_per_byte", \.weightPerByte),
         ("weight_per_market_payload", \.weightPerMarketPayload),
         ("weight_per_job", \.weightPerJob),
+        ("weight_per_vrf_proof", \.weightPerVRFProof),
         ("maximum_pending_moves", \.maximumPendingMoves),
         ("protocol_fee_per_mille", \.protocolFeePerMille),
         ("burned_per_mille", \.burnedPerMille),
@@ -150,6 +158,8 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("challenge_bond_per_mille", \.challengeBondPerMille),
         ("compensation_per_mille", \.compensationPerMille),
         ("bounty_per_mille", \.bountyPerMille),
+        ("trap_per_mille", \.trapPerMille),
+        ("jackpot_per_mille", \.jackpotPerMille),
         ("weight_per_dispute_move", \.weightPerDisputeMove),
         ("weight_per_dispute_byte", \.weightPerDisputeByte),
         ("dispute_weight_limit", \.disputeWeightLimit),
@@ -208,13 +218,22 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
             return "a transaction carries at most \(OpaqueBytes.maximumBytes) opaque bytes"
         }
         if minimumBaseFee < 1 || minimumBaseFee > 1 << 40 { return "the least base fee is out of bounds" }
-        if max(weightPerTransaction, weightPerByte, weightPerMarketPayload, weightPerJob) > 1 << 32 {
+        if max(weightPerTransaction, weightPerByte, weightPerMarketPayload, max(weightPerJob, weightPerVRFProof))
+            > 1 << 32
+        {
             return "a weight is out of bounds"
         }
         if weightPerDisputeMove > 1 << 32 || weightPerDisputeByte > 1 << 16 || disputeFactor > 1 << 32
             || challengeBondPerMille > 1_000_000
         {
             return "a dispute's weight, factor or bond is out of bounds"
+        }
+        if trapPerMille > 1000 || jackpotPerMille > 1_000_000 {
+            return "a trap's share or its jackpot is out of bounds"
+        }
+        // Who is requester, provider and auditor at once pays the fee on each audit, of which as a staker it may get a part back, and gets the jackpots.
+        if trapPerMille * jackpotPerMille > protocolFeePerMille * (1000 - stakersPerMille) {
+            return "jackpots pay more than the protocol's fee takes: trading with oneself would pay"
         }
         if compensationPerMille > 1000 || bountyPerMille > 1000 { return "a penalty is at most the whole" }
         // A full lane must be dear: only above half a block does the base fee rise.

@@ -57,19 +57,23 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
     public let milliseconds: UInt64
     public let slowestMilliseconds: UInt64
     public let height: Height
+    /// Of the block that assigned it: what its trap is drawn by.
+    public let beacon: Digest
     /// The chain clock by which the run must be committed; set at the start.
     public var runDeadline: UInt64 = 0
     public var masked: Digest?
     public var committedHeight: Height = 0
     public var commitment: ResultCommitment?
-    /// The chain clock at its opening, where its window begins.
+    /// Where its mask was a trap: the other result that it held. Nothing is paid for it, and nothing fetched by it.
+    public var decoy: ResultCommitment?
+    /// The dispute clock at its opening, where its window begins: who finds the lane full has longer to challenge.
     public var openedClock: UInt64 = 0
-    /// Its window ends no sooner than this, in chain clock: longer where an auditor was proven wrong.
+    /// Its window ends no sooner than this, in dispute clock: longer where an auditor was proven wrong.
     public var windowFloor: UInt64 = 0
 
     public init(
         provider: Address, device: UInt16, price: Amount, share: Amount, milliseconds: UInt64,
-        slowestMilliseconds: UInt64, height: Height
+        slowestMilliseconds: UInt64, height: Height, beacon: Digest
     ) {
         self.provider = provider
         self.device = device
@@ -78,6 +82,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         self.milliseconds = milliseconds
         self.slowestMilliseconds = slowestMilliseconds
         self.height = height
+        self.beacon = beacon
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
@@ -88,10 +93,12 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         milliseconds = try reader.readUInt64()
         slowestMilliseconds = try reader.readUInt64()
         height = try reader.read(Height.self)
+        beacon = try reader.read(Digest.self)
         runDeadline = try reader.readUInt64()
         masked = try reader.readOptional(Digest.self)
         committedHeight = try reader.read(Height.self)
         commitment = try reader.readOptional(ResultCommitment.self)
+        decoy = try reader.readOptional(ResultCommitment.self)
         openedClock = try reader.readUInt64()
         windowFloor = try reader.readUInt64()
     }
@@ -104,10 +111,12 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         writer.write(milliseconds)
         writer.write(slowestMilliseconds)
         writer.write(height)
+        writer.write(beacon)
         writer.write(runDeadline)
         writer.write(optional: masked)
         writer.write(committedHeight)
         writer.write(optional: commitment)
+        writer.write(optional: decoy)
         writer.write(openedClock)
         writer.write(windowFloor)
     }
@@ -126,8 +135,10 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
     public var commitment: ResultCommitment?
     /// Missed its deadline, or was proven wrong; it answers no more and is not paid.
     public var isSilent = false
-    /// Where it found another result: by when it must have challenged, in chain clock.
+    /// Where it found another result: by when it must have challenged, in dispute clock.
     public var challengeBy: UInt64 = 0
+    /// What it got for having found the true result of a trap.
+    public var jackpot = Amount.zero
 
     public init(auditor: Address, height: Height, price: Amount, share: Amount) {
         self.auditor = auditor
@@ -141,6 +152,24 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
         commitment != nil && commitment != assignment.commitment
     }
 
+    /// Whether it has found what the provider's mask held beside the result. Who ran the job found that only where the provider lies.
+    public func agreesWithDecoy(of assignment: Assignment) -> Bool {
+        commitment != nil && commitment == assignment.decoy
+    }
+
+    /// How it stands to the provider's result, in a word or two.
+    public func stand(to assignment: Assignment?) -> String {
+        guard let assignment, let commitment else {
+            if isSilent { return "silent" }
+            return masked == nil ? "drawn" : "masked"
+        }
+        if commitment == assignment.decoy { return "agreed with the decoy" }
+        if commitment != assignment.commitment {
+            return isSilent ? "found another result and has not shown it" : "found another result"
+        }
+        return "found the same"
+    }
+
     public init(from reader: inout ByteReader) throws(DecodingFault) {
         auditor = try reader.read(Address.self)
         height = try reader.read(Height.self)
@@ -151,6 +180,7 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
         commitment = try reader.readOptional(ResultCommitment.self)
         isSilent = try reader.readBool()
         challengeBy = try reader.readUInt64()
+        jackpot = try reader.read(Amount.self)
     }
 
     public func encode(into writer: inout ByteWriter) {
@@ -163,6 +193,7 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
         writer.write(optional: commitment)
         writer.write(bool: isSilent)
         writer.write(challengeBy)
+        writer.write(jackpot)
     }
 }
 

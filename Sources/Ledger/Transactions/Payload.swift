@@ -24,7 +24,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     case heartbeatJob(job: Digest, attempt: UInt32)
     case commitResult(job: Digest, attempt: UInt32, masked: Digest)
     case commitAudit(job: Digest, attempt: UInt32, masked: Digest)
-    indirect case openResult(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
+    /// With the proof of the draw that says whether the mask holds a decoy (`SignedTransaction.isSigned` checks it).
+    indirect case openResult(job: Digest, attempt: UInt32, opening: ResultOpening)
     indirect case revealAudit(job: Digest, attempt: UInt32, commitment: ResultCommitment, salt: Digest)
     /// Opens a dispute of an opened result. An auditor that has revealed another one stakes its bond, anybody else the deposit.
     indirect case challenge(job: Digest, attempt: UInt32, opening: DisputeOpening, deposit: Amount)
@@ -35,6 +36,9 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     /// A whole dispute that both sides walked between themselves; it must convict. `key` is the provider's (`Dispute.transcriptMessage`).
     indirect case settleByTranscript(
         job: Digest, attempt: UInt32, transcript: DisputeTranscript, key: PublicKey, signature: Signature)
+    /// Two reveals of one point that the provider has signed and that differ: in two walks, or in one walk and on chain. `key` is the provider's.
+    indirect case showContradiction(
+        job: Digest, attempt: UInt32, key: PublicKey, first: SignedTranscript, second: SignedTranscript?)
     /// Stakes for a validator. `possession` is the consensus key's signature (`StakedValidator.possessionMessage`).
     indirect case registerValidator(
         consensusKey: PublicKey, vrfKey: PublicKey, stake: Amount, possession: Signature)
@@ -59,7 +63,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     /// Whether it is a move of a dispute: these have a lane of their own in a block, and carry more bytes than others.
     public var isDisputeMove: Bool {
         switch self {
-        case .challenge, .revealDispute, .pickDispute, .settleByTranscript: true
+        case .challenge, .revealDispute, .pickDispute, .settleByTranscript, .showContradiction: true
         default: false
         }
     }
@@ -73,9 +77,10 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     public var job: Digest? {
         switch self {
         case .cancelJob(let job), .declineJob(let job, _, _), .startJob(let job, _), .heartbeatJob(let job, _),
-            .commitResult(let job, _, _), .commitAudit(let job, _, _), .openResult(let job, _, _, _),
+            .commitResult(let job, _, _), .commitAudit(let job, _, _), .openResult(let job, _, _),
             .revealAudit(let job, _, _, _), .challenge(let job, _, _, _), .revealDispute(let job, _, _, _, _),
-            .pickDispute(let job, _, _, _), .settleByTranscript(let job, _, _, _, _):
+            .pickDispute(let job, _, _, _), .settleByTranscript(let job, _, _, _, _),
+            .showContradiction(let job, _, _, _, _):
             job
         default: nil
         }
@@ -114,6 +119,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .revealDispute: 23
         case .pickDispute: 24
         case .settleByTranscript: 25
+        case .showContradiction: 26
         }
     }
 
@@ -171,8 +177,11 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(job)
             writer.write(attempt)
             writer.write(masked)
-        case .openResult(let job, let attempt, let commitment, let salt),
-            .revealAudit(let job, let attempt, let commitment, let salt):
+        case .openResult(let job, let attempt, let opening):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(opening)
+        case .revealAudit(let job, let attempt, let commitment, let salt):
             writer.write(job)
             writer.write(attempt)
             writer.write(commitment)
@@ -199,6 +208,12 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(transcript)
             writer.write(key)
             writer.write(signature)
+        case .showContradiction(let job, let attempt, let key, let first, let second):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(key)
+            writer.write(first)
+            writer.write(optional: second)
         }
     }
 
@@ -243,7 +258,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case 14:
             self = .openResult(
                 job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
-                commitment: try reader.read(ResultCommitment.self), salt: try reader.read(Digest.self))
+                opening: try reader.read(ResultOpening.self))
         case 15:
             self = .revealAudit(
                 job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
@@ -275,6 +290,11 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             self = .settleByTranscript(
                 job: job, attempt: attempt, transcript: try reader.read(DisputeTranscript.self),
                 key: try reader.read(PublicKey.self), signature: try reader.read(Signature.self))
+        case 26:
+            let (job, attempt) = (try reader.read(Digest.self), try reader.readUInt32())
+            self = .showContradiction(
+                job: job, attempt: attempt, key: try reader.read(PublicKey.self),
+                first: try reader.read(SignedTranscript.self), second: try reader.readOptional(SignedTranscript.self))
         case let other: throw .invalid("no payload has the tag \(other)")
         }
     }

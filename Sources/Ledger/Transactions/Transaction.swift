@@ -103,6 +103,10 @@ public struct SignedTransaction: Hashable, Sendable, CanonicalCodable {
     /// The length of its canonical bytes.
     public var byteCount: Int { transaction.summary.count + transaction.payload.summaryExcess + 64 }
 
-    /// Whether the sender signed it.
-    public var isSigned: Bool { transaction.sender.verify(signature, of: transaction.signedMessage) }
+    /// Whether the sender's key made it: the signature, and the VRF proof where it carries one.
+    public var isSigned: Bool {
+        if !transaction.sender.verify(signature, of: transaction.signedMessage) { return false }
+        guard case .openResult(let job, _, let opening) = transaction.payload else { return true }
+        return opening.isProven(job: job, by: transaction.sender)
+    }
 }

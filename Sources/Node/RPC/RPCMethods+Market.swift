@@ -104,7 +104,16 @@ extension RPCMethods {
             "provider": optional(job.assignment?.provider.description),
             "price": optional(job.assignment?.price.description),
             "auditors": .array(job.audits.map { .string($0.auditor.description) }), "reason": .string(job.reason),
+            "audits": .array(
+                job.audits.map { audit in
+                    [
+                        "auditor": .string(audit.auditor.description),
+                        "stand": .string(audit.stand(to: job.assignment)),
+                        "jackpot": text(audit.jackpot),
+                    ]
+                }),
             "outputRoot": optional(job.assignment?.commitment?.outputRoot.hex),
+            "decoyRoot": optional(job.assignment?.decoy?.outputRoot.hex),
             "history": .array(
                 job.history.map {
                     [

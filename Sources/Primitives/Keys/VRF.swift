@@ -22,6 +22,9 @@ public enum VRF {
     private static let suite: UInt8 = 0x03
 
     /// Proves the output of `key` on `alpha` (RFC 9381 §5.1; nonce by §5.4.2.2).
+    ///
+    /// The nonce is made as a signature's is, with a point in the message's place: a signature by the same key under those very 32 bytes would give the key away.
+    /// A key that proves signs nothing here but digests, which nobody can make come out as a point.
     public static func prove(_ key: SecretKey, alpha: [UInt8]) -> VRFProof {
         Sodium.ensureReady()
         let expanded = sha512(key.seed)
@@ -33,9 +36,11 @@ public enum VRF {
         guard let point = encodeToCurve(salt: publicBytes, alpha: alpha) else {
             preconditionFailure("256 tries all missed the curve, which has a chance of 2^-256")
         }
-        let gamma = multiply(scalar, point)
         let nonce = reduce(sha512(Array(expanded[32..<64]) + point))
-        let challenge = challengeOf([publicBytes, point, gamma, multiplyBase(nonce), multiply(nonce, point)])
+        guard
+            let gamma = multiply(scalar, point), let u = multiplyBase(nonce), let v = multiply(nonce, point)
+        else { preconditionFailure("the nonce is zero, which has a chance of 2^-252; no clamped scalar is one") }
+        let challenge = challengeOf([publicBytes, point, gamma, u, v])
         // s = k + c·x mod q
         var product = [UInt8](repeating: 0, count: 32)
         let reducedScalar = reduce(scalar + [UInt8](repeating: 0, count: 32))
@@ -52,17 +57,14 @@ public enum VRF {
     public static func verify(_ key: PublicKey, _ proof: VRFProof, alpha: [UInt8]) -> Digest? {
         Sodium.ensureReady()
         let publicBytes = key.bytes
-        // Validates the key: canonical, on the curve, of the prime-order group, not of small order.
-        if crypto_core_ed25519_is_valid_point(publicBytes) != 1 { return nil }
         let gamma = Array(proof.bytes[0..<32])
         let challenge = Array(proof.bytes[32..<48])
         let response = Array(proof.bytes[48..<80])
-        // An honest Γ is a multiple of a prime-order point, so asking the same of it refuses nothing honest.
-        if crypto_core_ed25519_is_valid_point(gamma) != 1 { return nil }
         if reduce(response + [UInt8](repeating: 0, count: 32)) != response { return nil }
         guard let point = encodeToCurve(salt: publicBytes, alpha: alpha) else { return nil }
         let wide = challenge + [UInt8](repeating: 0, count: 16)
-        // U = s·B − c·Y, V = s·H − c·Γ
+        // U = s·B − c·Y, V = s·H − c·Γ. Each product takes only points of the prime-order group, so the key is validated, and Γ is held to the same: an
+        // honest one is a multiple of such a point.
         guard
             let u = subtract(multiplyBase(response), multiply(wide, publicBytes)),
             let v = subtract(multiply(response, point), multiply(wide, gamma))
@@ -83,29 +85,21 @@ public enum VRF {
         return digest
     }
 
+    private static let identity: [UInt8] = [1] + [UInt8](repeating: 0, count: 31)
+
     /// Try-and-increment (§5.4.1.1), cofactor cleared.
     private static func encodeToCurve(salt: [UInt8], alpha: [UInt8]) -> [UInt8]? {
         for counter in UInt8.min...UInt8.max {
             let candidate = Array(sha512([suite, 0x01] + salt + alpha + [counter, 0x00])[0..<32])
-            var check = [UInt8](repeating: 0, count: 32)
-            // Adding the identity decodes the point: it fails off the curve.
-            let identity: [UInt8] = [1] + [UInt8](repeating: 0, count: 31)
-            if crypto_core_ed25519_add(&check, candidate, identity) != 0 { continue }
-            // libsodium decodes y values of p and above; interpret_hash_value_as_a_point (RFC 8032 §5.1.3) refuses them.
-            if !isCanonical(candidate) { continue }
+            var decoded = [UInt8](repeating: 0, count: 32)
+            // Adding the identity decodes the point and encodes it again: it fails off the curve, and gives other bytes for a y of p and above or the sign
+            // of a zero x, which libsodium decodes and interpret_hash_value_as_a_point (RFC 8032 §5.1.3) refuses.
+            if crypto_core_ed25519_add(&decoded, candidate, identity) != 0 || decoded != candidate { continue }
             let cleared = multiplyByCofactor(candidate)
             if cleared == identity { continue }
             return cleared
         }
         return nil
-    }
-
-    /// Whether the encoded y is below 2^255 − 19, and the sign of a zero x is not set.
-    private static func isCanonical(_ point: [UInt8]) -> Bool {
-        var check = [UInt8](repeating: 0, count: 32)
-        let identity: [UInt8] = [1] + [UInt8](repeating: 0, count: 31)
-        if crypto_core_ed25519_add(&check, point, identity) != 0 { return false }
-        return check == point
     }
 
     private static func multiplyByCofactor(_ point: [UInt8]) -> [UInt8] {
@@ -118,22 +112,21 @@ public enum VRF {
         return value
     }
 
-    private static func multiply(_ scalar: [UInt8], _ point: [UInt8]) -> [UInt8] {
-        var out: [UInt8] = [1] + [UInt8](repeating: 0, count: 31)
+    /// Nil for a point that is not canonical, not on the curve or not of the prime-order group, and for a zero scalar, which an honest proof has with a
+    /// chance of at most 2^-128.
+    private static func multiply(_ scalar: [UInt8], _ point: [UInt8]) -> [UInt8]? {
         var product = [UInt8](repeating: 0, count: 32)
-        // Fails, leaving the identity, only for a zero scalar or a small-order point.
-        if crypto_scalarmult_ed25519_noclamp(&product, scalar, point) == 0 { out = product }
-        return out
+        return crypto_scalarmult_ed25519_noclamp(&product, scalar, point) == 0 ? product : nil
     }
 
-    private static func multiplyBase(_ scalar: [UInt8]) -> [UInt8] {
-        var out: [UInt8] = [1] + [UInt8](repeating: 0, count: 31)
+    /// Nil for a zero scalar.
+    private static func multiplyBase(_ scalar: [UInt8]) -> [UInt8]? {
         var product = [UInt8](repeating: 0, count: 32)
-        if crypto_scalarmult_ed25519_base_noclamp(&product, scalar) == 0 { out = product }
-        return out
+        return crypto_scalarmult_ed25519_base_noclamp(&product, scalar) == 0 ? product : nil
     }
 
-    private static func subtract(_ x: [UInt8], _ y: [UInt8]) -> [UInt8]? {
+    private static func subtract(_ x: [UInt8]?, _ y: [UInt8]?) -> [UInt8]? {
+        guard let x, let y else { return nil }
         var out = [UInt8](repeating: 0, count: 32)
         return crypto_core_ed25519_sub(&out, x, y) == 0 ? out : nil
     }

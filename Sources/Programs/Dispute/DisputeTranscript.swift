@@ -55,15 +55,39 @@ public struct DisputeTranscript: Hashable, Sendable, CanonicalCodable {
         return moves[..<(last.map { $0 + 1 } ?? 0)]
     }
 
+    /// What the defender has signed to stand at which points. An honest one's are those of its run, wherever its challengers led it.
+    public func reveals(_ subject: DisputeSubject) throws(WalkFault) -> [SignedReveal] {
+        var walk = try Walk(subject, opening)
+        var reveals: [SignedReveal] = []
+        for move in signedMoves {
+            // Where there is no point the walk refuses the reveal.
+            if case .reveal(let reveal) = move, let point = walk.point {
+                reveals.append(SignedReveal(point: point, reveal: reveal))
+            }
+            try walk.take(move, subject)
+        }
+        return reveals
+    }
+
     /// Where the moves lead.
     public func walk(_ subject: DisputeSubject) throws(WalkFault) -> Walk {
         var walk = try Walk(subject, opening)
-        for move in moves {
-            switch move {
-            case .reveal(let reveal): try walk.reveal(reveal, subject)
-            case .pick(let pick): try walk.pick(pick, subject)
-            }
-        }
+        for move in moves { try walk.take(move, subject) }
         return walk
+    }
+}
+
+/// What a defender has said to stand at a point of its result.
+public struct SignedReveal: Hashable, Sendable {
+    public let point: RevealPoint
+    public let reveal: Reveal
+}
+
+extension Walk {
+    mutating func take(_ move: DisputeMove, _ subject: DisputeSubject) throws(WalkFault) {
+        switch move {
+        case .reveal(let reveal): try self.reveal(reveal, subject)
+        case .pick(let pick): try self.pick(pick, subject)
+        }
     }
 }

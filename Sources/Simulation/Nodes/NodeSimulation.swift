@@ -51,6 +51,9 @@ public struct NodeSimulationReport: Sendable {
     public var convicted: Int { market.convicted }
     public var acquitted: Int { market.acquitted }
     public var deceived: Int { market.deceived }
+    public var traps: Int { market.traps }
+    public var trapped: Int { market.trapped }
+    public var jackpots: Int { market.jackpots }
     public var expired: Int { market.expired }
     public var cancelled: Int { market.cancelled }
     public var failed: Int { market.failed }

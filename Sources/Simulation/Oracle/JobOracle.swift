@@ -60,8 +60,12 @@ package struct JobOracle {
         package var expired = 0
         package var cancelled = 0
         package var failed = 0
-        /// Settled with a wrong result that nobody was drawn to audit.
+        /// Settled with a wrong result that nobody honest was drawn to audit.
         package var deceived = 0
+        /// Settled whose mask held a decoy beside the result; auditors that lost their bond over one; jackpots that were paid.
+        package var traps = 0
+        package var trapped = 0
+        package var jackpots = 0
 
         package init() {}
     }
@@ -147,7 +151,7 @@ package struct JobOracle {
                     spent[sender, default: 0] += posted + parameters.postingFee.baseUnits
                 }
             case .startJob(let job, _), .heartbeatJob(let job, _), .commitResult(let job, _, _),
-                .commitAudit(let job, _, _), .openResult(let job, _, _, _), .revealAudit(let job, _, _, _),
+                .commitAudit(let job, _, _), .openResult(let job, _, _), .revealAudit(let job, _, _, _),
                 .declineJob(let job, _, _), .revealDispute(let job, _, _, _, _):
                 entries[job]?.moves += receipt.fee.baseUnits
             default: break
@@ -219,6 +223,7 @@ package struct JobOracle {
                 // Four in a hundred, rounded down, are the protocol's.
                 paid[payee, default: 0] += amount - amount * 40 / 1000
             }
+            judgeTrap(job, receipt, &counts, &paid)
         }
         for dispute in books.disputes {
             if dispute.state == .convicted { counts.convicted += 1 }
@@ -241,6 +246,33 @@ package struct JobOracle {
             }
         }
         if isExact { judgeRequesters(books) }
+    }
+
+    /// A trap is another result than the one that is paid for; it catches nobody who has run the job, and pays those.
+    private mutating func judgeTrap(
+        _ job: Job, _ receipt: JobReceipt, _ counts: inout Counts, _ paid: inout [Address: UInt128]
+    ) {
+        let decoy = job.assignment?.decoy
+        if decoy != nil { counts.traps += 1 }
+        if decoy == receipt.commitment { blame("job \(job.id) is paid for its decoy") }
+        for audit in job.audits {
+            let isWinner = decoy != nil && !audit.isSilent && audit.commitment == receipt.commitment
+            if audit.jackpot.baseUnits
+                > (isWinner ? receipt.amount.baseUnits * UInt128(parameters.jackpotPerMille) / 1000 : 0)
+            {
+                blame(
+                    "auditor \(audit.auditor) got a jackpot of \(audit.jackpot) XPL in job \(job.id), by our books not")
+            }
+            if audit.jackpot > .zero { counts.jackpots += 1 }
+            if let party = parties[audit.auditor] { paid[party.payout, default: 0] += audit.jackpot.baseUnits }
+            guard decoy != nil, audit.isSilent, audit.masked != nil,
+                audit.commitment == nil || audit.commitment == decoy
+            else { continue }
+            counts.trapped += 1
+            if isHonest(audit.auditor), audit.commitment == decoy {
+                blame("honest auditor \(audit.auditor) fell into the trap of job \(job.id)")
+            }
+        }
     }
 
     /// The arithmetic decides against nobody who has told the truth.

@@ -310,6 +310,7 @@ struct JobCommand: AsyncParsableCommand {
                         time: step["time"]?.uint64 ?? 0, job: job)
                     lines.append(JobStageText.line(event, since: first, names: names))
                 }
+                lines += AuditText.lines(job, names: names)
                 for dispute in job["disputes"]?.array ?? [] {
                     lines += DisputeText.lines(dispute, names: names)
                 }

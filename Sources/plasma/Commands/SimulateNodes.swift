@@ -63,6 +63,8 @@ struct NodeScope {
                 "convicted": JSONValue(report.convicted), "acquitted": JSONValue(report.acquitted),
                 "expired": JSONValue(report.expired), "cancelled": JSONValue(report.cancelled),
                 "failedJobs": JSONValue(report.failed), "deceived": JSONValue(report.deceived),
+                "traps": JSONValue(report.traps), "trapped": JSONValue(report.trapped),
+                "jackpots": JSONValue(report.jackpots),
                 "sessions": JSONValue(report.sessions), "datagrams": JSONValue(report.datagrams),
                 "providerRestarts": JSONValue(report.providerRestarts),
                 "blocks": JSONValue(report.blocks), "simulatedSeconds": .number(virtual),

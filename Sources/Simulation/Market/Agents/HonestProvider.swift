@@ -111,6 +111,17 @@ class HonestProvider {
             salt: seat.salt(job.id), provider: seat.address, job: job.id, attempt: job.attempt)
     }
 
+    /// What its mask holds as an executor: beside a decoy where its draw has set a trap.
+    private func opening(_ plan: MarketSeat.Plan, _ job: Job, _ seat: MarketSeat) -> ResultOpening {
+        let beacon = job.assignment?.beacon ?? .zero
+        let proof = VRF.prove(seat.key, alpha: TrapDraw.input(job: job.id, beacon: beacon))
+        let perMille = market.settings.parameters.trapPerMille
+        let decoy = TrapDraw.isSet(VRF.output(of: proof), perMille: perMille)
+        return ResultOpening(
+            commitment: plan.commitment, decoy: decoy ? MarketWork.noise(seat.salt(job.id)) : nil,
+            salt: seat.salt(job.id), beacon: beacon, proof: proof)
+    }
+
     // MARK: As executor
 
     func execute(_ job: Job, _ seat: MarketSeat) throws {
@@ -129,11 +140,14 @@ class HonestProvider {
             let plan = try plan(job, as: .executor, seat)
             if market.chain.clock < plan.readyAt { return }
             market.chain.submit(
-                .commitResult(job: id, attempt: attempt, masked: masked(plan, job, seat)), by: seat.key)
+                .commitResult(
+                    job: id, attempt: attempt,
+                    masked: opening(plan, job, seat).masked(provider: seat.address, job: id, attempt: attempt)),
+                by: seat.key)
         case .committed where job.stage == .opening:
             let plan = try plan(job, as: .executor, seat)
             market.chain.submit(
-                .openResult(job: id, attempt: attempt, commitment: plan.commitment, salt: seat.salt(id)), by: seat.key)
+                .openResult(job: id, attempt: attempt, opening: opening(plan, job, seat)), by: seat.key)
         default: return
         }
     }

@@ -2,15 +2,18 @@ import Ledger
 import Primitives
 import Worker
 
-/// What an auditor says that has computed nothing.
+/// What an auditor says that has computed nothing: the provider's own mask in every second job, the provider's word in every fourth, garbage else.
 struct LazyAuditor {
+    /// Whether it asks the provider what has come out. It believes that, and has nothing to challenge with.
+    func asks(about job: Digest) -> Bool { job.bytes[0] % 4 == 1 }
+
     /// Garbage, of its own for each task.
     func result(of task: WorkTask) -> ResultCommitment {
         let noise = Digest.of(Domain("sim.lazy"), task.job.bytes)
         return ResultCommitment(steps: [1], outputRoot: noise, stateRoot: noise)
     }
 
-    /// Every second job it copies: the provider's mask for its own, then the result that the provider opened. What it posts instead of what its machine
+    /// Where it copies: the provider's mask for its own, then the result that the provider opened. What it posts instead of what its machine
     /// wants to; nil where it leaves that.
     func instead(of payload: Payload, in state: any StateStore, as auditor: Address, salt: (Digest) -> Digest)
         -> Payload?

@@ -63,6 +63,9 @@ extension NodeSimulation {
         parameters.unauditedWindow = 2_000
         parameters.disputeBase = 6_000
         parameters.challengeWindow = 6_000
+        // Many traps, so that a short run sees some; with a jackpot that the fee allows.
+        parameters.trapPerMille = 250
+        parameters.jackpotPerMille = 100
     }
 
     // MARK: Providers' processes
@@ -176,7 +179,7 @@ extension NodeSimulation {
     private mutating func ran(_ task: WorkTask, by provider: SimulatedProvider, at node: SimulatedNode) {
         guard let spec = provider.specs[task] else { return }
         if provider.actor == .lazyAuditor, task.role == .auditor {
-            return finish(task, .done(LazyAuditor().result(of: task)), of: provider)
+            return finish(task, .done(word(to: provider, task, at: node)), of: provider)
         }
         let lies = provider.actor == .lyingProvider && task.role == .executor
         let outcome: WorkProgress
@@ -187,6 +190,15 @@ extension NodeSimulation {
         finish(task, outcome, of: provider)
     }
 
+    /// What an auditor that does not run commits to.
+    private func word(to auditor: SimulatedProvider, _ task: WorkTask, at node: SimulatedNode) -> ResultCommitment {
+        guard LazyAuditor().asks(about: task.job), let job = try? Query.job(task.job, in: node.disk.state),
+            let executor = providers.first(where: { $0.key.publicKey.address == job.assignment?.provider }),
+            let word = executor.word(on: task.job, in: node.disk.state)
+        else { return LazyAuditor().result(of: task) }
+        return word
+    }
+
     /// The answer to what a dispute asks, from a run over the blobs that are on this node's disk.
     private mutating func played(_ duty: DisputeDuty, by provider: SimulatedProvider, at node: SimulatedNode) {
         guard let (item, spec) = provider.plays.removeValue(forKey: duty) else { return }
@@ -195,7 +207,9 @@ extension NodeSimulation {
         let outcome: DisputeProgress
         if provider.actor == .lazyAuditor, duty.move == .challenge {
             // It stands by its guess, and has nothing to show for it.
-            outcome = .done(.opening(jobs.opening))
+            outcome =
+                LazyAuditor().asks(about: duty.job)
+                ? .refused(.failed("it has not run")) : .done(.opening(jobs.opening))
         } else {
             outcome = answer(item, spec, provider.runner(on: node.disk.blobs, flipsBit: lies))
         }

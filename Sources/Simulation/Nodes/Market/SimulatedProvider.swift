@@ -66,6 +66,18 @@ final class SimulatedProvider {
         liar = nil
     }
 
+    /// What it tells an auditor that asks before the result is open: the result, and the decoy where it has set a trap. Nil before it has run.
+    func word(on job: Digest, in state: any StateStore) -> ResultCommitment? {
+        guard let found = try? Query.job(job, in: state), let parameters = try? Query.parameters(in: state),
+            let assignment = found.assignment
+        else { return nil }
+        let task = WorkTask(job: job, attempt: found.attempt, role: .executor)
+        guard case .done(let result) = machine?.progress[task] else { return nil }
+        let proof = VRF.prove(key, alpha: TrapDraw.input(job: job, beacon: assignment.beacon))
+        let isTrap = TrapDraw.isSet(VRF.output(of: proof), perMille: parameters.trapPerMille)
+        return isTrap ? ProviderAgent.decoy(key: key, task: task, beside: result) : result
+    }
+
     /// The real runner, over the blobs of its node.
     func runner(on blobs: SimulatedBlobs, flipsBit: Bool = false) -> JobRunner {
         if let known = flipsBit ? liar : runner, known.blobs === blobs { return known.runner }
