@@ -105,7 +105,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Simulation",
-            dependencies: ["Primitives", "Programs", "Consensus", "Gossip", "Ledger", "Replica", "Worker"],
+            dependencies: ["Primitives", "Programs", "Runtime", "Consensus", "Gossip", "Ledger", "Replica", "Worker"],
             swiftSettings: strict),
         .testTarget(
             name: "SimulationTests",

@@ -76,11 +76,11 @@ let package = Package(
         .target(name: "Consensus", dependencies: ["Primitives"], swiftSettings: strict),
         .target(
             name: "Simulation", dependencies: ["Primitives", "Consensus"],
-            exclude: ["Nodes", "Oracle/ChainOracle.swift", "Oracle/JobOracle.swift"], swiftSettings: strict),
+            exclude: ["Market", "Nodes", "Oracle/ChainOracle.swift", "Oracle/JobOracle.swift"], swiftSettings: strict),
         .testTarget(name: "ConsensusTests", dependencies: ["TestSupport", "Consensus", "Primitives"], swiftSettings: strict),
         .testTarget(
             name: "SimulationTests", dependencies: ["Simulation", "Primitives", "Consensus"],
-            exclude: ["NodeSimulationTests.swift", "ChainOracleTests.swift", "JobOracleTests.swift"], swiftSettings: strict),
+            exclude: ["Market", "NodeSimulationTests.swift", "ChainOracleTests.swift", "JobOracleTests.swift"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -149,6 +149,14 @@ void pk_contract_strided_f32(pk_variant v, int m, int n, int k, const int *exten
              lda, step, packed, c, ldc)
 }
 
+size_t pk_outer_scratch(pk_variant v, int n) { DISPATCH(v, outer_scratch, (void)n; return 1;, n) }
+
+void pk_contract_outer_f32(pk_variant v, int m, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb,
+                           size_t apart, float *c, size_t ldc, float *scratch) {
+    DISPATCH(v, contract_outer, pk_ref_contract_outer(m, n, k, a, lda, step, b, ldb, apart, c, ldc);, m, n, k, a, lda, step, b, ldb,
+             apart, c, ldc, scratch)
+}
+
 float pk_row_extreme_f32(pk_variant v, const float *x, size_t n, int largest) {
     DISPATCH(v, row_extreme, return largest ? pk_row_max_f32(x, n) : pk_row_min_f32(x, n);, x, n, largest)
 }

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-size_t pk_map_scratch(int registers) { return (size_t)registers * PK_MAP_BLOCK * 8; }
+size_t pk_map_scratch(int registers) { return (size_t)registers * PK_MAP_REGISTER; }
 
 /* Philox4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011). */
 void pk_philox(uint64_t seed, uint64_t number, uint32_t operation, uint8_t draw, uint32_t step, uint32_t words[4]) {

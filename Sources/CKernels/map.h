@@ -3,6 +3,9 @@
 #pragma clang diagnostic ignored "-Wpass-failed"
 #define EACH _Pragma("clang loop vectorize(assume_safety) interleave(enable)") for (int i = 0; i < n; i++)
 
+/* One function for each kind of step: put into one, what all their loops need is computed anew for every block, and takes longer than the steps. */
+#define APART_FROM_OTHERS __attribute__((noinline))
+
 /* Copies a run of an input into a register, widened: f32 to float, integers to int64, bool to int32. */
 #define FILL(from, to, expression)                                                                                     \
     {                                                                                                                  \
@@ -20,7 +23,7 @@
         break;                                                                                                         \
     }
 
-static void FN(map_fill)(uint8_t type, const void *base, int64_t offset, int64_t stride, int n, void *out, int at) {
+APART_FROM_OTHERS static void FN(map_fill)(uint8_t type, const void *base, int64_t offset, int64_t stride, int n, void *out, int at) {
     switch (type) {
     case PK_F32: FILL(float, float, x)
     case PK_I8: FILL(int8_t, int64_t, x)
@@ -35,15 +38,16 @@ static void FN(map_fill)(uint8_t type, const void *base, int64_t offset, int64_t
 }
 #undef FILL
 
-/* `type`: the input's, or how it is to be read otherwise. */
-static void FN(map_load)(const pk_map *map, const pk_map_input *input, uint8_t type, int64_t first, int count, void *out) {
+/* Elements of an input over the first `rank` axes. `type`: the input's, or how it is to be read otherwise. */
+APART_FROM_OTHERS static void FN(map_load)(const pk_map *map, const pk_map_input *input, uint8_t type, int rank, int64_t first, int count,
+                                           void *out) {
     if (input->direct) {
         FN(map_fill)(type, input->base, first, 1, count, out, 0);
         return;
     }
     int64_t at[PK_MAP_RANK];
     int64_t rest = first, offset = 0;
-    int last = map->rank - 1;
+    int last = rank - 1;
     for (int a = last; a >= 0; a--) {
         at[a] = rest % map->shape[a];
         rest /= map->shape[a];
@@ -69,8 +73,27 @@ static void FN(map_load)(const pk_map *map, const pk_map_input *input, uint8_t t
     }
 }
 
+/* Gives each row's element to all of its places, the first row from its place `inside` on. */
+#define SPREAD(T)                                                                                                      \
+    {                                                                                                                  \
+        const T *p = from;                                                                                             \
+        T *q = out;                                                                                                    \
+        int64_t begin = inside;                                                                                        \
+        for (int64_t done = 0; done < count; done += line - begin, begin = 0, p++) {                                   \
+            int n = (int)(line - begin < count - done ? line - begin : count - done);                                  \
+            T x = *p;                                                                                                  \
+            T *r = q + done;                                                                                           \
+            EACH r[i] = x;                                                                                             \
+        }                                                                                                              \
+    }
+APART_FROM_OTHERS static void FN(map_spread)(uint8_t type, int64_t line, int64_t inside, int count, const void *from, void *out) {
+    if (type == PK_F32 || type == PK_BOOL || type == PK_BF16 || type == PK_F16) SPREAD(uint32_t)
+    else SPREAD(uint64_t)
+}
+#undef SPREAD
+
 /* Marks places on the last axis: those below the tensor's number, or the one that it names. */
-static void FN(map_mark)(const pk_map *map, const pk_map_input *input, uint8_t code, int64_t first, int count, int32_t *out) {
+APART_FROM_OTHERS static void FN(map_mark)(const pk_map *map, const pk_map_input *input, uint8_t code, int64_t first, int count, int32_t *out) {
     int64_t at[PK_MAP_RANK];
     int64_t rest = first, offset = 0;
     int last = map->rank - 1;
@@ -100,7 +123,7 @@ static void FN(map_mark)(const pk_map *map, const pk_map_input *input, uint8_t c
 }
 
 /* Coordinates on an axis: (element / later) mod size. */
-static void FN(map_index)(int64_t first, int n, uint64_t later, uint64_t size, int64_t *out) {
+APART_FROM_OTHERS static void FN(map_index)(int64_t first, int n, uint64_t later, uint64_t size, int64_t *out) {
     uint64_t quotient = (uint64_t)first / later;
     uint64_t inside = (uint64_t)first % later;
     uint64_t value = quotient % size;
@@ -113,7 +136,7 @@ static void FN(map_index)(int64_t first, int n, uint64_t later, uint64_t size, i
     }
 }
 
-static void FN(map_random)(const pk_map *map, uint8_t draw, int64_t first, int n, int64_t *out) {
+APART_FROM_OTHERS static void FN(map_random)(const pk_map *map, uint8_t draw, int64_t first, int n, int64_t *out) {
     uint32_t words[4];
     uint64_t held = ~(uint64_t)0;
     for (int i = 0; i < n; i++) {
@@ -126,11 +149,29 @@ static void FN(map_random)(const pk_map *map, uint8_t draw, int64_t first, int n
     }
 }
 
+static inline float FN(map_canonical)(float x) {
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    u = (u & 0x7FFFFFFFu) > 0x7F800000u ? 0x7FC00000u : u;
+    memcpy(&x, &u, sizeof u);
+    return x;
+}
+
 #define WRAP(type, x) ((type) == PK_I32 ? (int64_t)(int32_t)(uint32_t)(uint64_t)(x) : (int64_t)(x))
 #define F(r) ((float *)(r))
 #define I(r) ((int64_t *)(r))
 #define B(r) ((int32_t *)(r))
-#define FLOATS(expression) { float *o = F(out); const float *x = F(a), *y = F(b); (void)y; EACH o[i] = (expression); } break
+/* The last step of an f32 map stores its result itself, by rule 3. */
+#define FLOATS(expression)                                                                                             \
+    {                                                                                                                  \
+        float *o = F(out);                                                                                             \
+        const float *x = F(a), *y = F(b), *z = F(c);                                                                   \
+        (void)y;                                                                                                       \
+        (void)z;                                                                                                       \
+        if (stores) { EACH { float value = (expression); o[i] = FN(map_canonical)(value); } }                          \
+        else { EACH o[i] = (expression); }                                                                             \
+    }                                                                                                                  \
+    break
 #define WHOLES(expression) { int64_t *o = I(out); const int64_t *x = I(a), *y = I(b); (void)y; EACH o[i] = (expression); } break
 #define COMPARE(operator)                                                                                              \
     {                                                                                                                  \
@@ -153,14 +194,14 @@ static inline int64_t FN(map_divide)(uint8_t type, int64_t x, int64_t y) {
     return x / y;
 }
 
-/* Float arguments. */
-static void FN(map_float)(const pk_map_step *s, int n, void *out, void *a, void *b, void *c) {
+/* Float arguments. `stores`: out is the result's memory. */
+APART_FROM_OTHERS static void FN(map_float)(const pk_map_step *s, int n, void *out, void *a, void *b, void *c, int stores) {
     switch (s->code) {
     case 0: FLOATS(x[i] + y[i]);
     case 1: FLOATS(x[i] - y[i]);
     case 2: FLOATS(x[i] * y[i]);
     case 3: FLOATS(x[i] / y[i]);
-    case 4: { float *o = F(out); const float *x = F(a), *y = F(b), *z = F(c); EACH o[i] = __builtin_fmaf(x[i], y[i], z[i]); } break;
+    case 4: FLOATS(__builtin_fmaf(x[i], y[i], z[i]));
     case 5: FLOATS(x[i] != x[i] || y[i] != y[i] ? x[i] + y[i] : (y[i] < x[i] ? y[i] : x[i]) == 0 ? 0.0f : y[i] < x[i] ? y[i] : x[i]);
     case 6: FLOATS(x[i] != x[i] || y[i] != y[i] ? x[i] + y[i] : (x[i] < y[i] ? y[i] : x[i]) == 0 ? 0.0f : x[i] < y[i] ? y[i] : x[i]);
     case 7: UNARY(PK_SQRT, (size_t)n, F(a), F(out)); break;
@@ -188,7 +229,7 @@ static void FN(map_float)(const pk_map_step *s, int n, void *out, void *a, void 
 }
 
 /* Integer arguments. */
-static void FN(map_whole)(const pk_map_step *s, int n, void *out, void *a, void *b) {
+APART_FROM_OTHERS static void FN(map_whole)(const pk_map_step *s, int n, void *out, void *a, void *b) {
     uint8_t t = s->type;
     int64_t bits = t == PK_I32 ? 31 : 63;
     switch (s->code) {
@@ -219,7 +260,7 @@ static void FN(map_whole)(const pk_map_step *s, int n, void *out, void *a, void 
 }
 
 /* Bool arguments. */
-static void FN(map_bool)(const pk_map_step *s, int n, void *out, void *a, void *b) {
+APART_FROM_OTHERS static void FN(map_bool)(const pk_map_step *s, int n, void *out, void *a, void *b) {
     const int32_t *p = B(a);
     switch (s->code) {
     case 18: COMPARE(==);
@@ -236,14 +277,34 @@ static void FN(map_bool)(const pk_map_step *s, int n, void *out, void *a, void *
     }
 }
 
-static void FN(map_select)(uint8_t type, int n, void *out, const int32_t *m, void *a, void *b) {
-    if (type == PK_F32) { float *o = F(out); const float *x = F(a), *y = F(b); EACH o[i] = m[i] ? x[i] : y[i]; }
-    else if (type == PK_BOOL) { int32_t *o = B(out); const int32_t *x = B(a), *y = B(b); EACH o[i] = m[i] ? x[i] : y[i]; }
-    else { int64_t *o = I(out); const int64_t *x = I(a), *y = I(b); EACH o[i] = m[i] ? x[i] : y[i]; }
+/* By masks: of `m ? x[i] : y[i]` a compiler may make a choice between addresses, and then a gather. */
+APART_FROM_OTHERS static void FN(map_select)(uint8_t type, int n, void *out, const int32_t *m, void *a, void *b, int stores) {
+    if (type == PK_F32 || type == PK_BOOL) {
+        int32_t *o = B(out);
+        const int32_t *x = B(a), *y = B(b);
+        if (stores) {
+            EACH {
+                int32_t mask = m[i] ? -1 : 0, u = (x[i] & mask) | (y[i] & ~mask);
+                o[i] = (u & 0x7FFFFFFF) > 0x7F800000 ? 0x7FC00000 : u;
+            }
+        } else {
+            EACH {
+                int32_t mask = m[i] ? -1 : 0;
+                o[i] = (x[i] & mask) | (y[i] & ~mask);
+            }
+        }
+    } else {
+        int64_t *o = I(out);
+        const int64_t *x = I(a), *y = I(b);
+        EACH {
+            int64_t mask = m[i] ? -1 : 0;
+            o[i] = (x[i] & mask) | (y[i] & ~mask);
+        }
+    }
 }
 
 /* Rule 6: NaN to 0, clamp, round to nearest even. */
-static void FN(map_narrow)(int n, const float *x, int8_t *out) {
+APART_FROM_OTHERS static void FN(map_narrow)(int n, const float *x, int8_t *out) {
     EACH {
         float y = x[i] < -128.0f ? -128.0f : x[i] > 127.0f ? 127.0f : x[i];
         y = x[i] != x[i] ? 0.0f : y;
@@ -252,7 +313,7 @@ static void FN(map_narrow)(int n, const float *x, int8_t *out) {
 }
 
 /* The last register into the result's memory; rule 3 is kept here. */
-static void FN(map_store)(uint8_t type, int n, const void *r, void *out, int64_t first) {
+APART_FROM_OTHERS static void FN(map_store)(uint8_t type, int n, const void *r, void *out, int64_t first) {
     switch (type) {
     case PK_F32: {
         float *o = (float *)out + first;
@@ -270,10 +331,17 @@ static void FN(map_store)(uint8_t type, int n, const void *r, void *out, int64_t
     }
 }
 
+/* Whether the step that ends an f32 map may write the result itself: it gives floats of floats, and is more than a copy. */
+static inline int FN(map_stores)(const pk_map *map) {
+    const pk_map_step *s = &map->step[map->steps - 1];
+    if (map->type != PK_F32 || s->result != PK_F32) return 0;
+    return s->code == 22 || (s->code <= 17 && s->type == PK_F32);
+}
+
 void FN(map_run)(const pk_map *map, int64_t first, int64_t count, void *out, void *scratch) {
     void *reg[256];
-    for (int r = 0; r < map->registers; r++) reg[r] = (char *)scratch + (size_t)r * PK_MAP_BLOCK * 8;
-    for (int k = 0; k < map->steps; k++) {
+    for (int r = 0; r < map->registers; r++) reg[r] = (char *)scratch + (size_t)r * PK_MAP_REGISTER;
+    for (int k = 0; k < map->steps && !map->filled; k++) {
         const pk_map_step *s = &map->step[k];
         if (s->code != PK_MAP_CONSTANT) continue;
         int n = count < PK_MAP_BLOCK ? (int)count : PK_MAP_BLOCK;
@@ -281,12 +349,18 @@ void FN(map_run)(const pk_map *map, int64_t first, int64_t count, void *out, voi
         else if (s->result == PK_BOOL) { int32_t *o = reg[s->out]; EACH o[i] = s->number != 0; }
         else { int64_t *o = reg[s->out]; EACH o[i] = (int64_t)s->number; }
     }
+    int stores = FN(map_stores)(map);
     for (int64_t start = first; start < first + count; start += PK_MAP_BLOCK) {
         int n = first + count - start < PK_MAP_BLOCK ? (int)(first + count - start) : PK_MAP_BLOCK;
         int last = 0;
+        /* Rows that the block touches, and its first place in the first of them. */
+        int64_t line = map->rank > 0 ? map->shape[map->rank - 1] : 1, row = start / line, inside = start % line;
+        int lines = (int)((inside + n - 1) / line) + 1, elements = n;
         for (int k = 0; k < map->steps; k++) {
             const pk_map_step *s = &map->step[k];
-            void *o = reg[s->out];
+            int n = s->once ? lines : elements;
+            int ends = stores && k == map->steps - 1;
+            void *o = ends ? (void *)((float *)out + start) : reg[s->out];
             last = s->out;
             switch (s->code) {
             case PK_MAP_CONSTANT: break;
@@ -294,21 +368,24 @@ void FN(map_run)(const pk_map *map, int64_t first, int64_t count, void *out, voi
                 const pk_map_input *input = &map->input[s->a];
                 /* The register becomes the memory itself where nothing is to be converted; the plan never writes to an input's register. */
                 if (input->direct && input->type == PK_F32) reg[s->out] = (void *)((const float *)input->base + start);
-                else FN(map_load)(map, input, input->type, start, n, o);
+                else if (s->once) FN(map_load)(map, input, input->type, map->rank - 1, row, n, o);
+                else FN(map_load)(map, input, input->type, map->rank, start, n, o);
             } break;
-            case PK_MAP_INPUT_FLOAT: FN(map_load)(map, &map->input[s->a], PK_MAP_INPUT_FLOAT, start, n, o); break;
+            case PK_MAP_SPREAD: FN(map_spread)(s->type, line, inside, n, reg[s->a], o); break;
+            case PK_MAP_INPUT_FLOAT: FN(map_load)(map, &map->input[s->a], PK_MAP_INPUT_FLOAT, map->rank, start, n, o); break;
             case PK_MAP_INDEX: FN(map_index)(start, n, s->number, s->other, o); break;
             case PK_MAP_WITHIN:
             case PK_MAP_AT: FN(map_mark)(map, &map->input[s->a], s->code, start, n, o); break;
             case PK_MAP_STEP: { int64_t *w = o; EACH w[i] = (int64_t)map->number; } break;
             case PK_MAP_RANDOM: FN(map_random)(map, (uint8_t)s->number, start, n, o); break;
-            case 22: FN(map_select)(s->type, n, o, reg[s->a], reg[s->b], reg[s->c]); break;
+            case 22: FN(map_select)(s->type, n, o, reg[s->a], reg[s->b], reg[s->c], ends); break;
             default:
-                if (s->type == PK_F32) FN(map_float)(s, n, o, reg[s->a], reg[s->b], reg[s->c]);
+                if (s->type == PK_F32) FN(map_float)(s, n, o, reg[s->a], reg[s->b], reg[s->c], ends);
                 else if (s->type == PK_BOOL) FN(map_bool)(s, n, o, reg[s->a], reg[s->b]);
                 else FN(map_whole)(s, n, o, reg[s->a], reg[s->b]);
             }
         }
+        if (stores) continue;
         if (map->narrows) FN(map_narrow)(n, reg[last], (int8_t *)out + start);
         else FN(map_store)(map->type, n, reg[last], out, start);
     }
@@ -317,3 +394,4 @@ void FN(map_run)(const pk_map *map, int64_t first, int64_t count, void *out, voi
 #undef I
 #undef B
 #undef EACH
+#undef APART_FROM_OTHERS

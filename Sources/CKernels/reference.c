@@ -362,6 +362,22 @@ void pk_ref_contract_strided(int m, int n, int k, const int *extents, const floa
         }
 }
 
+void pk_ref_contract_outer(int m, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb, size_t apart,
+                           float *c, size_t ldc) {
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) {
+            float total = 0.0f;
+            for (int start = 0; start < k; start += 256) {
+                float segment = 0.0f;
+                int end = start + 256 < k ? start + 256 : k;
+                for (int t = start; t < end; t++)
+                    segment = fmaf(a[(size_t)i * lda + (size_t)t * step], b[(size_t)j * ldb + (size_t)t * apart], segment);
+                total += segment;
+            }
+            c[(size_t)i * ldc + (size_t)j] = canonical(total + 0.0f);
+        }
+}
+
 void pk_ref_softmax(int rows, int n, const int *extents, const float *x, size_t ldx, float scale, float *y, size_t ldy) {
     for (int i = 0; i < rows; i++) {
         const float *row = x + (size_t)i * ldx;

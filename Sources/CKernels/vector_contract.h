@@ -107,6 +107,35 @@ INLINE void partial(const int rows, const int vectors, int count, const float *a
     UNROLL for (int t = 0; t < rows * vectors; t++) out[t] = acc[t];
 }
 
+/* As multiply, one panel, with the sums going from registers to c: + a bias a column where there is one. */
+INLINE void multiply_out(const int rows, const int vectors, int columns, int k, const float *a, size_t lda, size_t step,
+                         const float *panel, const float *bias, float *c, size_t ldc) {
+    vf acc[MR * NV], total[MR * NV];
+    int start = 0;
+    for (; start + 256 < k; start += 256) {
+        partial(rows, vectors, 256, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, acc);
+        UNROLL for (int t = 0; t < rows * vectors; t++) total[t] = start == 0 ? acc[t] : total[t] + acc[t];
+    }
+    partial(rows, vectors, k - start, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, acc);
+    if (start > 0) UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = total[t] + acc[t];
+    UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = acc[t] + 0.0f;
+    if (bias)
+        UNROLL for (int v = 0; v < vectors; v++) {
+            vf b = load_part(bias + v * VW, columns - v * VW);
+            UNROLL for (int r = 0; r < rows; r++) acc[r * vectors + v] += b;
+        }
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < vectors; v++) acc[r * vectors + v] = canonical(acc[r * vectors + v]);
+    if (columns == vectors * VW) {
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < vectors; v++) store(c + (size_t)r * ldc + v * VW, acc[r * vectors + v]);
+    } else {
+        for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < vectors; v++)
+                if (v * VW < columns) store_part(c + (size_t)r * ldc + v * VW, acc[r * vectors + v], columns - v * VW);
+    }
+}
+
 INLINE void activate(pk_function function, int count, vf *tile) {
     for (int t = 0; t < count; t += VU) store_many((float *)(tile + t), apply_many(function, load_many((float *)(tile + t))));
 }
@@ -222,6 +251,13 @@ static void panel_tile(int rows, int vectors, int k, const float *a, size_t lda,
 #undef BODY
 }
 
+static void panel_out(int rows, int columns, int k, const float *a, size_t lda, const float *panel, const float *bias, float *c,
+                      size_t ldc) {
+#define BODY(R, V) multiply_out(R, V, columns, k, a, lda, 1, panel, bias, c, ldc)
+    EACH_SIZE(rows, filled(columns))
+#undef BODY
+}
+
 /* Two panels side by side for at most half the rows: as many chains in flight as a full tile has. */
 static void twin_tile(int rows, int k, const float *a, size_t lda, const float *panel, vf *tile) {
     switch (rows) {
@@ -268,6 +304,7 @@ void FN(contract)(int m, int n, int k, const float *a, size_t lda, const float *
     if (!e) e = &nothing;
     vf tile[MR * NV];
     for (int t = 0; t < MR * NV; t++) tile[t] = 0.0f;
+    int plain = e->activation == PK_NONE && !e->residual;
     int j = 0;
     if (m <= MR / 2)
         for (; j + NP < n; j += 2 * NP) {
@@ -281,6 +318,12 @@ void FN(contract)(int m, int n, int k, const float *a, size_t lda, const float *
         int vectors = filled(columns);
         for (int i = 0; i < m;) {
             int rows = height(i, m);
+            if (plain) {
+                panel_out(rows, columns, k, a + (size_t)i * lda, lda, panel, e->bias ? e->bias + j : NULL,
+                          c + (size_t)i * ldc + (size_t)j, ldc);
+                i += rows;
+                continue;
+            }
             pk_epilogue s = shifted(e, i, j);
             panel_tile(rows, vectors, k, a + (size_t)i * lda, lda, panel, tile);
             finish(rows, vectors, columns, tile, &s, c + (size_t)i * ldc + (size_t)j, ldc);
@@ -331,44 +374,70 @@ static void ragged_tile(int rows, int vectors, const int *extents, const float *
    cache line, and lines a power of two apart push one another out. */
 #define TOGETHER (2 * MR)
 
-/* A left side whose rows are no runs of memory: segment by segment, with the totals in c. */
-static void contract_apart(int m, int n, int k, const float *a, size_t lda, size_t step, const float *packed, float *c, size_t ldc) {
-    float held[256 * TOGETHER];
+/* The chains of one segment of `count` terms for rows that lie together, added to the totals in c. */
+INLINE void add_segment(const int rows, const int vectors, int columns, int count, const float *held, const float *lines, int begins,
+                        int ends, float *c, size_t ldc) {
     vf acc[MR * NV];
-    for (int start = 0; start < k; start += 256) {
-        int count = k - start < 256 ? k - start : 256;
-        for (int i = 0; i < m; i += TOGETHER) {
-            int most = m - i < TOGETHER ? m - i : TOGETHER;
-            for (int t = 0; t < count; t++) {
-                const float *from = a + (size_t)i * lda + (size_t)(start + t) * step;
-                float *to = held + t * TOGETHER;
-                if (lda == 1 && most == TOGETHER) {
-                    UNROLL for (int r = 0; r < TOGETHER; r += 4) memcpy(to + r, from + r, 4 * sizeof(float));
-                } else {
-                    for (int r = 0; r < most; r++) to[r] = from[(size_t)r * lda];
-                }
+    partial(rows, vectors, count, held, 1, TOGETHER, lines, acc);
+    if (columns == vectors * VW) {
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < vectors; v++) {
+                float *to = c + (size_t)r * ldc + v * VW;
+                vf total = acc[r * vectors + v];
+                if (!begins) total = load(to) + total;
+                if (ends) total = canonical(total + 0.0f);
+                store(to, total);
             }
-            for (int j = 0; j < n; j += NP) {
-                const float *lines = packed + (size_t)j * (size_t)k + (size_t)start * NP;
-                int columns = n - j < NP ? n - j : NP;
-                int vectors = filled(columns);
-                for (int above = 0; above < most;) {
-                    int rows = height(above, most);
-#define BODY(R, V) partial(R, V, count, held + above, 1, TOGETHER, lines, acc)
-                    EACH_SIZE(rows, vectors)
-#undef BODY
-                    for (int r = 0; r < rows; r++)
-                        for (int v = 0; v < vectors && v * VW < columns; v++) {
-                            float *to = c + (size_t)(i + above + r) * ldc + (size_t)(j + v * VW);
-                            vf total = acc[r * vectors + v];
-                            if (start > 0) total = load_part(to, columns - v * VW) + total;
-                            if (start + 256 >= k) total = canonical(total + 0.0f);
-                            store_part(to, total, columns - v * VW);
-                        }
-                    above += rows;
-                }
+        return;
+    }
+    for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < vectors; v++) {
+            float *to = c + (size_t)r * ldc + v * VW;
+            int part = columns - v * VW;
+            if (part <= 0) continue;
+            vf total = acc[r * vectors + v];
+            if (!begins) total = load_part(to, part) + total;
+            if (ends) total = canonical(total + 0.0f);
+            store_part(to, total, part);
+        }
+}
+
+/* One segment of all rows: `lines` are its terms in panels `apart` floats from one another. */
+static void add_segments(int m, int n, int count, const float *a, size_t lda, size_t step, const float *lines, size_t apart, int begins,
+                         int ends, float *c, size_t ldc) {
+    float held[256 * TOGETHER] __attribute__((aligned(64)));
+    for (int i = 0; i < m; i += TOGETHER) {
+        int most = m - i < TOGETHER ? m - i : TOGETHER;
+        for (int t = 0; t < count; t++) {
+            const float *from = a + (size_t)i * lda + (size_t)t * step;
+            float *to = held + t * TOGETHER;
+            if (lda == 1 && most == TOGETHER) {
+                UNROLL for (int r = 0; r < TOGETHER; r += 4) memcpy(to + r, from + r, 4 * sizeof(float));
+            } else {
+                for (int r = 0; r < most; r++) to[r] = from[(size_t)r * lda];
             }
         }
+        for (int j = 0; j < n; j += NP) {
+            const float *panel = lines + (size_t)(j / NP) * apart;
+            int columns = n - j < NP ? n - j : NP;
+            for (int above = 0; above < most;) {
+                int rows = height(above, most);
+                float *to = c + (size_t)(i + above) * ldc + (size_t)j;
+#define BODY(R, V) add_segment(R, V, columns, count, held + above, panel, begins, ends, to, ldc)
+                EACH_SIZE(rows, filled(columns))
+#undef BODY
+                above += rows;
+            }
+        }
+    }
+}
+
+/* A left side whose rows are no runs of memory: segment by segment, with the totals in c. */
+static void contract_apart(int m, int n, int k, const float *a, size_t lda, size_t step, const float *packed, float *c, size_t ldc) {
+    for (int start = 0; start < k; start += 256) {
+        int count = k - start < 256 ? k - start : 256;
+        add_segments(m, n, count, a + (size_t)start * step, lda, step, packed + (size_t)start * NP, (size_t)k * NP, start == 0,
+                     start + 256 >= k, c, ldc);
     }
 }
 
@@ -407,6 +476,37 @@ void FN(pack_turned)(int n, int k, const float *b, size_t ldb, float *packed) {
             memcpy(line, b + (size_t)i * ldb + (size_t)j, (size_t)columns * sizeof(float));
             if (columns < NP) memset(line + columns, 0, (size_t)(NP - columns) * sizeof(float));
         }
+    }
+}
+
+/* Between panels of a segment: some more than it takes, so that the same term of all panels is not in the same few lines of the cache. */
+#define APART (256 * NP + 80)
+
+size_t FN(outer_scratch)(int n) { return (size_t)((n + NP - 1) / NP) * APART; }
+
+/* Both sides as they lie: a segment of the right side is packed when it is needed, so that it is still in the cache. */
+void FN(contract_outer)(int m, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb, size_t apart, float *c,
+                        size_t ldc, float *scratch) {
+    for (int start = 0; start < k || start == 0; start += 256) {
+        int count = k - start < 256 ? k - start : 256;
+        for (int t = 0; t < count && apart != 1; t++) {
+            /* A row after the other: they are runs of memory, as columns are not. */
+            const float *from = b + (size_t)(start + t) * apart;
+            float *line = scratch + t * NP;
+            for (int j = 0; j < n; j += NP, line += APART) {
+                if (n - j >= NP) {
+                    UNROLL for (int v = 0; v < NV; v++) store(line + v * VW, load(from + j + v * VW));
+                } else {
+                    for (int v = 0; v < NV; v++) {
+                        int part = n - j - v * VW;
+                        store(line + v * VW, part > 0 ? load_part(from + j + v * VW, part) : (vf)0.0f);
+                    }
+                }
+            }
+        }
+        for (int j = 0; j < n && apart == 1; j += VW)
+            turn(n - j < VW ? n - j : VW, count, b + (size_t)j * ldb + (size_t)start, ldb, scratch + (size_t)(j / NP) * APART + j % NP, NP);
+        add_segments(m, n, count, a + (size_t)start * step, lda, step, scratch, APART, start == 0, start + 256 >= k, c, ldc);
     }
 }
 

@@ -77,6 +77,8 @@ INLINE S(vf) S(erf)(S(vf) x) {
     s = S(fma)(s, t, PK_ERF_S1);
     s = S(fma)(s, t, PK_ERF_S0);
     S(vf) small = S(fma)(x, s, x);
+    /* The other half is the larger one, and activations are seldom large. NaN is no less than anything. */
+    if (!__builtin_reduce_or(~(a < PK_ERF_SPLIT))) return small;
     S(vf) u = S(pick)(a > PK_ERF_END, (S(vf))PK_ERF_END, a);
     S(vf) l = PK_ERF_L10;
     l = S(fma)(l, u, PK_ERF_L9);

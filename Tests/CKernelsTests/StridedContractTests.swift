@@ -50,4 +50,38 @@ import Testing
             }
         }
     }
+
+    /// Both sides as they lie: the right one by rows or by columns, in a wider matrix.
+    @Test(arguments: [0, 1, 5, 255, 256, 257, 513, 800])
+    func aRightSidePackedBySegmentsGivesTheSameBits(_ k: Int) {
+        var random = Random(state: UInt64(k) &+ 11)
+        for (m, n) in [(1, 1), (7, 5), (16, 48), (17, 33), (33, 49), (5, 80), (40, 128), (3, 100)] {
+            for (row, step) in [(1, m), (1, m + 3), (k + 1, 1)] {
+                for isTurned in [false, true] {
+                    for special in [false, true] {
+                        let a = random.floats((m - 1) * row + max(0, k - 1) * step + 1, special: special)
+                        let b = random.floats(n * k + n + k + 1, special: special)
+                        let (column, apart) = isTurned ? (1, n + 1) : (k + 1, 1)
+                        func outer(_ variant: pk_variant) -> [Float] {
+                            var scratch = [Float](repeating: 3, count: pk_outer_scratch(variant, Int32(n)))
+                            var c = [Float](repeating: -1, count: m * (n + 2))
+                            pk_contract_outer_f32(
+                                variant, Int32(m), Int32(n), Int32(k), a, row, step, b, column, apart, &c, n + 2,
+                                &scratch)
+                            return c
+                        }
+                        var plain = [Float](repeating: 0, count: n * k)
+                        for j in 0..<n { for t in 0..<k { plain[j * k + t] = b[j * column + t * apart] } }
+                        let expected = contract(PK_SCALAR, m, n, k, nil, a, row: row, step: step, plain, ldc: n + 2)
+                        #expect(same(outer(PK_SCALAR), expected), "m \(m) n \(n) k \(k) row \(row) turned \(isTurned)")
+                        for variant in VariantTests.variants {
+                            #expect(
+                                same(outer(variant), expected),
+                                "m \(m) n \(n) k \(k) row \(row) step \(step) turned \(isTurned) \(variant)")
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -30,7 +30,9 @@ import Testing
             let policies: [AuditPolicy] = [.audited, .sampled(perMille: 500), .replicated(count: 2)]
             return .submitJob(script.spec(net, policies.randomElement(using: &random) ?? .audited))
         case 8: return .cancelJob(job: id)
-        case 9: return .declineJob(job: id, attempt: attempt, reason: .busy)
+        case 9:
+            let reason = DeclineReason.allCases.randomElement(using: &random) ?? .busy
+            return .declineJob(job: id, attempt: attempt, reason: reason)
         default:
             switch job?.state {
             case .assigned: return .startJob(job: id, attempt: attempt)

@@ -13,6 +13,7 @@ struct TrainingFileTests {
         let file = try TrainingFile.parse(Self.least, path: "/home/me/config.toml")
         #expect(file.text == "/home/me/texts/a.txt" && file.folder == "/out")
         #expect(file.width == 128 && file.steps == 200 && file.rate == 1e-3 && file.clip == nil && !file.isCosine)
+        #expect(file.dropout == 0 && file.accumulate == 1)
     }
 
     @Test func everySettingIsRead() throws {
@@ -38,6 +39,8 @@ struct TrainingFileTests {
             epsilon = 1e-6
             weight_decay = 0
             clip = 1
+            dropout = 0.2
+            accumulate = 4
             seed = 9
             [output]
             folder = "run"
@@ -47,6 +50,7 @@ struct TrainingFileTests {
         #expect(file.steps == 7 && file.batch == 3 && file.rate == 0.01 && file.isCosine && file.warmup == 2)
         #expect(file.least == 0.5 && file.firstDecay == 0.8 && file.secondDecay == 0.99 && file.epsilon == 1e-6)
         #expect(file.weightDecay == 0 && file.clip == 1 && file.seed == 9)
+        #expect(file.dropout == 0.2 && file.accumulate == 4)
         #expect(file.folder == "/x/run" && file.checkpointEvery == 4)
     }
 
@@ -72,6 +76,12 @@ struct TrainingFileTests {
             "[rounds]\nworkers = 2\n[training]\nschedule = \"cosine\"",
             "line 6: \"rounds.workers\" take the schedule \"constant\" alone: each round begins anew"
         ),
+        (
+            "[rounds]\nworkers = 2\n[training]\ndropout = 0.1",
+            "line 6: \"rounds.workers\" take neither dropout nor accumulate: leave them out of [training]"
+        ),
+        ("[training]\ndropout = 1", "line 6: \"training.dropout\" must be a number from 0.0 to 0.99"),
+        ("[training]\naccumulate = 65", "line 6: \"training.accumulate\" must be a whole number from 1 to 64"),
         ("[training]\nsteps = 0", "line 6: \"training.steps\" must be a whole number from 1 to 1000000"),
         ("[training]\nrate = \"fast\"", "line 6: \"training.rate\" must be a number from 0.0 to 1000.0"),
         ("[training]\nschedule = \"linear\"", "line 6: \"training.schedule\" must be \"constant\" or \"cosine\""),

@@ -1,4 +1,5 @@
 import Foundation
+import Primitives
 import Programs
 import Runtime
 import Testing
@@ -277,6 +278,15 @@ struct TrainingTests {
             return graph.layerNorm(x, gain: gain, bias: bias, width: Float(4).bitPattern, epsilon: 0x3727_C5AC)
         },
         Function("gelu") { graph, x, y in graph.sum(graph.gelu(x), y) },
+        Function("dropout") { graph, x, y in
+            let product = graph.map(.f32, [3, 4], [x, y]) { e in
+                let (x, y) = (e.input(0), e.input(1))
+                _ = e.apply(.multiply, x, y)
+            }
+            return graph.sum(
+                graph.dropout(product, Dropout(threshold: 1 << 31, scale: Float(2).bitPattern)),
+                graph.dropout(x, Dropout(threshold: 1 << 30, scale: Float(4.0 / 3).bitPattern)))
+        },
     ]
 
     /// The loss is a sum with weights of its own, so that no symmetry hides a fault.
@@ -336,6 +346,184 @@ struct TrainingTests {
         #expect(throws: DifferentiationFault.notAScalar) {
             var copy = graph
             _ = try Differentiation.gradients(of: prefix, by: [ValueID(0)], in: &copy)
+        }
+    }
+
+    // MARK: Dropout and accumulation
+
+    /// A step leaves out a share of the elements, another one in each op and step, and makes the others larger.
+    @Test func dropoutLeavesOutItsShare() throws {
+        let type = TensorType(.f32, [100, 100])
+        var graph = GraphBuilder(leading: [type])
+        let dropout = Dropout(threshold: UInt64(0.25 * 0x1p32), scale: Float(4.0 / 3).bitPattern)
+        let out = (0..<2).map { _ in graph.dropout(ValueID(0), dropout) }
+        let program = try Program(
+            axes: [], parameters: [], inputs: [TensorDeclaration(name: "x", type: type)],
+            scans: [Scan(steps: 2, operations: graph.operations, outputs: out)])
+        let x = Tensor([Float](repeating: 3, count: 10_000), shape: [100, 100])
+        func run(_ seed: UInt64) throws -> [Tensor] {
+            try ExecutorTests.withPointers([x]) { inputs in
+                try GraphExecutor(program: program.specialise([]), parameters: [], threads: 2)
+                    .run(inputs: inputs, seed: seed).outputs.flatMap { $0 }
+            }
+        }
+        let found = try run(5) + run(6)
+        for tensor in found {
+            let kept = tensor.floats.count { $0 != 0 }
+            #expect(abs(kept - 7500) < 250, "\(kept) of 10,000 were kept")
+            #expect(tensor.floats.allSatisfy { $0 == 0 || $0 == Float(3) * Float(4.0 / 3) })
+        }
+        #expect(Set(found.map(\.bytes)).count == 8)
+        #expect(try run(5) == Array(found[..<4]))
+    }
+
+    static func thinned(accumulate: Int = 1) -> TrainingSettings {
+        var settings = settings(clip: true)
+        settings.dropout = 0.1
+        settings.accumulate = accumulate
+        settings.batch = 4 / accumulate
+        return settings
+    }
+
+    static func trainer(_ settings: TrainingSettings, steps: Int, threads: Int, seed: UInt64) throws -> Trainer {
+        try Trainer(
+            tiny, settings, text: text,
+            starts: starts(steps: steps, batch: settings.rows, text: text.count, context: tiny.context),
+            weights: weights(tiny), threads: threads, seed: seed)
+    }
+
+    @Test(arguments: [1, 2]) func aThinnedTrainingHasTheBitsOfTheReferenceAndGoesOn(_ accumulate: Int) throws {
+        let settings = Self.thinned(accumulate: accumulate)
+        let whole = try Self.trainer(settings, steps: 3, threads: 1, seed: 9)
+        let before = whole.state
+        var losses: [Float] = []
+        try whole.run(steps: 3) { losses.append($0) }
+        // In parts, on other threads: what is left out depends on the training's step, not on where a run began.
+        let parts = try Self.trainer(settings, steps: 3, threads: 3, seed: 9)
+        for _ in 0..<3 { try parts.run(steps: 1) }
+        #expect(parts.state == whole.state)
+        let other = try Self.trainer(settings, steps: 3, threads: 1, seed: 10)
+        try other.run(steps: 3)
+        #expect(other.state != whole.state)
+        let fixed = try TrainingProgram(Self.tiny, settings, text: Self.text.count, steps: 3).program.specialise([])
+        let starts = Self.starts(steps: 3, batch: 4, text: Self.text.count, context: Self.tiny.context)
+        try ExecutorTests.withPointers(before) { state in
+            let inputs = [
+                Tensor(element: .u8, shape: [Self.text.count], bytes: Self.text), Tensor(starts, shape: [3, 4]),
+            ]
+            try ExecutorTests.withPointers(inputs) { inputs in
+                let expected = try ReferenceExecutor(fixed).run(
+                    parameters: [], inputs: inputs,
+                    carried: Dictionary(uniqueKeysWithValues: zip(state.indices, state)), seed: 9)
+                #expect(expected.carried == whole.state)
+                #expect(expected.outputs.map { $0[0].floats[0] } == losses)
+            }
+        }
+    }
+
+    /// Every op of a thinned step can be disputed: sampled elements are what the leaf gives.
+    @Test func sampledElementsOfAThinnedStepAreWhatTheLeafGives() throws {
+        let settings = Self.thinned(accumulate: 2)
+        let program = try TrainingProgram(Self.tiny, settings, text: Self.text.count, steps: 2).program.specialise([])
+        let trainer = try Self.trainer(settings, steps: 2, threads: 1, seed: 3)
+        var random = SplitMix64(seed: SoftfloatTests.seed)
+        var held = 0
+        let starts = Self.starts(steps: 2, batch: 4, text: Self.text.count, context: Self.tiny.context)
+        let inputs = [
+            Tensor(element: .u8, shape: [Self.text.count], bytes: Self.text), Tensor(starts, shape: [2, 4]),
+        ]
+        let state = trainer.state
+        try trainer.run(steps: 2)
+        try ExecutorTests.withPointers(state) { carried in
+            try ExecutorTests.withPointers(inputs) { inputs in
+                let tracer = try Tracer(
+                    program, parameters: [], inputs: inputs,
+                    carried: Dictionary(uniqueKeysWithValues: zip(carried.indices, carried)), seed: 3)
+                var position = tracer.start
+                for step in 0..<2 {
+                    let trace = try tracer.trace(&position)
+                    for number in program.scans[0].operations.indices {
+                        let leaf = try trace.leaf(number)
+                        let tensor = trace.tensor(trace.value(ofOperation: number))
+                        let count = UInt64(tensor.bytes.count / tensor.element.size)
+                        for _ in 0..<min(count, 2) {
+                            let element = random.next() % count
+                            do {
+                                try LeafTests.hold(
+                                    leaf, element: element, claim: LeafTests.bits(tensor, Int(element)),
+                                    trace.operands(number))
+                            } catch { throw LeafTests.Found(description: "step \(step), op \(number): \(error)") }
+                            held += 1
+                        }
+                    }
+                }
+                #expect(position.carriedRoots == trainer.state.map(\.root))
+            }
+        }
+        #expect(held > 2_000)
+    }
+
+    /// Without decay of the first moment that moment is the gradient: the average of two batches is the sum of theirs, left to right, halved.
+    @Test func gradientsOfBatchesAreAddedInOrderAndAveraged() throws {
+        var settings = Self.settings(clip: false)
+        settings.firstDecay = 0
+        settings.batch = 2
+        settings.accumulate = 3
+        let all = Self.starts(steps: 1, batch: 6, text: Self.text.count, context: Self.tiny.context)
+        func moments(_ settings: TrainingSettings, _ starts: [Int32]) throws -> (gradients: [[Float]], loss: Float) {
+            let trainer = try Trainer(
+                Self.tiny, settings, text: Self.text, starts: starts, weights: Self.weights(Self.tiny), threads: 2)
+            var loss: Float = 0
+            try trainer.run(steps: 1) { loss = $0 }
+            let count = Self.tiny.weights.count
+            return (trainer.state[count..<2 * count].map(\.floats), loss)
+        }
+        let found = try moments(settings, all)
+        var single = settings
+        single.accumulate = 1
+        let parts = try (0..<3).map { try moments(single, Array(all[2 * $0..<2 * $0 + 2])) }
+        for (number, gradient) in found.gradients.enumerated() {
+            let expected = gradient.indices.map { place -> Float in
+                let sum = parts[0].gradients[number][place] + parts[1].gradients[number][place]
+                return (sum + parts[2].gradients[number][place]) / 3 + 0
+            }
+            #expect(gradient.map { ($0 + 0).bitPattern } == expected.map(\.bitPattern), "weight \(number)")
+        }
+        #expect(found.loss == (parts[0].loss + parts[1].loss + parts[2].loss) / 3)
+        // One batch of as many rows gives the same but for rounding.
+        var whole = single
+        whole.batch = 6
+        let one = try moments(whole, all)
+        #expect(abs(one.loss - found.loss) < 1e-5)
+        for (x, y) in zip(one.gradients, found.gradients) {
+            let largest = x.map(\.magnitude).max() ?? 0
+            #expect(zip(x, y).allSatisfy { abs($0 - $1) <= 2e-5 * max(largest, 1e-3) })
+        }
+    }
+
+    @Test func withoutThemTheProgramKeepsItsDigest() throws {
+        var settings = Self.settings(clip: false)
+        func root() throws -> String {
+            try TrainingProgram(Self.tiny, settings, text: 3000, steps: 20).program.root.hex
+        }
+        #expect(try root() == "f4217f57fd97606b26b98a8d07d7f42f8d5d20baf9dcbfe82759f4b054b0d8b3")
+        settings = Self.settings(clip: true)
+        #expect(try root() == "2634d48309585998b544cc7fd7359f3090042f05859a6029b2942f333a3982e3")
+        settings.dropout = 0.1
+        #expect(try root() != "2634d48309585998b544cc7fd7359f3090042f05859a6029b2942f333a3982e3")
+        for dropout in [-0.1, 1, .nan] as [Float] {
+            settings.dropout = dropout
+            #expect(throws: TrainingFault.setting("dropout", "must be from 0 to below 1")) { try root() }
+        }
+        settings.dropout = 0
+        for accumulate in [0, TrainingSettings.mostBatches + 1] {
+            settings.accumulate = accumulate
+            #expect(throws: TrainingFault.setting("accumulate", "must be from 1 to 64")) { try root() }
+        }
+        settings = Self.settings(clip: false)
+        settings.accumulate = 2
+        #expect(throws: TrainingFault.setting("dropout", "and accumulate are not for rounds: leave them out")) {
+            try RoundProgram.worker(Self.tiny, settings, text: 3000, steps: 2)
         }
     }
 }

@@ -166,7 +166,7 @@ struct JobOracleTests {
                 commitment: result, salt: .zero, beacon: .zero, proof: VRF.prove(requester, alpha: []))
             try move({ .openResult(job: $0, attempt: 1, opening: opening) }, to: .auditing)
             job?.assignment?.commitment = result
-            job?.audits = [Audit(auditor: auditor, height: books.height, share: .zero)]
+            job?.audits = [Audit(auditor: auditor, height: books.height, price: JobOracleTests.price, share: .zero)]
             job?.audits[0].commitment = audit
             tell()
         }

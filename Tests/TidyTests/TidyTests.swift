@@ -19,7 +19,7 @@ import Testing
         "Networking": ["Primitives", "Gossip", "COpenSSL", "CLZ4"],
         "Worker": ["Primitives", "Programs", "Runtime", "Ledger", "Storage"],
         "API": ["Primitives"],
-        "Simulation": ["Primitives", "Programs", "Consensus", "Ledger", "Replica", "Gossip", "Worker"],
+        "Simulation": ["Primitives", "Programs", "Runtime", "Consensus", "Ledger", "Replica", "Gossip", "Worker"],
         "Node": [
             "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Gossip", "Replica", "Storage", "Networking",
             "API",

@@ -47,6 +47,12 @@ void pk_contract_f32(pk_variant variant, int m, int n, int k, const float *a, si
 void pk_contract_strided_f32(pk_variant variant, int m, int n, int k, const int *extents, const float *a, size_t lda,
                              size_t step, const float *packed, float *c, size_t ldc);
 
+/* The same without extents for a right side as it lies, element (j, i) at b[j·ldb + i·apart], of which ldb or apart is 1: it is packed by segments. Scratch
+   is in floats. */
+size_t pk_outer_scratch(pk_variant variant, int n);
+void pk_contract_outer_f32(pk_variant variant, int m, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb,
+                           size_t apart, float *c, size_t ldc, float *scratch);
+
 /* i8 × i8 → i32, exact: sums wrap, and with at most 131,071 terms none does. B is [n, k] row-major; the packed layout is the variant's own, its size in
    bytes. Threads may share out columns at multiples of pk_panel_columns_i8: from column j on, the matrix is packed + j·pk_packed_column_i8. */
 size_t pk_pack_size_i8(pk_variant variant, int n, int k);

@@ -8,6 +8,8 @@ typedef enum { PK_F32 = 1, PK_I8 = 2, PK_U8 = 3, PK_I32 = 4, PK_I64 = 5, PK_BOOL
 
 /* Elements of a block: its registers stay in the first-level cache. */
 #define PK_MAP_BLOCK 512
+/* Bytes of a register: some more than it holds, so that the same element of all registers is not in the same few lines of the cache. */
+#define PK_MAP_REGISTER (PK_MAP_BLOCK * 8 + 320)
 #define PK_MAP_RANK 12
 
 /* Steps: scalar operations by their number in the format, and these. */
@@ -20,7 +22,8 @@ enum {
     /* a: a tensor of i32 that is the same along the last axis of the shape below. Whether the place on that axis is less than its number; or is it. */
     PK_MAP_WITHIN = 69,
     PK_MAP_AT = 70,
-    PK_MAP_INPUT_FLOAT = 71 /* a: which tensor, of i32, as f32 */
+    PK_MAP_INPUT_FLOAT = 71, /* a: which tensor, of i32, as f32 */
+    PK_MAP_SPREAD = 72       /* a: a register with an element for each row of the shape below, which all of its elements get */
 };
 
 typedef struct {
@@ -29,6 +32,8 @@ typedef struct {
     uint8_t type, result;
     /* Registers. */
     uint8_t out, a, b, c;
+    /* Whether it is done once for each row of the shape below: what it reads is the same along its last axis. */
+    uint8_t once;
     uint64_t number, other;
 } pk_map_step;
 
@@ -49,6 +54,8 @@ typedef struct {
     uint8_t type;
     /* Whether the last register holds f32 that becomes i8 where it is stored (rule 6). */
     uint8_t narrows;
+    /* Whether the constants are in the registers already, from a run over as many elements or more. */
+    uint8_t filled;
     /* For random words, and the step's number. */
     uint64_t seed;
     uint32_t operation, number;
@@ -61,3 +68,5 @@ size_t pk_map_scratch(int registers);
 void pk_map_run(pk_variant variant, const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);
 
 void pk_philox(uint64_t seed, uint64_t number, uint32_t operation, uint8_t draw, uint32_t step, uint32_t words[4]);
+
+#include "CRows.h"

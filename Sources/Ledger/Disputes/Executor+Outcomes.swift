@@ -37,7 +37,7 @@ extension Executor {
             try penalise(audit.auditor, try audit.share.subtracting(part), to: nil)
             try disgrace(audit.auditor)
         }
-        try loseAttempt(&job, assignment.provider)
+        try loseAttempt(&job, assignment)
         job.openDisputes = 0
         job.reason = reason
         // Nobody asks for its reveals any more.
@@ -59,7 +59,7 @@ extension Executor {
     mutating func disgrace(_ address: Address) throws {
         guard var provider = try overlay.object(Provider.self, StateKey.provider(address)) else { return }
         provider.convictions += 1
-        provider.settled = provider.settled / 3 * 2
+        provider.reputation.disgrace()
         try store(provider)
     }
 

@@ -126,12 +126,12 @@ extension Executor {
         try credit(payee, rest)
     }
 
-    /// The part of the locked price for what was really run, rounded up: nobody works for nothing.
-    static func price(of units: ComputeUnits, _ job: Job, _ assignment: Assignment) throws(AmountFault) -> Amount {
+    /// The part of the price of the whole job for what was really run, rounded up: nobody works for nothing.
+    static func price(of units: ComputeUnits, _ job: Job, whole: Amount) throws(AmountFault) -> Amount {
         let all = job.spec.computeUnits.weightedOperations
-        if units.weightedOperations >= all { return assignment.price }
-        let part = try assignment.price.scaled(units.weightedOperations, over: all)
-        let rest = assignment.price.baseUnits.multipliedFullWidth(by: UInt128(units.weightedOperations))
+        if units.weightedOperations >= all { return whole }
+        let part = try whole.scaled(units.weightedOperations, over: all)
+        let rest = whole.baseUnits.multipliedFullWidth(by: UInt128(units.weightedOperations))
         let back = part.baseUnits.multipliedFullWidth(by: UInt128(all))
         return rest == back ? part : try part.adding(Amount(baseUnits: 1))
     }
@@ -158,14 +158,16 @@ extension Executor {
             let provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider))
         else { throw LedgerFault.corrupt("a job settles without its result") }
         let units = job.spec.computeUnits(taken: commitment.steps)
-        let price = try Executor.price(of: units, job, assignment)
+        let price = try Executor.price(of: units, job, whole: assignment.price)
         try pay(price, to: provider.payout, from: &job, royaltyTo: job.royaltyTo)
         var auditors: [Address] = []
         var auditFees = Amount.zero
         for audit in job.audits where !audit.isSilent && audit.commitment == commitment {
             let payout = try overlay.object(Provider.self, StateKey.provider(audit.auditor))?.payout ?? audit.auditor
-            try pay(price, to: payout, from: &job, royaltyTo: nil)
-            auditFees = try auditFees.adding(price)
+            // Of its own ask: what the executor is content with says nothing of what a run costs others.
+            let fee = try Executor.price(of: units, job, whole: audit.price)
+            try pay(fee, to: payout, from: &job, royaltyTo: nil)
+            auditFees = try auditFees.adding(fee)
             auditors.append(audit.auditor)
         }
         if assignment.decoy != nil { try payJackpots(&job, commitment, price) }
@@ -174,6 +176,7 @@ extension Executor {
         try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.settled += 1
+            provider.reputation.settle(price, isVerified: !auditors.isEmpty)
             try store(provider)
         }
         let receipt = JobReceipt(

@@ -39,10 +39,25 @@ extension Executor {
         try close(&job, .cancelled)
     }
 
+    /// Who says that nobody could run the job is not blamed for it, unless somebody can; when enough have said so, none of whom could choose to be drawn, they
+    /// are believed.
     mutating func decline(_ id: Digest, _ attempt: UInt32, _ reason: DeclineReason, _ sender: Address) throws {
         var job = try ownJob(id, attempt, in: .assigned, sender).0
-        guard var provider = try overlay.object(Provider.self, StateKey.provider(sender)) else {
-            throw LedgerFault.corrupt("an assigned provider is missing")
+        job.reason = "declined: \(reason)"
+        try release(&job)
+        if !reason.blamesJob {
+            try countDecline(sender)
+        } else {
+            job.reports.append(sender)
+            if job.reports.count >= Int(parameters.maximumAttempts) { return try closeAsReported(&job) }
+        }
+        try reopen(&job, without: sender)
+    }
+
+    /// Two are free in an epoch of declines.
+    private mutating func countDecline(_ address: Address) throws {
+        guard var provider = try overlay.object(Provider.self, StateKey.provider(address)) else {
+            throw LedgerFault.corrupt("a provider that declined is missing")
         }
         if clock - min(clock, provider.declinesSince) >= parameters.declineEpochMilliseconds {
             provider.declines = 0
@@ -51,15 +66,29 @@ extension Executor {
         provider.declines += 1
         try store(provider)
         if provider.declines > parameters.freeDeclines {
-            try penalise(sender, try provider.bond.scaled(parameters.silencePenaltyPerMille, over: 1000), to: nil)
+            try penalise(address, try provider.bond.scaled(parameters.silencePenaltyPerMille, over: 1000), to: nil)
         }
-        job.reason = "declined: \(reason)"
-        try release(&job)
-        try reopen(&job, without: sender)
+    }
+
+    /// What is left of the allowance goes to those who tried, in equal parts.
+    private mutating func closeAsReported(_ job: inout Job) throws {
+        let part = try job.allowance.scaled(1, over: UInt64(job.reports.count))
+        for reporter in job.reports {
+            job.allowance = try job.allowance.subtracting(part)
+            job.escrow = try job.escrow.subtracting(part)
+            try lower(\.escrowed, part)
+            try credit(reporter, part)
+        }
+        job.reason = "\(job.reports.count) providers say that nobody can run it; the last \(job.reason)"
+        job.assignment = nil
+        try close(&job, .failed)
     }
 
     mutating func start(_ id: Digest, _ attempt: UInt32, _ sender: Address) throws {
         var (job, assignment) = try ownJob(id, attempt, in: .assigned, sender)
+        // Somebody can run it: the others have just declined.
+        for reporter in job.reports { try countDecline(reporter) }
+        job.reports = []
         assignment.runDeadline = later(clock, parameters.runBase, times(4, assignment.milliseconds))
         job.assignment = assignment
         enter(&job, .running)

@@ -101,13 +101,15 @@ extension Executor {
             try awaitOpening(&job)
             return
         }
-        let share = try DisputeTerms.bond(assignment.price, parameters)
         let answering = job.audits.count { !$0.isSilent }
         let wanted = Int(job.spec.policy.auditors) - answering
-        var candidates: [Provider] = []
+        var candidates: [(provider: Provider, price: Amount, share: Amount)] = []
         for offer in offers {
+            let ask = offer.terms.pricePer1000CUf32
             guard offer.terms.memory >= job.spec.memory, !offer.isPaused, offer.activeFrom <= height,
-                offer.terms.expiry >= height,
+                offer.terms.expiry >= height, ask <= job.spec.maximumPricePer1000CU,
+                let price = try? job.spec.computeUnits.price(perThousandUnits: ask),
+                let share = try? DisputeTerms.bond(price, parameters),
                 // As it is now: another job of this block may have taken of its bond.
                 let provider = try overlay.object(Provider.self, StateKey.provider(offer.provider)),
                 !provider.isWithdrawn, provider.address != assignment.provider, provider.free >= share,
@@ -115,25 +117,25 @@ extension Executor {
                 // Who gave this job up, or fell silent over it, would be silent again.
                 !job.excluded.contains(provider.address),
                 !job.audits.contains(where: { $0.auditor == provider.address }),
-                candidates.last?.address != provider.address
+                candidates.last?.provider.address != provider.address
             else { continue }
-            candidates.append(provider)
+            candidates.append((provider, price, share))
         }
         for round in 0..<max(0, wanted) where !candidates.isEmpty {
             // Bonds are parts of the supply, so their sum fits.
-            let total = candidates.reduce(UInt128(0)) { $0 &+ $1.bond.baseUnits }
+            let total = candidates.reduce(UInt128(0)) { $0 &+ $1.provider.bond.baseUnits }
             let salt = job.redraws << 32 | UInt64(job.attempt) << 8 | UInt64(round)
             var ticket = Matching.draw(header.beacon, job.id, salt, below: total)
             var index = 0
-            while index < candidates.count - 1, ticket >= candidates[index].bond.baseUnits {
-                ticket -= candidates[index].bond.baseUnits
+            while index < candidates.count - 1, ticket >= candidates[index].provider.bond.baseUnits {
+                ticket -= candidates[index].provider.bond.baseUnits
                 index += 1
             }
-            var drawn = candidates.remove(at: index)
+            var (drawn, price, share) = candidates.remove(at: index)
             drawn.locked = try drawn.locked.adding(share)
             try store(drawn)
             let auditor = drawn.address
-            job.audits.append(Audit(auditor: auditor, height: height, share: share))
+            job.audits.append(Audit(auditor: auditor, height: height, price: price, share: share))
             events.append(.auditorDrawn(job: job.id, auditor: auditor))
         }
         if job.audits.contains(where: { !$0.isSilent && $0.masked == nil }) {
@@ -174,7 +176,7 @@ extension Executor {
             try close(&job, .expired)
         case (.assigned, let assignment?): try startMissed(&job, assignment)
         case (.running, let assignment?): try runLost(&job, assignment)
-        case (.committed, let assignment?) where job.stage == .auditors: try auditorsSilent(&job, assignment)
+        case (.committed, _?) where job.stage == .auditors: try auditorsSilent(&job)
         case (.committed, let assignment?): try convict(&job, assignment)
         case (.opened, let assignment?), (.auditing, let assignment?): try auditOver(&job, assignment)
         default: throw LedgerFault.corrupt("a timer on a job that is \(job.state)")
@@ -194,10 +196,11 @@ extension Executor {
         try reopen(&job, without: assignment.provider)
     }
 
-    mutating func loseAttempt(_ job: inout Job, _ provider: Address) throws {
+    mutating func loseAttempt(_ job: inout Job, _ assignment: Assignment) throws {
         job.lost += 1
-        if var provider = try overlay.object(Provider.self, StateKey.provider(provider)) {
+        if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.lost += 1
+            provider.reputation.lose(assignment.price)
             try store(provider)
         }
     }
@@ -206,7 +209,7 @@ extension Executor {
         try release(&job)
         let outage = try assignment.price.scaled(parameters.outagePricePerMille, over: 1000)
         try penalise(assignment.provider, outage, to: job.requester)
-        try loseAttempt(&job, assignment.provider)
+        try loseAttempt(&job, assignment)
         job.reason = clock > assignment.runDeadline ? "the run took too long" : "the provider fell silent"
         try reopen(&job, without: assignment.provider)
     }
@@ -217,19 +220,19 @@ extension Executor {
         let compensation = min(try assignment.share.scaled(1, over: 2), assignment.price)
         try penalise(assignment.provider, compensation, to: job.requester)
         try penalise(assignment.provider, try assignment.share.subtracting(compensation), to: nil)
-        try loseAttempt(&job, assignment.provider)
+        try loseAttempt(&job, assignment)
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.convictions += 1
-            provider.settled = provider.settled / 3 * 2
+            provider.reputation.disgrace()
             try store(provider)
         }
         job.reason = "the provider did not open its result in time"
         try reopen(&job, without: assignment.provider)
     }
 
-    private mutating func silence(_ job: inout Job, _ index: Int, _ assignment: Assignment) throws {
+    private mutating func silence(_ job: inout Job, _ index: Int) throws {
         job.audits[index].isSilent = true
-        let outage = try assignment.price.scaled(parameters.outagePricePerMille, over: 1000)
+        let outage = try job.audits[index].price.scaled(parameters.outagePricePerMille, over: 1000)
         try releaseAuditor(&job, index)
         try penalise(job.audits[index].auditor, outage, to: nil)
     }
@@ -247,9 +250,9 @@ extension Executor {
         try disgrace(audit.auditor)
     }
 
-    private mutating func auditorsSilent(_ job: inout Job, _ assignment: Assignment) throws {
+    private mutating func auditorsSilent(_ job: inout Job) throws {
         for index in job.audits.indices where !job.audits[index].isSilent && job.audits[index].masked == nil {
-            try silence(&job, index, assignment)
+            try silence(&job, index)
         }
         if job.redraws < parameters.maximumRedraws {
             job.redraws += 1
@@ -271,7 +274,7 @@ extension Executor {
             if audit.agreesWithDecoy(of: assignment) || audit.commitment == nil && assignment.decoy != nil {
                 try trap(&job, index, assignment)
             } else {
-                try silence(&job, index, assignment)
+                try silence(&job, index)
             }
         }
         if job.openDisputes > 0 || restsUntil(job, assignment) >= disputeClock {

@@ -90,6 +90,7 @@ extension Executor {
         if let old = try overlay.object(Provider.self, StateKey.provider(sender)) {
             if !old.isWithdrawn { throw TransactionFailure(reason: "the sender is already registered") }
             // It comes back with the reputation it left with.
+            provider.reputation = old.reputation
             provider.settled = old.settled
             provider.lost = old.lost
             provider.convictions = old.convictions

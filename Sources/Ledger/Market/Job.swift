@@ -126,6 +126,8 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
 public struct Audit: Hashable, Sendable, CanonicalCodable {
     public let auditor: Address
     public let height: Height
+    /// What it is paid for a run of the whole job: its own ask, at most what the requester pays anybody.
+    public let price: Amount
     /// What the job holds of its bond, until `isReleased`.
     public let share: Amount
     public var isReleased = false
@@ -138,9 +140,10 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
     /// What it got for having found the true result of a trap.
     public var jackpot = Amount.zero
 
-    public init(auditor: Address, height: Height, share: Amount) {
+    public init(auditor: Address, height: Height, price: Amount, share: Amount) {
         self.auditor = auditor
         self.height = height
+        self.price = price
         self.share = share
     }
 
@@ -170,6 +173,7 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
     public init(from reader: inout ByteReader) throws(DecodingFault) {
         auditor = try reader.read(Address.self)
         height = try reader.read(Height.self)
+        price = try reader.read(Amount.self)
         share = try reader.read(Amount.self)
         isReleased = try reader.readBool()
         masked = try reader.readOptional(Digest.self)
@@ -182,6 +186,7 @@ public struct Audit: Hashable, Sendable, CanonicalCodable {
     public func encode(into writer: inout ByteWriter) {
         writer.write(auditor)
         writer.write(height)
+        writer.write(price)
         writer.write(share)
         writer.write(bool: isReleased)
         writer.write(optional: masked)
@@ -225,6 +230,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     /// History beyond this is not recorded; the state itself goes on.
     public static let maximumHistory = 64
     static let maximumAudits = 64
+    static let maximumReports = 16
 
     /// The id of the transaction that posted it.
     public let id: Digest
@@ -240,6 +246,8 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     /// Attempts lost while running or committed.
     public var lost: UInt64 = 0
     public var excluded: [Address] = []
+    /// Who has declined because nobody could run it, since it was posted.
+    public var reports: [Address] = []
     public var assignment: Assignment?
     public var audits: [Audit] = []
     public var redraws: UInt64 = 0
@@ -291,6 +299,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         attempt = try reader.readUInt32()
         lost = try reader.readUInt64()
         excluded = try reader.readList(Address.self, max: Job.maximumExcluded)
+        reports = try reader.readList(Address.self, max: Job.maximumReports)
         assignment = try reader.readOptional(Assignment.self)
         audits = try reader.readList(Audit.self, max: Job.maximumAudits)
         redraws = try reader.readUInt64()
@@ -316,6 +325,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         writer.write(attempt)
         writer.write(lost)
         writer.write(list: excluded)
+        writer.write(list: reports)
         writer.write(optional: assignment)
         writer.write(list: audits)
         writer.write(redraws)

@@ -141,10 +141,12 @@ public enum Matching {
         }
         guard let price = try? spec.computeUnits.price(perThousandUnits: terms.pricePer1000CUf32),
             let share = try? share(price, spec.policy),
-            let effective = try? price.scaled(1000, over: provider.reliabilityPerMille)
+            let effective = try? price.scaled(1000, over: provider.reputation.reliabilityPerMille(at: price))
         else { return "the price is larger than any amount" }
         if provider.free < share { return "\(provider.free) XPL of its bond are free, the job needs \(share)" }
-        let weight = UInt64(terms.capacity - offer.running) * min(provider.settled + 1, parameters.reputationCap)
+        let weight =
+            UInt64(terms.capacity - offer.running)
+            * provider.reputation.weight(at: price, cap: parameters.reputationCap)
         eligible.append(
             EligibleOffer(
                 offer: offer, price: price, effectivePrice: effective,

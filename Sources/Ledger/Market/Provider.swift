@@ -10,7 +10,8 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
     public var bond: Amount
     /// The part of the bond that outstanding jobs hold.
     public var locked: Amount = .zero
-    /// Settled and lost jobs, the halves of its reputation.
+    public var reputation = Reputation()
+    /// Jobs, for people to see: nothing is decided by how many they are.
     public var settled: UInt64 = 0
     public var lost: UInt64 = 0
     public var convictions: UInt64 = 0
@@ -34,6 +35,7 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
         payout = try reader.read(Address.self)
         bond = try reader.read(Amount.self)
         locked = try reader.read(Amount.self)
+        reputation = try reader.read(Reputation.self)
         settled = try reader.readUInt64()
         lost = try reader.readUInt64()
         convictions = try reader.readUInt64()
@@ -49,6 +51,7 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
         writer.write(payout)
         writer.write(bond)
         writer.write(locked)
+        writer.write(reputation)
         writer.write(settled)
         writer.write(lost)
         writer.write(convictions)
@@ -59,12 +62,6 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
 
     /// The bond that no job holds.
     public var free: Amount { (try? bond.subtracting(locked)) ?? .zero }
-
-    /// Settled of all, in thousandths; ten jobs in its favour to begin with.
-    public var reliabilityPerMille: UInt64 {
-        let good = UInt128(settled) + 10
-        return UInt64(max(1, good * 1000 / (good + UInt128(lost))))
-    }
 }
 
 /// A standing offer with what the chain adds to its terms.

@@ -307,6 +307,14 @@ public enum DeclineReason: UInt8, Sendable, Hashable, CaseIterable {
     case inputsMalformed = 2
     case unsupported = 3
     case busy = 4
+
+    /// Whether it says that nobody could run the job.
+    public var blamesJob: Bool {
+        switch self {
+        case .costMismatch, .inputsUnavailable, .inputsMalformed: true
+        case .unsupported, .busy: false
+        }
+    }
 }
 
 /// What a run made, in three roots (`docs/programs.md`).

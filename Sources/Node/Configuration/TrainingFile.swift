@@ -22,6 +22,10 @@ public struct TrainingFile: Sendable, Equatable {
     public var epsilon = 1e-8
     public var weightDecay = 0.01
     public var clip: Double?
+    /// The share of elements that are left out in a step.
+    public var dropout = 0.0
+    /// Batches whose gradients are averaged in a step.
+    public var accumulate = 1
     public var seed = 0
     /// The folder of checkpoints and curve.
     public var folder = ""
@@ -88,6 +92,8 @@ public struct TrainingFile: Sendable, Equatable {
             out.epsilon = try training.number("epsilon", 0...1) ?? out.epsilon
             out.weightDecay = try training.number("weight_decay", 0...1) ?? out.weightDecay
             out.clip = try training.number("clip", 1e-6...1e6)
+            out.dropout = try training.number("dropout", 0...0.99) ?? out.dropout
+            out.accumulate = try training.integer("accumulate", 1...64) ?? out.accumulate
             out.seed = try training.integer("seed", 0...Int.max) ?? out.seed
             try training.finish()
         }
@@ -103,6 +109,9 @@ public struct TrainingFile: Sendable, Equatable {
             }
             if out.isCosine {
                 throw rounds.fault("workers", "take the schedule \"constant\" alone: each round begins anew")
+            }
+            if out.dropout != 0 || out.accumulate != 1 {
+                throw rounds.fault("workers", "take neither dropout nor accumulate: leave them out of [training]")
             }
             try rounds.finish()
         }

@@ -50,8 +50,9 @@ extension GraphBuilder {
 
     /// Attention of `query`, [batch, length, heads, width], to `keys`, [batch, key heads, reach, width], and `values`, [batch, key heads, width, reach].
     /// `extent`: i32, broadcast to [batch, key heads, length × group]; nil where every row sees all. `scale` is f32 bits. Gives [batch, length, heads × width].
+    /// With `dropout` some of the weights are left out.
     public mutating func attention(
-        query: ValueID, keys: ValueID, values: ValueID, extent: ValueID?, scale: UInt32
+        query: ValueID, keys: ValueID, values: ValueID, extent: ValueID?, scale: UInt32, dropout: Dropout? = nil
     ) -> ValueID {
         let shape = type(query).shape
         let (batch, length, heads, width) = (shape[0], shape[1], shape[2].factor, shape[3].factor)
@@ -72,7 +73,8 @@ extension GraphBuilder {
             rows = reshape(
                 split, [batch, Dimension(keyHeads), Dimension(length.factor * group, axis: length.axis), shape[3]])
         }
-        let weights = attentionWeights(contract(rows, keys), scale: scale, extent: extent)
+        var weights = attentionWeights(contract(rows, keys), scale: scale, extent: extent)
+        if let dropout { weights = self.dropout(weights, dropout) }
         var context = contract(weights, values, extent: extent)
         let result = [batch, length, Dimension(heads * width)]
         let last = Coordinate(terms: [.init(axis: 2, coefficient: 1)], modulus: shape[3])

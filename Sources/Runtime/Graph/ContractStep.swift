@@ -36,12 +36,16 @@ struct ContractStep: Sendable {
     /// Whether each thread takes whole batch items, right side and all.
     private func sharesBatch(_ threads: Int) -> Bool { batch >= 2 * threads || (threads == 1 && batch > 1) }
 
+    /// Whether the right side is packed by segments while the product is computed: the left one lies across, as those of weights' gradients do.
+    private var isOuter: Bool { batch == 1 && !isWeight && extents == nil && left.step != 1 && k > 1 }
+
     private var packedFloats: Int { pk_pack_size(variant.code, Int32(n), Int32(k)) }
 
     /// Bytes of scratch: for each thread, and for all.
     func scratch(threads: Int) -> (thread: Int, shared: Int) {
         let rows = extents == nil ? 0 : m * 4 + 64
         if isWeight { return (rows, 0) }
+        if isOuter { return (pk_outer_scratch(variant.code, Int32(n)) * 4 + 64, 0) }
         return sharesBatch(threads) ? (packedFloats * 4 + 64 + rows, 0) : (rows, packedFloats * 4 + 64)
     }
 
@@ -61,6 +65,7 @@ struct ContractStep: Sendable {
             return
         }
         let panel = Int(pk_panel_columns(variant.code))
+        if isOuter { return runOuter(panel, a, b, out, memory) }
         for item in 0..<batch {
             let weights: SharedPointer
             if let packed {
@@ -84,6 +89,24 @@ struct ContractStep: Sendable {
                     item, rows: rows, columns: columns, from.floats(0), weights.floats(0), out, memory,
                     extents: memory.scratch(thread))
             }
+        }
+    }
+
+    /// Each thread takes its part of the longer side; the shorter one is read by all.
+    private func runOuter(
+        _ panel: Int, _ a: SharedPointer, _ b: SharedPointer, _ out: SharedPointer, _ memory: StepMemory
+    ) {
+        let threads = memory.team.threads
+        let (unit, count) = n > m ? (panel, n) : (16, m)
+        memory.team.run(over: count, grain: ((count + threads - 1) / threads + unit - 1) / unit * unit) {
+            part, thread in
+            let (rows, columns) = n > m ? (0..<m, part) : (part, 0..<n)
+            pk_contract_outer_f32(
+                variant.code, Int32(rows.count), Int32(columns.count), Int32(k),
+                a.floats(rows.lowerBound * left.row), left.row, left.step,
+                b.floats(columns.lowerBound * right.row), right.row, right.step,
+                out.floats(rows.lowerBound * n + columns.lowerBound), n,
+                memory.scratch(thread).assumingMemoryBound(to: Float.self))
         }
     }
 

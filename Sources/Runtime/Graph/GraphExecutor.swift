@@ -128,11 +128,12 @@ public final class GraphExecutor: Sendable {
     ///   - carried: The start of carried tensors by their place; the others start as zeros.
     ///   - onStep: Told each step's outputs as they come.
     ///   - isCancelled: Asked before each step.
+    ///   - first: The first scan's step with which it begins, where `carried` is what the steps before left.
     ///   - limit: The most steps of each scan that are taken.
     public func run(
         inputs: [UnsafeRawBufferPointer], carried: [Int: UnsafeRawBufferPointer] = [:], seed: UInt64 = 0,
         onStep: (_ scan: Int, _ step: UInt64, _ outputs: [Tensor]) -> Void = { _, _, _ in },
-        isCancelled: () -> Bool = { false }, limit: UInt64 = .max
+        isCancelled: () -> Bool = { false }, from first: UInt64 = 0, limit: UInt64 = .max
     ) throws(ExecutionFault) -> ProgramResult {
         let held = try hold(inputs)
         var state = RunState(blocks: try hold(carried: carried))
@@ -140,12 +141,13 @@ public final class GraphExecutor: Sendable {
         var outputs: [[Tensor]] = []
         for (index, scan) in program.scans.enumerated() {
             let work = try enter(scans[index], inputs: held, &state, seed: seed)
+            let begin = index == 0 ? min(first, scan.steps.factor) : 0
             var taken: UInt64 = 0
-            while taken < min(limit, scan.steps.factor) {
+            while taken < min(limit, scan.steps.factor - begin) {
                 if isCancelled() { throw .cancelled }
-                take(work, &state, step: taken)
+                take(work, &state, step: begin + taken)
                 let tensors = scan.outputs.map { tensor($0, work) }
-                onStep(index, taken, tensors)
+                onStep(index, begin + taken, tensors)
                 outputs.append(tensors)
                 carry(work, &state)
                 taken += 1

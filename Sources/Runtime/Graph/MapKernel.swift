@@ -1,9 +1,9 @@
 internal import CKernels
 internal import Programs
 
-/// A map made ready for `pk_map_run`: its steps with registers, and the strides of its inputs. Bases are set for each run.
+/// A map made ready for the kernels: its steps with registers, and the strides of its inputs. Bases are set where it runs.
 struct MapKernel: Sendable {
-    private let steps: [pk_map_step]
+    private let steps: MapSteps
     private let registers: Int
     private let shape: [Int]
     private let strides: [[Int]]
@@ -47,8 +47,13 @@ struct MapKernel: Sendable {
         let marks = MapKernel.marks(expression, inputTypes, full, rowMajor) { [isDirect, strides, shape] number, size in
             !isDirect[number] && strides[number].last == 0 && shape.last == size
         }
-        (steps, registers) = MapKernel.steps(
-            expression, inputTypes, full, rowMajor, isDirect, marks, narrows: narrows)
+        let (made, registers) = MapKernel.steps(
+            expression, inputTypes, full, rowMajor, isDirect, marks, narrows: narrows
+        ) { [isDirect, strides] number in
+            !isDirect[number] && strides[number].last == 0
+        }
+        steps = MapSteps(made)
+        self.registers = registers
     }
 
     /// Bytes of registers.
@@ -57,12 +62,9 @@ struct MapKernel: Sendable {
     /// Whether input `number` is read at the very element that is written.
     func readsInPlace(_ number: Int) -> Bool { isDirect[number] }
 
-    /// Computes `count` elements from `first` on. `bases` are the inputs' first elements, `out` the result's.
-    func run(
-        _ variant: KernelVariant, first: Int, count: Int, bases: [UnsafeRawPointer], out: UnsafeMutableRawPointer,
-        scratch: UnsafeMutableRawPointer, random: RandomSource
-    ) {
-        var map = pk_map()
+    /// Writes all but the bases of the inputs.
+    func fill(_ map: inout pk_map, random: RandomSource) {
+        map.step = UnsafePointer(steps.base)
         map.steps = Int32(steps.count)
         map.inputs = Int32(inputs.count)
         map.rank = Int32(shape.count)
@@ -80,7 +82,6 @@ struct MapKernel: Sendable {
         withUnsafeMutableBytes(of: &map.input) { bytes in
             for number in inputs.indices {
                 var input = pk_map_input()
-                input.base = bases[number]
                 input.type = inputTypes[number].rawValue
                 input.direct = isDirect[number] ? 1 : 0
                 withUnsafeMutableBytes(of: &input.stride) { bytes in
@@ -91,10 +92,6 @@ struct MapKernel: Sendable {
                 bytes.storeBytes(
                     of: input, toByteOffset: number * MemoryLayout<pk_map_input>.stride, as: pk_map_input.self)
             }
-        }
-        steps.withUnsafeBufferPointer { steps in
-            map.step = steps.baseAddress
-            pk_map_run(variant.code, &map, Int64(first), Int64(count), out, scratch)
         }
     }
 
@@ -142,37 +139,100 @@ struct MapKernel: Sendable {
         return found
     }
 
-    /// The expression's nodes, each with a register that is free when it is made.
-    private static func steps(
-        _ expression: MapExpression, _ inputs: [ElementType], _ shape: [Int], _ rowMajor: [Int], _ isDirect: [Bool],
-        _ marks: [Int: Mark], narrows: Bool
-    ) -> ([pk_map_step], registers: Int) {
+    /// A node, or what is the same along each row given to all of its places.
+    private struct Work {
+        let place: Int
+        let isSpread: Bool
+        var arguments: [Int] = []
+        var isOnce = false
+    }
+
+    /// The expression's wanted nodes in order, with what is the same along each row worked out once a row. `isColumn` says of an input whether it is.
+    private static func works(
+        _ expression: MapExpression, _ marks: [Int: Mark], narrows: Bool, isColumn: (Int) -> Bool
+    ) -> [Work] {
         let nodes = expression.nodes
-        let types = MapInterpreter.types(expression, inputs)
-        var lastUse = Array(nodes.indices)
-        for (place, node) in nodes.enumerated() {
-            guard case .operation(_, let arguments) = node else { continue }
-            for argument in arguments { lastUse[Int(argument)] = place }
-        }
+        let end = nodes.count - (narrows ? 2 : 1)
         // Only what is wanted: nodes that nothing reads are left out, but for the result.
         var wanted = [Bool](repeating: false, count: nodes.count)
-        wanted[nodes.count - (narrows ? 2 : 1)] = true
+        wanted[end] = true
         for place in nodes.indices.reversed() where wanted[place] && marks[place] == nil {
             if case .operation(_, let arguments) = nodes[place] { for a in arguments { wanted[Int(a)] = true } }
         }
-        var register = [UInt8](repeating: 0, count: nodes.count)
+        var works: [Work] = []
+        // Where a node's value is: once a row, and at every place.
+        var once = [Int?](repeating: nil, count: nodes.count)
+        var full = [Int?](repeating: nil, count: nodes.count)
+        func whole(_ place: Int) -> Int {
+            if let found = full[place] { return found }
+            guard let from = once[place] else { preconditionFailure("a node is read before it is made") }
+            works.append(Work(place: place, isSpread: true, arguments: [from]))
+            full[place] = works.count - 1
+            return works.count - 1
+        }
+        for place in nodes.indices where wanted[place] {
+            var work = Work(place: place, isSpread: false)
+            switch nodes[place] {
+            case .input(let number): work.isOnce = isColumn(Int(number))
+            case .operation(_, let arguments) where marks[place] == nil:
+                let read = arguments.map { Int($0) }
+                // Constants are there for as many elements as are asked for.
+                let isConstant = read.map { argument in
+                    if case .constant = nodes[argument] { return true }
+                    return false
+                }
+                work.isOnce =
+                    zip(read, isConstant).allSatisfy { once[$0] != nil || $1 } && isConstant.contains(false)
+                let isOnce = work.isOnce
+                work.arguments = read.map { isOnce ? once[$0] ?? full[$0] ?? whole($0) : whole($0) }
+            default: break
+            }
+            works.append(work)
+            if work.isOnce { once[place] = works.count - 1 } else { full[place] = works.count - 1 }
+        }
+        // The result is the last.
+        if full[end] == nil { _ = whole(end) }
+        return works
+    }
+
+    /// The expression's nodes, each with a register that is free when it is made.
+    private static func steps(
+        _ expression: MapExpression, _ inputs: [ElementType], _ shape: [Int], _ rowMajor: [Int], _ isDirect: [Bool],
+        _ marks: [Int: Mark], narrows: Bool, isColumn: (Int) -> Bool
+    ) -> ([pk_map_step], registers: Int) {
+        let nodes = expression.nodes
+        let types = MapInterpreter.types(expression, inputs)
+        let works = works(expression, marks, narrows: narrows, isColumn: isColumn)
+        var lastUse = Array(works.indices)
+        for (place, work) in works.enumerated() { for argument in work.arguments { lastUse[argument] = place } }
+        var register = [UInt8](repeating: 0, count: works.count)
         // Free registers by the bytes of an element, since one of another width may not be written while it is read.
         var free: [Int: [UInt8]] = [:]
         var owner: [UInt8: (isShared: Bool, width: Int)] = [:]
         var registers = 0
         var steps: [pk_map_step] = []
-        for (place, node) in nodes.enumerated() where wanted[place] {
+        for (place, work) in works.enumerated() {
             var step = pk_map_step()
-            step.result = types[place].rawValue
-            step.type = types[place].rawValue
+            let type = types[work.place]
+            step.result = type.rawValue
+            step.type = type.rawValue
+            step.once = work.isOnce ? 1 : 0
             // Constants are written once, and an input's register may be the input's own memory: neither is given to another.
             var isShared = false
-            switch node {
+            /// What its arguments' registers are from here on.
+            func release() {
+                for argument in Set(work.arguments.map { register[$0] }).sorted() {
+                    let isLast = work.arguments.allSatisfy { register[$0] != argument || lastUse[$0] == place }
+                    if isLast, let held = owner[argument], !held.isShared {
+                        free[held.width, default: []].append(argument)
+                    }
+                }
+            }
+            switch nodes[work.place] {
+            case _ where work.isSpread:
+                // Not into the register that it reads: its elements are read after others are written. That one is free only for what follows.
+                step.code = UInt8(PK_MAP_SPREAD)
+                step.a = register[work.arguments[0]]
             case .input(let number):
                 step.code = UInt8(PK_MAP_INPUT)
                 step.a = number
@@ -190,32 +250,28 @@ struct MapKernel: Sendable {
             case .random(let draw):
                 step.code = UInt8(PK_MAP_RANDOM)
                 step.number = UInt64(draw)
-            case .operation where marks[place] != nil:
-                step.code = UInt8(marks[place]?.code ?? 0)
-                step.a = marks[place]?.input ?? 0
+            case .operation where marks[work.place] != nil:
+                step.code = UInt8(marks[work.place]?.code ?? 0)
+                step.a = marks[work.place]?.input ?? 0
             case .operation(let operation, let arguments):
                 step.code = operation.rawValue
                 step.type = types[Int(arguments[operation == .select ? 1 : 0])].rawValue
-                step.a = register[Int(arguments[0])]
-                if arguments.count > 1 { step.b = register[Int(arguments[1])] }
-                if arguments.count > 2 { step.c = register[Int(arguments[2])] }
-                for argument in Set(arguments.map { register[Int($0)] }).sorted() {
-                    let isLast = arguments.allSatisfy { register[Int($0)] != argument || lastUse[Int($0)] == place }
-                    if isLast, let held = owner[argument], !held.isShared {
-                        free[held.width, default: []].append(argument)
-                    }
-                }
+                step.a = register[work.arguments[0]]
+                if work.arguments.count > 1 { step.b = register[work.arguments[1]] }
+                if work.arguments.count > 2 { step.c = register[work.arguments[2]] }
+                release()
             }
             let own: UInt8
-            if !isShared, let reused = free[width(types[place])]?.popLast() {
+            if !isShared, let reused = free[width(type)]?.popLast() {
                 own = reused
             } else {
                 own = UInt8(registers)
                 registers += 1
             }
+            if work.isSpread { release() }
             register[place] = own
             step.out = own
-            owner[own] = (isShared, width(types[place]))
+            owner[own] = (isShared, width(type))
             steps.append(step)
         }
         return (steps, registers)
@@ -228,4 +284,19 @@ struct MapKernel: Sendable {
         default: 8
         }
     }
+}
+
+/// A map's steps in memory that kernels may keep a pointer to.
+final class MapSteps: @unchecked Sendable {
+    // Written once, read after.
+    let base: UnsafeMutablePointer<pk_map_step>
+    let count: Int
+
+    init(_ steps: [pk_map_step]) {
+        count = steps.count
+        base = .allocate(capacity: max(1, steps.count))
+        base.initialize(from: steps, count: steps.count)
+    }
+
+    deinit { base.deallocate() }
 }

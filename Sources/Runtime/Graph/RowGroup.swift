@@ -33,86 +33,111 @@ struct RowGroup: Sendable {
     let block: Int
     /// Bytes of a thread's scratch.
     let scratch: Int
-    /// Where registers and extents lie in it.
-    private let registers: Int
-    private let extents: Int
+    /// Where each member's registers lie in it.
+    private let registers: [Int]
+    /// Whether each has registers of its own, in which constants stay.
+    private let keepsConstants: Bool
 
-    /// Bytes that a block of rows aims at: half of a second-level cache.
-    private static let aim = 192 << 10
+    /// Bytes that a block of rows aims at: what stays in a first-level cache or is soon back from the second.
+    private static let aim = 48 << 10
+    /// Bytes of registers up to which every member has its own.
+    private static let mostRegisters = 192 << 10
+    /// Between blocks of values in the scratch, so that the same element of all is not in the same few lines of the cache.
+    private static let gap = 320
 
     /// Members in order; `isInternal` says which need no memory.
     init(rows: Int, members: [Member], isInternal: (ValueID) -> Bool) {
         self.rows = rows
-        let bytesPerRow = members.reduce(4) { $0 + $1.width * $1.size }
+        let widest = members.map { $0.width * $0.size }.max() ?? 4
+        let outside = Set(members.flatMap(\.roots)).subtracting(members.map(\.value)).count
+        let bytesPerRow = members.reduce(widest * outside) { $0 + $1.width * $1.size }
         block = max(1, min(rows, RowGroup.aim / max(1, bytesPerRow)))
         var offset = 0
         var placed = members
         for index in placed.indices where isInternal(placed[index].value) {
             placed[index].scratch = offset
-            offset += (block * placed[index].width * placed[index].size + 63) / 64 * 64
+            offset += (block * placed[index].width * placed[index].size + 63) / 64 * 64 + RowGroup.gap
         }
         self.members = placed
-        registers = offset
-        let largest = members.map { member -> Int in
+        let sizes = members.map { member -> Int in
             if case .map(let kernel) = member.kind { return kernel.scratch }
             return 0
         }
-        offset += largest.max() ?? 0
-        extents = offset
-        scratch = offset + block * 4 + 64
+        keepsConstants = sizes.reduce(0, +) <= RowGroup.mostRegisters
+        var places: [Int] = []
+        for size in sizes {
+            places.append(offset)
+            if keepsConstants { offset += size }
+        }
+        registers = places
+        scratch = offset + (keepsConstants ? 0 : sizes.max() ?? 0) + 64
     }
 
     func run(_ memory: StepMemory) {
         // Enough pieces that threads end together, none so small that handing it out costs more than doing it.
-        let grain = max(1, min(block, (rows + memory.team.threads * 4 - 1) / (memory.team.threads * 4)))
+        let pieces = memory.team.threads == 1 ? 1 : memory.team.threads * 4
         let perRow = members.reduce(0) { $0 + $1.width }
-        let least = max(1, min(block, 4096 / max(1, perRow)))
-        memory.team.run(over: rows, grain: max(grain, least)) { range, thread in
+        let least = max(1, 16384 / max(1, perRow))
+        memory.team.run(over: rows, grain: max((rows + pieces - 1) / pieces, least)) { range, thread in
             run(range, memory.scratch(thread), memory)
         }
     }
 
     private func run(_ range: Range<Int>, _ scratch: UnsafeMutableRawPointer, _ memory: StepMemory) {
-        /// Where row 0 of a value would lie.
-        func base(_ root: ValueID) -> UnsafeMutableRawPointer {
-            for member in members where member.value == root {
-                guard let offset = member.scratch else { break }
-                // Only rows of the range are touched, and those lie in the scratch.
-                let address = UInt(bitPattern: scratch + offset) &- UInt(range.lowerBound * member.width * member.size)
-                guard let pointer = UnsafeMutableRawPointer(bitPattern: address) else {
-                    preconditionFailure("scratch lies at the very start of memory")
-                }
-                return pointer
+        withUnsafeTemporaryAllocation(of: pk_row_member.self, capacity: members.count) { kernels in
+            for index in members.indices {
+                kernels.initializeElement(at: index, to: kernel(index, memory))
             }
-            return memory.base(root)
+            pk_rows_run(
+                memory.variant.code, kernels.baseAddress, Int32(members.count), Int64(range.lowerBound),
+                Int64(range.upperBound), Int64(block), scratch)
         }
-        for member in members {
-            switch member.kind {
-            case .map(let kernel):
-                let bases = kernel.inputs.map { access in
-                    UnsafeRawPointer(base(access.root) + access.offset * memory.sizes[Int(access.root.index)])
+    }
+
+    /// A member as the kernels have it.
+    private func kernel(_ index: Int, _ memory: StepMemory) -> pk_row_member {
+        let member = members[index]
+        var out = pk_row_member()
+        out.width = Int64(member.width)
+        out.size = Int64(member.size)
+        if let offset = member.scratch { out.scratch = offset } else { out.out = memory.base(member.value) }
+        out.registers = registers[index]
+        out.keeps = keepsConstants ? 1 : 0
+        let read: [Access]
+        switch member.kind {
+        case .map(let kernel):
+            out.is_map = 1
+            kernel.fill(&out.map, random: memory.random)
+            read = kernel.inputs
+        case .reduce(let reduction):
+            reduction.fill(&out)
+            read = [reduction.input] + (reduction.extents.map { [$0.access] } ?? [])
+        }
+        for (place, access) in read.enumerated() {
+            let held = members.firstIndex { $0.value == access.root && $0.scratch != nil }
+            withUnsafeMutableBytes(of: &out.member) {
+                $0.storeBytes(of: Int32(held ?? -1), toByteOffset: place * 4, as: Int32.self)
+            }
+            if held == nil {
+                withUnsafeMutableBytes(of: &out.base) {
+                    $0.storeBytes(
+                        of: UnsafeRawPointer(memory.pointer(access)), toByteOffset: place * 8,
+                        as: UnsafeRawPointer.self)
                 }
-                kernel.run(
-                    memory.variant, first: range.lowerBound * member.width, count: range.count * member.width,
-                    bases: bases, out: base(member.value), scratch: scratch + registers, random: memory.random)
-            case .reduce(let reduction):
-                let input =
-                    base(reduction.input.root) + reduction.input.offset * memory.sizes[Int(reduction.input.root.index)]
-                let extents = (scratch + self.extents).assumingMemoryBound(to: Int32.self)
-                let hasExtents = reduction.fill(extents, range) { access in
-                    UnsafeRawPointer(base(access.root) + access.offset * memory.sizes[Int(access.root.index)])
+            } else {
+                withUnsafeMutableBytes(of: &out.offset) {
+                    $0.storeBytes(of: Int64(access.offset), toByteOffset: place * 8, as: Int64.self)
                 }
-                reduction.run(
-                    memory.variant, range, input: input, extents: hasExtents ? extents : nil, out: base(member.value))
             }
         }
+        return out
     }
 }
 
 /// Extents of rows: an i32 tensor that broadcasts to them.
 struct RowExtents: Sendable {
     let access: Access
-    private let axes: JoinedAxes
+    let axes: JoinedAxes
     private let length: Int
 
     /// `own` is the tensor's shape, `rows` that of the rows, `length` what an extent is clamped to.
@@ -142,51 +167,35 @@ struct RowReduction: Sendable {
     let rows: JoinedAxes
     let extents: RowExtents?
 
-    /// Fills in the extents of a range, if there are any.
-    func fill(_ out: UnsafeMutablePointer<Int32>, _ range: Range<Int>, _ base: (Access) -> UnsafeRawPointer) -> Bool {
-        guard let extents else { return false }
-        extents.fill(out, range, from: base(extents.access))
-        return true
+    /// Writes all but what is read.
+    func fill(_ member: inout pk_row_member) {
+        member.type = element.rawValue
+        member.prefix = isPrefix ? 1 : 0
+        member.reduction = pk_reduction(UInt32(reduction.rawValue))
+        member.length = Int64(length)
+        member.rows = rows.kernel
+        if let extents {
+            member.has_extents = 1
+            member.extents = extents.axes.kernel
+        }
     }
+}
 
-    func run(
-        _ variant: KernelVariant, _ range: Range<Int>, input: UnsafeRawPointer, extents: UnsafePointer<Int32>?,
-        out: UnsafeMutableRawPointer
-    ) {
-        for (place, row) in range.enumerated() {
-            let start = rows.offset(row)
-            let take = extents.map { Int($0[place]) } ?? length
-            if element == .f32 {
-                run(variant, input.assumingMemoryBound(to: Float.self) + start, take, row, out)
-            } else {
-                var extent = Int32(clamping: take)
-                let width = isPrefix ? length : 1
-                let isArgument = reduction == .argumentOfMaximum || reduction == .argumentOfMinimum
-                let size = isArgument ? 4 : element.size
-                pk_reduce_whole(
-                    Int32(element.rawValue), pk_reduction(UInt32(reduction.rawValue)), isPrefix ? 1 : 0, 1,
-                    Int64(length),
-                    Int64(length), input + start * element.size, &extent, out + row * width * size)
+extension JoinedAxes {
+    /// The axes with the strides of the first tensor, as the kernels have them.
+    var kernel: pk_row_axes {
+        var out = pk_row_axes()
+        out.rank = Int32(shape.count)
+        withUnsafeMutableBytes(of: &out.shape) { bytes in
+            for (axis, size) in shape.enumerated() {
+                bytes.storeBytes(of: Int64(size), toByteOffset: axis * 8, as: Int64.self)
             }
         }
-    }
-
-    private func run(
-        _ variant: KernelVariant, _ x: UnsafePointer<Float>, _ take: Int, _ row: Int, _ out: UnsafeMutableRawPointer
-    ) {
-        let floats = out.assumingMemoryBound(to: Float.self)
-        let places = out.assumingMemoryBound(to: Int32.self)
-        switch (reduction, isPrefix) {
-        case (.sum, false): floats[row] = pk_row_sum_f32(variant.code, x, take)
-        case (.maximum, false): floats[row] = pk_row_extreme_f32(variant.code, x, take, 1)
-        case (.minimum, false): floats[row] = pk_row_extreme_f32(variant.code, x, take, 0)
-        case (.argumentOfMaximum, false): places[row] = Int32(truncatingIfNeeded: pk_row_argmax_f32(x, take))
-        case (.argumentOfMinimum, false): places[row] = Int32(truncatingIfNeeded: pk_row_argmin_f32(x, take))
-        case (.sum, true): pk_row_prefix_sum_f32(x, length, take, floats + row * length)
-        case (.maximum, true): pk_row_prefix_extreme_f32(x, length, take, 1, floats + row * length)
-        case (.minimum, true): pk_row_prefix_extreme_f32(x, length, take, 0, floats + row * length)
-        case (.argumentOfMaximum, true): pk_row_prefix_argument_f32(x, length, take, 1, places + row * length)
-        case (.argumentOfMinimum, true): pk_row_prefix_argument_f32(x, length, take, 0, places + row * length)
+        withUnsafeMutableBytes(of: &out.stride) { bytes in
+            for (axis, stride) in strides[0].enumerated() {
+                bytes.storeBytes(of: Int64(stride), toByteOffset: axis * 8, as: Int64.self)
+            }
         }
+        return out
     }
 }

@@ -42,8 +42,12 @@ public struct GPTConfiguration: Sendable, Hashable {
     /// How many numbers the weights hold.
     public var parameterCount: Int { weights.reduce(0) { $0 + Int($1.type.count) } }
 
-    /// The mean loss of predicting `targets` from `ids`, both i32 [batch, length]; `weights` in the order above.
-    func loss(_ graph: inout GraphBuilder, weights: [ValueID], ids: ValueID, targets: ValueID) -> ValueID {
+    /// The mean loss of predicting `targets` from `ids`, both i32 [batch, length]; `weights` in the order above. With `dropout` some elements of the embeddings,
+    /// of the attention's weights and of what each part adds are left out.
+    func loss(
+        _ graph: inout GraphBuilder, weights: [ValueID], ids: ValueID, targets: ValueID, dropout: Dropout? = nil
+    ) -> ValueID {
+        func thinned(_ x: ValueID) -> ValueID { dropout.map { graph.dropout(x, $0) } ?? x }
         let (batch, length) = (graph.type(ids).shape[0], graph.type(ids).shape[1])
         let hidden = [batch, length, Dimension(UInt64(width))]
         let size = (width: Float(width).bitPattern, epsilon: epsilon.bitPattern)
@@ -51,7 +55,7 @@ public struct GPTConfiguration: Sendable, Hashable {
         func next() -> ValueID { rest.removeFirst() }
         let (tokens, positions) = (next(), next())
         let rows = graph.gather(tokens, hidden, [Coordinate(table: ids, tableAxes: [0, 1]), .axis(2)])
-        var x = graph.sum(rows, positions)
+        var x = thinned(graph.sum(rows, positions))
         let extent = graph.causalExtent(length: length, group: 1)
         let headWidth = UInt64(width / heads)
         let scale = (1 / Float(headWidth).squareRoot()).bitPattern
@@ -63,11 +67,12 @@ public struct GPTConfiguration: Sendable, Hashable {
             }
             let (q, k, v) = (part(0), part(1), part(2))
             let context = graph.attention(
-                query: q, keys: graph.keyRows(k), values: graph.valueColumns(v), extent: extent, scale: scale)
-            x = graph.sum(x, graph.linear(context, weight: next(), bias: next()))
+                query: q, keys: graph.keyRows(k), values: graph.valueColumns(v), extent: extent, scale: scale,
+                dropout: dropout)
+            x = graph.sum(x, thinned(graph.linear(context, weight: next(), bias: next())))
             let second = graph.layerNorm(x, gain: next(), bias: next(), width: size.width, epsilon: size.epsilon)
             let inner = graph.gelu(graph.linear(second, weight: next(), bias: next()))
-            x = graph.sum(x, graph.linear(inner, weight: next(), bias: next()))
+            x = graph.sum(x, thinned(graph.linear(inner, weight: next(), bias: next())))
         }
         let last = graph.layerNorm(x, gain: next(), bias: next(), width: size.width, epsilon: size.epsilon)
         let count = Dimension(batch.factor * length.factor)

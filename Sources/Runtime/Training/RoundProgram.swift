@@ -24,6 +24,9 @@ public enum RoundProgram {
         if settings.schedule != .constant {
             throw .setting("schedule", "must be \"constant\" in rounds: each begins anew")
         }
+        if settings.dropout != 0 || settings.accumulate != 1 {
+            throw .setting("dropout", "and accumulate are not for rounds: leave them out")
+        }
         let weights = configuration.weights
         let inputs = TrainingProgram.data(settings, text: text, steps: steps)
         let carried = TrainingProgram.state(configuration)

@@ -6,18 +6,21 @@ public final class Trainer {
     private let executor: GraphExecutor
     private let text: [UInt8]
     private let starts: [Int32]
+    private let seed: UInt64
     /// The carried tensors, by the program's order.
     public private(set) var state: [Tensor]
 
-    /// `starts` holds a row of `batch` offsets into the text for every step of the whole training. What needs more than `memory` bytes is refused.
+    /// `starts` holds a row of offsets into the text, one for each of `settings.rows`, for every step of the whole training; `seed` is that of what is left
+    /// out. What needs more than `memory` bytes is refused.
     public init(
         _ configuration: GPTConfiguration, _ settings: TrainingSettings, text: [UInt8], starts: [Int32],
-        weights: [Tensor], threads: Int, memory: UInt64 = .max
+        weights: [Tensor], threads: Int, memory: UInt64 = .max, seed: UInt64 = 0
     ) throws(TrainingFault) {
-        let rows = starts.count / max(1, settings.batch)
+        let rows = starts.count / max(1, settings.rows)
         program = try TrainingProgram(configuration, settings, text: text.count, steps: rows)
         self.text = text
         self.starts = starts
+        self.seed = seed
         let fixed: SpecialisedProgram
         do throws(ProgramFault) { fixed = try program.program.specialise([]) } catch { throw .program(error) }
         do throws(ExecutionFault) {
@@ -63,8 +66,9 @@ public final class Trainer {
             do throws(ExecutionFault) {
                 return .success(
                     try executor.run(
-                        inputs: [text, starts], carried: carried,
-                        onStep: { _, _, outputs in onStep(outputs[0].floats[0]) }, limit: UInt64(steps)))
+                        inputs: [text, starts], carried: carried, seed: seed,
+                        onStep: { _, _, outputs in onStep(outputs[0].floats[0]) }, from: UInt64(step),
+                        limit: UInt64(steps)))
             } catch { return .failure(error) }
         }
         do throws(ExecutionFault) { state = try outcome.get().carried } catch { throw .execution(error) }

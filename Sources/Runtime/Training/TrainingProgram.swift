@@ -17,8 +17,25 @@ public struct TrainingSettings: Sendable, Hashable {
     public var weightDecay: Float = 0.01
     /// The norm to which all gradients together are cut; nil for none.
     public var clip: Float?
+    /// The share of elements that are left out in a step, less than 1; 0 for none.
+    public var dropout: Float = 0
+    /// Batches whose gradients are averaged in a step.
+    public var accumulate = 1
 
     public init() {}
+
+    /// Batches of a step at most.
+    public static let mostBatches = 64
+
+    /// Rows of the text in a step.
+    public var rows: Int { batch * accumulate }
+
+    /// What is left out, as ops have it.
+    var thinning: Dropout? {
+        if dropout == 0 { return nil }
+        return Dropout(
+            threshold: UInt64((Double(dropout) * 0x1p32).rounded()), scale: (1 / (1 - dropout)).bitPattern)
+    }
 }
 
 /// A program that trains a decoder: one scan whose carried state is the weights, their moments, two powers and the step's number, so that it goes on from where it
@@ -64,7 +81,7 @@ public struct TrainingProgram: Sendable {
 
     /// The text's bytes, and a row of offsets in it for each step.
     static func data(_ settings: TrainingSettings, text: Int, steps: Int) -> [TensorDeclaration] {
-        let batch = Dimension(UInt64(settings.batch))
+        let batch = Dimension(UInt64(settings.rows))
         return [
             TensorDeclaration(name: "text", type: TensorType(.u8, [Dimension(UInt64(text))])),
             TensorDeclaration(name: "starts", type: TensorType(.i32, [Dimension(UInt64(steps)), batch])),
@@ -79,14 +96,29 @@ public struct TrainingProgram: Sendable {
         let count = configuration.weights.count
         let own = Array(state[..<count])
         let step = state[3 * count + 2]
-        let (ids, targets) = TrainingProgram.batch(
-            &graph, text: text, starts: starts, step: step, batch: Dimension(UInt64(settings.batch)),
-            length: Dimension(UInt64(configuration.context)))
-        let loss = configuration.loss(&graph, weights: own, ids: ids, targets: targets)
-        var gradients: [ValueID]
-        do throws(DifferentiationFault) {
-            gradients = try Differentiation.gradients(of: loss, by: own, constants: graph.extremes, in: &graph)
-        } catch { throw .differentiation(error) }
+        var losses: [ValueID] = []
+        var gradients: [ValueID] = []
+        for part in 0..<settings.accumulate {
+            let (ids, targets) = TrainingProgram.batch(
+                &graph, text: text, starts: starts, step: step, from: part * settings.batch,
+                batch: Dimension(UInt64(settings.batch)), length: Dimension(UInt64(configuration.context)))
+            let loss = configuration.loss(
+                &graph, weights: own, ids: ids, targets: targets, dropout: settings.thinning)
+            let found: [ValueID]
+            do throws(DifferentiationFault) {
+                found = try Differentiation.gradients(of: loss, by: own, constants: graph.extremes, in: &graph)
+            } catch { throw .differentiation(error) }
+            losses.append(loss)
+            // Left to right: a batch's gradients are added before the next is begun, so that its memory is free.
+            gradients = part == 0 ? found : zip(gradients, found).map { graph.sum($0, $1) }
+        }
+        var loss = losses[0]
+        if settings.accumulate > 1 {
+            for other in losses.dropFirst() { loss = graph.sum(loss, other) }
+            let count = Float(settings.accumulate)
+            loss = graph.quotient(loss, by: count)
+            gradients = gradients.map { graph.quotient($0, by: count) }
+        }
         if let clip = settings.clip { gradients = TrainingProgram.clipped(&graph, gradients, to: clip) }
         let adam = AdamW(
             firstDecay: settings.firstDecay.bitPattern, firstRest: (1 - settings.firstDecay).bitPattern,
@@ -119,9 +151,14 @@ public struct TrainingProgram: Sendable {
             ("steps", steps),
         ]
         for (name, size) in sizes where !(1...1 << 24).contains(size) { throw .setting(name, "must be from 1 to 2^24") }
-        if steps * settings.batch > 1 << 28 {
+        // Each batch is ops of its own.
+        if !(1...TrainingSettings.mostBatches).contains(settings.accumulate) {
+            throw .setting("accumulate", "must be from 1 to \(TrainingSettings.mostBatches)")
+        }
+        if !(settings.dropout >= 0 && settings.dropout < 1) { throw .setting("dropout", "must be from 0 to below 1") }
+        if steps * settings.rows > 1 << 28 {
             throw .setting(
-                "steps", "times the batch are \(steps * settings.batch) rows, at most \(1 << 28) can be drawn")
+                "steps", "times the batch are \(steps * settings.rows) rows, at most \(1 << 28) can be drawn")
         }
         if configuration.width % configuration.heads != 0 {
             throw .setting(
@@ -142,11 +179,17 @@ public struct TrainingProgram: Sendable {
         }
     }
 
-    /// ids and targets, i32 [batch, length]: bytes of the text from the step's starts on, and the same one further.
+    /// ids and targets, i32 [batch, length]: bytes of the text from the step's starts on, `first` the first of them, and the same one further.
     private static func batch(
-        _ graph: inout GraphBuilder, text: ValueID, starts: ValueID, step: ValueID, batch: Dimension, length: Dimension
+        _ graph: inout GraphBuilder, text: ValueID, starts: ValueID, step: ValueID, from first: Int, batch: Dimension,
+        length: Dimension
     ) -> (ValueID, ValueID) {
-        let row = graph.gather(starts, [batch], [Coordinate(table: step, tableAxes: []), .axis(0)])
+        let row = graph.gather(
+            starts, [batch],
+            [
+                Coordinate(table: step, tableAxes: []),
+                Coordinate(offset: Int64(first), terms: [.init(axis: 0, coefficient: 1)]),
+            ])
         func bytes(_ offset: Int64) -> ValueID {
             let bytes = graph.gather(
                 text, [batch, length],
@@ -199,6 +242,16 @@ public struct TrainingProgram: Sendable {
                 let (g, f) = (e.input(0), e.input(1))
                 _ = e.apply(.multiply, g, f)
             }
+        }
+    }
+}
+
+extension GraphBuilder {
+    /// x divided by a number.
+    fileprivate mutating func quotient(_ x: ValueID, by divisor: Float) -> ValueID {
+        map(.f32, type(x).shape, [x]) { e in
+            let x = e.input(0)
+            _ = e.apply(.divide, x, e.constant(bits: divisor.bitPattern))
         }
     }
 }

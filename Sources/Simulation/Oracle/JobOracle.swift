@@ -219,10 +219,9 @@ package struct JobOracle {
             }
             guard job.state == .settled, let receipt = books.receipts[job.id] else { continue }
             if let truth = orders[job.id]?.truth, receipt.commitment != truth { counts.deceived += 1 }
-            for (payee, count) in payees(receipt) {
+            for (payee, amount) in payees(receipt, job) {
                 // Four in a hundred, rounded down, are the protocol's.
-                let amount = receipt.amount.baseUnits
-                paid[payee, default: 0] += (amount - amount * 40 / 1000) * count
+                paid[payee, default: 0] += amount - amount * 40 / 1000
             }
             judgeTrap(job, receipt, &counts, &paid)
         }
@@ -287,9 +286,16 @@ package struct JobOracle {
         }
     }
 
-    /// Who is paid the price of a receipt, and how often.
-    private func payees(_ receipt: JobReceipt) -> [(Address, UInt128)] {
-        ([receipt.provider] + receipt.auditors).compactMap { address in parties[address].map { ($0.payout, 1) } }
+    /// Who is paid for a job, and what.
+    private func payees(_ receipt: JobReceipt, _ job: Job) -> [(Address, UInt128)] {
+        let fees = agreeing(job, receipt).map { ($0.auditor, due(job, $0.price, receipt)) }
+        return ([(receipt.provider, receipt.amount.baseUnits)] + fees).compactMap { address, amount in
+            parties[address].map { ($0.payout, amount) }
+        }
+    }
+
+    private func agreeing(_ job: Job, _ receipt: JobReceipt) -> [Audit] {
+        job.audits.filter { !$0.isSilent && $0.commitment == receipt.commitment }
     }
 
     private mutating func judge(_ job: Job, _ receipt: JobReceipt?) {
@@ -347,25 +353,25 @@ package struct JobOracle {
     private mutating func judgeReceipt(_ job: Job, _ receipt: JobReceipt?) {
         guard let receipt else { return blame("job \(job.id) is settled without a receipt") }
         guard let assignment = job.assignment, receipt.provider == assignment.provider,
-            receipt.commitment == assignment.commitment, receipt.amount.baseUnits == due(job, assignment, receipt)
+            receipt.commitment == assignment.commitment, receipt.amount.baseUnits == due(job, assignment.price, receipt)
         else { return blame("the receipt of job \(job.id) is not of what was done") }
-        let agreeing = job.audits.filter { !$0.isSilent && $0.commitment == receipt.commitment }.map(\.auditor)
-        if receipt.auditors != agreeing
-            || receipt.auditFees.baseUnits != receipt.amount.baseUnits * UInt128(agreeing.count)
+        let agreeing = agreeing(job, receipt)
+        if receipt.auditors != agreeing.map(\.auditor)
+            || receipt.auditFees.baseUnits != agreeing.reduce(0, { $0 + due(job, $1.price, receipt) })
         {
             blame("the receipt of job \(job.id) pays others than those who audited it")
         }
     }
 
-    /// The part of the locked price for the steps that were taken, rounded up.
-    private func due(_ job: Job, _ assignment: Assignment, _ receipt: JobReceipt) -> UInt128 {
+    /// The part of a price for the steps that were taken, rounded up.
+    private func due(_ job: Job, _ price: Amount, _ receipt: JobReceipt) -> UInt128 {
         let all = UInt128(job.spec.computeUnits.weightedOperations)
         var run = all
         for (scan, taken) in zip(job.spec.scans, receipt.commitment.steps) where taken < scan.steps {
             run -= UInt128(scan.weightedOperations) * UInt128(scan.steps - taken)
         }
         // Prices here are far below 2^64 base units.
-        return (assignment.price.baseUnits * run + all - 1) / all
+        return (price.baseUnits * run + all - 1) / all
     }
 
     /// Who says what is not so.
@@ -424,6 +430,12 @@ package struct JobOracle {
             guard let job = entry.last, JobOracle.isOver(job.state) else { continue }
             var kept = min(entry.posted, entry.moves)
             if let receipt = books.receipts[id] { kept += receipt.amount.baseUnits + receipt.auditFees.baseUnits }
+            // Those who found that nobody can run it share what is left of the allowance.
+            let reporters = UInt128(job.reports.count)
+            if job.state == .failed, reporters >= UInt128(parameters.maximumAttempts) {
+                let left = parameters.feeAllowance.baseUnits - min(entry.moves, parameters.feeAllowance.baseUnits)
+                kept += left / reporters * reporters
+            }
             returned[entry.requester, default: 0] += entry.posted - min(entry.posted, kept)
         }
         for requester in initial.keys.sorted() {

@@ -10,7 +10,7 @@ struct SimulateCommand: ParsableCommand {
         discussion: "Without a subcommand's name, seeds. Example: plasma simulate --seed 7 --nodes 7 --profile chaos",
         subcommands: [
             SimulateSeedsCommand.self, SimulateTwinsCommand.self, SimulateSearchCommand.self,
-            SimulateDisputesCommand.self,
+            SimulateDisputesCommand.self, SimulateMarketCommand.self,
         ],
         defaultSubcommand: SimulateSeedsCommand.self)
 }

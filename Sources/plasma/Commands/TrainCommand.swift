@@ -79,8 +79,10 @@ struct TrainCommand: AsyncParsableCommand {
         let trainer = try Trainer(
             model, settings.settings, text: [UInt8](text),
             starts: try TrainingDraws.starts(
-                steps: settings.steps, batch: settings.batch, text: text.count, context: settings.context, seed: seed),
-            weights: TrainingDraws.weights(model, seed: seed), threads: options.threads, memory: options.memory)
+                steps: settings.steps, batch: settings.settings.rows, text: text.count, context: settings.context,
+                seed: seed),
+            weights: TrainingDraws.weights(model, seed: seed), threads: options.threads, memory: options.memory,
+            seed: seed)
         var losses: [Float] = []
         if resume {
             try trainer.restore(output.checkpoint)
@@ -124,7 +126,7 @@ struct TrainCommand: AsyncParsableCommand {
         print(
             String(
                 format: "step %d of %d  loss %.4f  %.2f steps/s  %.0f bytes/s  %d s left", losses.count, settings.steps,
-                losses.last ?? 0, rate, rate * Double(settings.batch * settings.context), left))
+                losses.last ?? 0, rate, rate * Double(settings.settings.rows * settings.context), left))
     }
 
     private func finish(
@@ -157,6 +159,8 @@ extension TrainingFile {
         out.epsilon = Float(epsilon)
         out.weightDecay = Float(weightDecay)
         out.clip = clip.map { Float($0) }
+        out.dropout = Float(dropout)
+        out.accumulate = accumulate
         return out
     }
 }
