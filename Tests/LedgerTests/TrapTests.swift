@@ -183,6 +183,34 @@ import Testing
         #expect(try at.job.state == .open)
     }
 
+    /// It differs from the result and from the decoy, and is right: a trap costs it nothing, and its provider what a lie costs.
+    @Test func anHonestAuditorOfATrapThatIsALieConvicts() throws {
+        let at = try TrapTests.trap(TestDispute.lie, audits: [TestDispute.truth])
+        let auditor = at.auditors[0]
+        let before = try (
+            at.net.worth(auditor), at.net.provider(auditor).bond, at.net.provider(at.provider).bond,
+            at.net.worth(at.net.requester)
+        )
+        try at.net.act(auditor, at.challenge(.zero))
+        try at.play(auditor)
+        #expect(try at.dispute(auditor).state == .convicted)
+        #expect(try at.net.provider(at.provider).bond == before.2.subtracting(Amount(parsing: "2.4")))
+        #expect(try at.net.worth(auditor) == before.0.adding(Amount(parsing: "0.72")))
+        #expect(try at.net.provider(auditor).bond == before.1)
+        #expect(try at.net.worth(at.net.requester) == before.3.adding(.xpl(1)))
+        #expect(try at.job.state == .open)
+    }
+
+    /// A third result that is none: it differs from the decoy, so that it loses what such a word costs without a trap, and no more.
+    @Test func whoDiffersFromTheDecoyIsNotSlashedForIt() throws {
+        let at = try TrapTests.trap(audits: [TestDispute.lie])
+        let before = try at.net.provider(at.auditors[0]).bond
+        try at.net.pass(90_000)
+        #expect(try at.job.state == .settled)
+        #expect(try at.net.provider(at.auditors[0]).bond == before.subtracting(Amount(parsing: "0.1")))
+        #expect(try at.net.provider(at.auditors[0]).convictions == 0)
+    }
+
     @Test func aFalseChallengerOfATrapLoses() throws {
         let at = try TrapTests.trap(audits: [TestDispute.truth])
         let before = try at.net.worth(at.stranger)

@@ -44,7 +44,7 @@ public struct NodeSimulationReport: Sendable {
     /// Providers' processes that ended by themselves and came back.
     public let providerRestarts: Int
 
-    /// Jobs on chain, and how they ended; of those that were paid, for a wrong result that nobody was drawn to audit.
+    /// Jobs on chain, and how they ended; of those that were paid, for a wrong result that nobody honest was drawn to audit.
     public var jobs: Int { market.jobs }
     public var settled: Int { market.settled }
     /// Disputes that ended with the provider's conviction, and with the challenger's.
