@@ -59,6 +59,24 @@ import Testing
         #expect(try Query.totals(in: at.net.store).auditPool == .zero)
     }
 
+    /// Not of the run's price: who pays itself much for a run, and its own auditors next to nothing, would pay the fee once and get seven jackpots.
+    @Test func aJackpotIsAPartOfTheAuditorsOwnFee() throws {
+        let net = try TestNet(parameters: TrapTests.parameters(jackpot: 3))
+        try net.openMarket()
+        // A hundredth of what the others ask.
+        try net.act(net.providers[0], .setOffer(net.offerTerms(Amount(baseUnits: Amount.unitsPerXPL / 10))))
+        try net.step()
+        let id = try net.submit(net.spec(.audited))
+        let provider = try net.runToDraw(id)
+        let auditor = try #require(try net.commitAudits(id).first)
+        try net.open(id, provider)
+        try net.revealAudit(id, auditor)
+        try net.pass(60_000)
+        #expect(try net.job(id).state == .settled)
+        #expect(try net.job(id).assignment?.price == Amount(baseUnits: 10_000_000))
+        #expect(try net.job(id).audits.map(\.jackpot) == [Amount(baseUnits: 3_000_000)])
+    }
+
     @Test func withoutAnAuditorNobodyGetsAJackpot() throws {
         let at = try TrapTests.trap(audits: [])
         #expect(try at.job.assignment?.decoy != nil)

@@ -75,6 +75,7 @@ private final class Machine {
         let committing = view.items[8].task
         #expect(!first.contains(.start(committing)))
         view.items[8] = WorkItem(task: committing, stage: .running(heartbeatDue: true))
+        view.beacons[committing] = .zero
         let result = ResultCommitment(steps: [1], outputRoot: .zero, stateRoot: .zero)
         _ = machine.finished(committing, .done(result))
         #expect(moves() == [.commit(committing), .heartbeat(committing)])

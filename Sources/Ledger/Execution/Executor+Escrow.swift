@@ -136,19 +136,28 @@ extension Executor {
         return rest == back ? part : try part.adding(Amount(baseUnits: 1))
     }
 
-    /// Whoever found the true result of a trap gets the jackpot on top, from the audit pool; where that has less, all get the same part of it.
-    private mutating func payJackpots(_ job: inout Job, _ commitment: ResultCommitment, _ price: Amount) throws {
-        let winners = job.audits.indices.filter { !job.audits[$0].isSilent && job.audits[$0].commitment == commitment }
-        if winners.isEmpty { return }
-        let each = min(
-            try price.scaled(parameters.jackpotPerMille, over: 1000),
-            try overlay.totals.auditPool.scaled(1, over: UInt64(winners.count)))
-        for index in winners {
+    /// Whoever found the true result of a trap gets the jackpot on top, a part of its own fee, from the audit pool; where that has less than all of them, each
+    /// gets its part of what there is.
+    private mutating func payJackpots(_ job: inout Job, _ commitment: ResultCommitment, _ units: ComputeUnits) throws {
+        var jackpots: [(index: Int, amount: Amount)] = []
+        for (index, audit) in job.audits.enumerated() where !audit.isSilent && audit.commitment == commitment {
+            let fee = try Executor.price(of: units, job, whole: audit.price)
+            jackpots.append((index, try fee.scaled(parameters.jackpotPerMille, over: 1000)))
+        }
+        let pool = overlay.totals.auditPool.baseUnits
+        let all = try jackpots.reduce(Amount.zero) { try $0.adding($1.amount) }.baseUnits
+        for (index, owed) in jackpots {
+            var amount = owed
+            if all > pool {
+                // Less than what is owed, since the pool is less than all.
+                let product = pool.multipliedFullWidth(by: owed.baseUnits)
+                amount = Amount(baseUnits: all.dividingFullWidth((product.high, product.low)).quotient)
+            }
             let auditor = job.audits[index].auditor
             let payout = try overlay.object(Provider.self, StateKey.provider(auditor))?.payout ?? auditor
-            try lower(\.auditPool, each)
-            try credit(payout, each)
-            job.audits[index].jackpot = each
+            try lower(\.auditPool, amount)
+            try credit(payout, amount)
+            job.audits[index].jackpot = amount
         }
     }
 
@@ -170,7 +179,7 @@ extension Executor {
             auditFees = try auditFees.adding(fee)
             auditors.append(audit.auditor)
         }
-        if assignment.decoy != nil { try payJackpots(&job, commitment, price) }
+        if assignment.decoy != nil { try payJackpots(&job, commitment, units) }
         try release(&job)
         try releaseAuditors(&job)
         try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))

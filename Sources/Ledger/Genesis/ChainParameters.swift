@@ -71,7 +71,7 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     // Traps
     /// Openings whose mask must hold a decoy, in thousandths.
     public var trapPerMille: UInt64 = 15
-    /// What an auditor that found the true result of one gets on top, of the job's price.
+    /// What an auditor that found the true result of one gets on top, of its own fee.
     public var jackpotPerMille: UInt64 = 1000
     /// The moves of disputes in a block: what they weigh, and the most that they may weigh together.
     public var weightPerDisputeMove: UInt64 = 40_000

@@ -258,7 +258,7 @@ package struct JobOracle {
         for audit in job.audits {
             let isWinner = decoy != nil && !audit.isSilent && audit.commitment == receipt.commitment
             if audit.jackpot.baseUnits
-                > (isWinner ? receipt.amount.baseUnits * UInt128(parameters.jackpotPerMille) / 1000 : 0)
+                > (isWinner ? due(job, audit.price, receipt) * UInt128(parameters.jackpotPerMille) / 1000 : 0)
             {
                 blame(
                     "auditor \(audit.auditor) got a jackpot of \(audit.jackpot) XPL in job \(job.id), by our books not")
