@@ -38,8 +38,8 @@ struct RowGroup: Sendable {
     /// Whether each has registers of its own, in which constants stay.
     private let keepsConstants: Bool
 
-    /// Bytes that a block of rows aims at: what stays in a first-level cache or is soon back from the second.
-    private static let aim = 48 << 10
+    /// Bytes that a block of rows aims at: a part of a second-level cache. Smaller blocks cost more in calls than they save in waiting.
+    private static let aim = 160 << 10
     /// Bytes of registers up to which every member has its own.
     private static let mostRegisters = 192 << 10
     /// Between blocks of values in the scratch, so that the same element of all is not in the same few lines of the cache.
@@ -48,9 +48,7 @@ struct RowGroup: Sendable {
     /// Members in order; `isInternal` says which need no memory.
     init(rows: Int, members: [Member], isInternal: (ValueID) -> Bool) {
         self.rows = rows
-        let widest = members.map { $0.width * $0.size }.max() ?? 4
-        let outside = Set(members.flatMap(\.roots)).subtracting(members.map(\.value)).count
-        let bytesPerRow = members.reduce(widest * outside) { $0 + $1.width * $1.size }
+        let bytesPerRow = members.reduce(RowGroup.read(members)) { $0 + $1.width * $1.size }
         block = max(1, min(rows, RowGroup.aim / max(1, bytesPerRow)))
         var offset = 0
         var placed = members
@@ -71,6 +69,23 @@ struct RowGroup: Sendable {
         }
         registers = places
         scratch = offset + (keepsConstants ? 0 : sizes.max() ?? 0) + 64
+    }
+
+    /// Bytes a row that come from outside, without those that are the same along a row.
+    private static func read(_ members: [Member]) -> Int {
+        var widths: [ValueID: Int] = [:]
+        func count(_ root: ValueID, _ bytes: Int) { widths[root] = max(widths[root] ?? 0, bytes) }
+        for member in members {
+            switch member.kind {
+            case .map(let kernel):
+                for (number, access) in kernel.inputs.enumerated() where kernel.readsInPlace(number) {
+                    count(access.root, member.width * 4)
+                }
+            case .reduce(let reduction): count(reduction.input.root, reduction.length * reduction.element.size)
+            }
+        }
+        for member in members { widths[member.value] = nil }
+        return widths.values.reduce(0, +)
     }
 
     func run(_ memory: StepMemory) {

@@ -1,7 +1,12 @@
 internal import CKernels
 internal import Programs
 
-/// Memory that is freed with its owner. Aligned to a cache line.
+#if canImport(Glibc)
+    internal import Glibc
+#endif
+
+/// Memory that is freed with its owner. Aligned to a cache line; a large one lies in large pages where the system has them for the asking, so that steps that
+/// walk through it spend less on finding its pages.
 final class Block: @unchecked Sendable {
     // What is written and read when is the executor's business: a block has no order of its own.
     let base: UnsafeMutableRawPointer
@@ -10,11 +15,19 @@ final class Block: @unchecked Sendable {
     /// `count` bytes, zero.
     init(_ count: Int) {
         self.count = count
-        base = UnsafeMutableRawPointer.allocate(byteCount: max(64, count), alignment: 64)
+        let isLarge = count >= 2 * Block.page
+        base = UnsafeMutableRawPointer.allocate(byteCount: max(64, count), alignment: isLarge ? Block.page : 64)
+        #if canImport(Glibc)
+            // Advice: where it cannot be taken, nothing changes. A part of a page at the end may be others' memory.
+            if isLarge { madvise(base, count / Block.page * Block.page, MADV_HUGEPAGE) }
+        #endif
         base.initializeMemory(as: UInt8.self, repeating: 0, count: count)
     }
 
     deinit { base.deallocate() }
+
+    /// Bytes of a large page.
+    private static let page = 2 << 20
 }
 
 /// What a step's kernels run on: where each value's root lies, scratch, threads, and the step's random words.
