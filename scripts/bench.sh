@@ -7,6 +7,7 @@
 #        scripts/bench.sh quantized [--seconds S]                               MiniLM with w8a8 beside ONNX Runtime's dynamic int8
 #        scripts/bench.sh kernels [VARIANT …]                                   contractions on one core beside ONNX Runtime, PyTorch, BLAS
 #        scripts/bench.sh verification [-o json]                                what proving a result costs
+#        scripts/bench.sh market [--jobs N] [--rounds R]                        jobs settled a second, pay beside computing, a dispute, on networks of this machine
 #        scripts/bench.sh consensus [--history BLOCKS] [--repeat R] [-o json]   the core beside its goals, nothing to install
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -50,12 +51,11 @@ if [ "${1:-}" = kernels ]; then
     shift
     exec ./scripts/bench/kernels.sh "$@"
 fi
-if [ "${1:-}" = verification ]; then
-    shift
+if [ "${1:-}" = verification ] || [ "${1:-}" = market ]; then
     ./scripts/setup.sh >&2
     ./scripts/fetch_model.sh >&2
     swift build -c release -j 2 --product plasma >&2
-    exec .build/release/plasma bench verification "$@"
+    exec .build/release/plasma bench "$@"
 fi
 if [ "${1:-}" = training ] || [ "${1:-}" = generation ] || [ "${1:-}" = quantized ]; then
     part=$1
