@@ -234,6 +234,7 @@ private final class Observer: ReplicaObserver {
     func executed(_ block: Block, _ result: ExecutionResult) {
         bridge.setHead(block.header.height)
         bridge.pruning?.executed(block.header)
+        services.executed(result)
         let outcomes = result.receipts.map { (id: $0.id, failure: $0.succeeded ? nil : $0.reason) }
         let services = services
         let height = block.header.height
@@ -241,6 +242,11 @@ private final class Observer: ReplicaObserver {
             await services.finality.executed(height, outcomes)
             await services.worker?.stateChanged()
         }
+    }
+
+    func refused(_ transaction: Digest, _ fault: SubmissionFault) {
+        let finality = services.finality
+        Task { await finality.refused(transaction, fault.description) }
     }
 
     func epochEnded() {

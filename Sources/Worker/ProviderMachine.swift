@@ -52,10 +52,10 @@ public struct ProviderMachine: Sendable {
     private var isJoining = false
     /// Tasks that can still be declined.
     private var declinable: Set<WorkTask> = []
-    private var beacons: [WorkTask: Digest] = [:]
+    private var draws: [WorkTask: TrapTerms] = [:]
     private var trapPerMille: UInt64 = 0
     /// Proofs of draws, so that each is made once: a proof costs as much as five signatures.
-    private var proofs: [WorkTask: VRFProof] = [:]
+    private var proofs: [WorkTask: TrapProof] = [:]
 
     public init(key: SecretKey, registration: Payload, offer: OfferTerms) {
         self.key = key
@@ -73,7 +73,7 @@ public struct ProviderMachine: Sendable {
             isJoining = true
             outputs.append(.submit(view.registered ? .setOffer(offer) : registration, .join))
         }
-        beacons = view.beacons
+        draws = view.draws
         trapPerMille = view.trapPerMille
         declinable = Set(
             view.items.filter { if case .assigned = $0.stage { true } else { false } }.map(\.task))
@@ -173,13 +173,13 @@ public struct ProviderMachine: Sendable {
 
     /// How the executor opens a result that it has: beside a decoy where its draw set a trap. Nil before the result and the state are there.
     private mutating func opening(_ task: WorkTask) -> ResultOpening? {
-        guard case .done(let commitment) = progress[task], let beacon = beacons[task] else { return nil }
-        let proof = proofs[task] ?? VRF.prove(key, alpha: TrapDraw.input(job: task.job, beacon: beacon))
-        proofs[task] = proof
-        let isTrap = TrapDraw.isSet(VRF.output(of: proof), perMille: trapPerMille)
+        guard case .done(let commitment) = progress[task], let draw = draws[task] else { return nil }
+        let trap = proofs[task] ?? TrapProof(job: task.job, beacon: draw.beacon, key: key)
+        proofs[task] = trap
+        let isSet = trap.isSet(perMille: trapPerMille)
         return ResultOpening(
-            commitment: commitment, decoy: isTrap ? ProviderAgent.decoy(key: key, task: task, beside: commitment) : nil,
-            salt: ProviderAgent.salt(key: key, task: task), beacon: beacon, proof: proof)
+            commitment: commitment, decoy: isSet ? ProviderAgent.decoy(key: key, task: task, beside: commitment) : nil,
+            salt: ProviderAgent.salt(key: key, task: task), trap: draw.isAudited ? trap : nil)
     }
 
     private mutating func payload(of move: WorkMove) -> Payload? {

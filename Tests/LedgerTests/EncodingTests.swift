@@ -13,10 +13,10 @@ import Testing
         let net = try TestNet()
         try net.openMarket()
         let digest = net.genesis.digest
-        let proof = VRF.prove(net.requester, alpha: [])
-        let opening = ResultOpening(commitment: TestNet.result, salt: digest, beacon: digest, proof: proof)
+        let opening = ResultOpening(commitment: TestNet.result, salt: digest)
         var trap = opening
         trap.decoy = TestNet.decoy
+        trap.trap = TrapProof(job: digest, beacon: digest, key: net.requester)
         let payloads: [Payload] = [
             .transfer(to: net.address(net.requester), amount: .xpl(1), memo: [1, 2]),
             .registerProvider(

@@ -162,8 +162,7 @@ struct JobOracleTests {
             tell()
             try move({ .commitResult(job: $0, attempt: 1, masked: .zero) }, to: .committed)
             tell()
-            let opening = ResultOpening(
-                commitment: result, salt: .zero, beacon: .zero, proof: VRF.prove(requester, alpha: []))
+            let opening = ResultOpening(commitment: result, salt: .zero)
             try move({ .openResult(job: $0, attempt: 1, opening: opening) }, to: .auditing)
             job?.assignment?.commitment = result
             job?.audits = [Audit(auditor: auditor, height: books.height, price: JobOracleTests.price, share: .zero)]

@@ -27,6 +27,17 @@ public struct ExecutionResult: Sendable {
     public let events: [LedgerEvent]
     /// The state's changes and the tree's, to be committed at `height`.
     public let writes: StateWrites
+
+    /// The jobs that were written. As long as all that was.
+    public var changedJobs: [Digest] {
+        var jobs: [Digest] = []
+        writes.forEach { space, key, _ in
+            if space == .state, key.first == StateKey.jobs[0], let id = try? Digest(bytes: key.dropFirst()) {
+                jobs.append(id)
+            }
+        }
+        return jobs
+    }
 }
 
 /// Execution of finalized blocks: a pure function of the state and the block.

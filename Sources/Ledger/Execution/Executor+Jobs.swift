@@ -136,21 +136,30 @@ extension Executor {
         }
     }
 
-    /// A mask holds a decoy where the draw says so, and there alone.
+    /// A mask holds a decoy where the draw says so, and there alone. Where nobody was drawn to fall into it, nobody asks.
     private func checkTrap(_ opening: ResultOpening, _ job: Job, _ assignment: Assignment) throws {
-        if opening.beacon != assignment.beacon {
+        if let decoy = opening.decoy {
+            if decoy == opening.commitment {
+                throw TransactionFailure(reason: "a decoy is another result than the true one")
+            }
+            try checkSteps(decoy, job)
+        }
+        guard let trap = opening.trap else {
+            if job.audits.isEmpty { return }
+            throw TransactionFailure(reason: "auditors were drawn: the opening must prove whether it holds a trap")
+        }
+        if job.audits.isEmpty {
+            throw TransactionFailure(reason: "no auditor was drawn: the opening needs no proof")
+        }
+        if trap.beacon != assignment.beacon {
             throw TransactionFailure(reason: "the proof is on another beacon than that of the job's assignment")
         }
-        let isSet = TrapDraw.isSet(VRF.output(of: opening.proof), perMille: parameters.trapPerMille)
-        guard let decoy = opening.decoy else {
-            if isSet { throw TransactionFailure(reason: "the draw set a trap: the mask must hold a decoy") }
-            return
+        switch (trap.isSet(perMille: parameters.trapPerMille), opening.decoy) {
+        case (true, nil): throw TransactionFailure(reason: "the draw set a trap: the mask must hold a decoy")
+        case (false, .some):
+            throw TransactionFailure(reason: "the draw set no trap: the mask must hold the result alone")
+        default: break
         }
-        if !isSet { throw TransactionFailure(reason: "the draw set no trap: the mask must hold the result alone") }
-        if decoy == opening.commitment {
-            throw TransactionFailure(reason: "a decoy is another result than the true one")
-        }
-        try checkSteps(decoy, job)
     }
 
     /// All auditors have answered or fallen silent: the result lies open for as long as it may be challenged, and longer where it is.
@@ -163,7 +172,7 @@ extension Executor {
         }
     }
 
-    /// That the proof is the sender's on the beacon it names was seen where its signature was.
+    /// That a proof is the sender's on the beacon it names was seen where its signature was.
     mutating func open(_ id: Digest, _ attempt: UInt32, _ opening: ResultOpening, _ sender: Address) throws {
         var (job, assignment) = try ownJob(id, attempt, in: .committed, sender)
         if job.stage != .opening { throw TransactionFailure(reason: "the auditors have not all committed yet") }

@@ -106,7 +106,9 @@ public struct SignedTransaction: Hashable, Sendable, CanonicalCodable {
     /// Whether the sender's key made it: the signature, and the VRF proof where it carries one.
     public var isSigned: Bool {
         if !transaction.sender.verify(signature, of: transaction.signedMessage) { return false }
-        guard case .openResult(let job, _, let opening) = transaction.payload else { return true }
-        return opening.isProven(job: job, by: transaction.sender)
+        guard case .openResult(let job, _, let opening) = transaction.payload, let trap = opening.trap else {
+            return true
+        }
+        return trap.isProven(job: job, by: transaction.sender)
     }
 }

@@ -209,7 +209,7 @@ extension NodeSimulation {
         case .setTimer(let instant): if node.timer.map({ instant < $0 }) ?? true { node.timer = instant }
         case .executed(let block, _): node.head = block.header.height
         case .persist, .storeBlock, .markFinalized, .certified, .misbehaviour, .keyInUseElsewhere, .evidence,
-            .epochEnded:
+            .epochEnded, .refused:
             break
         }
     }

@@ -73,9 +73,9 @@ final class SimulatedProvider {
         else { return nil }
         let task = WorkTask(job: job, attempt: found.attempt, role: .executor)
         guard case .done(let result) = machine?.progress[task] else { return nil }
-        let proof = VRF.prove(key, alpha: TrapDraw.input(job: job, beacon: assignment.beacon))
-        let isTrap = TrapDraw.isSet(VRF.output(of: proof), perMille: parameters.trapPerMille)
-        return isTrap ? ProviderAgent.decoy(key: key, task: task, beside: result) : result
+        let trap = TrapProof(job: job, beacon: assignment.beacon, key: key)
+        return trap.isSet(perMille: parameters.trapPerMille)
+            ? ProviderAgent.decoy(key: key, task: task, beside: result) : result
     }
 
     /// The real runner, over the blobs of its node.
