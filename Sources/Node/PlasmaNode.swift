@@ -93,7 +93,7 @@ public final class PlasmaNode: @unchecked Sendable {
         bridge.pruning = pruning
         bridge.blobs = blobs
         bridge.snapshots = snapshots
-        bridge.setHead(replica.executed.height)
+        bridge.executed(replica.executed.header)
         services = NodeServices(
             configuration: configuration, genesis: genesis, identity: identity.publicKey,
             consensusKey: consensusKey?.publicKey,
@@ -232,7 +232,7 @@ private final class Observer: ReplicaObserver {
     }
 
     func executed(_ block: Block, _ result: ExecutionResult) {
-        bridge.setHead(block.header.height)
+        bridge.executed(block.header)
         bridge.pruning?.executed(block.header)
         services.executed(result)
         let outcomes = result.receipts.map { (id: $0.id, failure: $0.succeeded ? nil : $0.reason) }
