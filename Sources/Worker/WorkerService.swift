@@ -165,7 +165,8 @@ public actor WorkerService {
         complaint = reason
         let address = configuration.key.publicKey.address
         logger.warning(
-            "cannot join as a provider: \(reason). Trying until it works; the operator's account is \(address)")
+            "cannot join as a provider: \(reason). Trying until it works; the operator's account is \(address). Somebody else can pay for a start without a bond: plasma provider request"
+        )
     }
 
     private func carryOut(_ output: ProviderMachine.Output) {

@@ -31,6 +31,10 @@ import Testing
             .openResult(job: digest, attempt: 1, opening: opening),
             .openResult(job: digest, attempt: 1, opening: trap),
             .revealAudit(job: digest, attempt: 1, commitment: TestNet.result, salt: digest),
+            .sponsorProvider(
+                Registration(
+                    key: net.providers[0], nonce: 3, name: "n", node: net.requester.publicKey,
+                    payout: net.address(net.requester), network: digest), gift: .xpl(1)),
         ]
         let script = try TestDispute()
         let point = RevealPoint.values(step: 0, operation: 0, block: 0)
@@ -66,6 +70,11 @@ import Testing
         try net.open(id, provider)
         try laws(of: try net.job(id))
         try laws(of: try #require(try Query.provider(net.address(provider), in: net.store)))
+        try net.act(
+            net.people[5],
+            .registerProvider(
+                name: "n", node: net.people[5].publicKey, payout: net.address(net.people[5]), bond: .zero))
+        try laws(of: try net.provider(net.people[5]))
         try laws(of: try Query.offers(in: net.store)[0])
         try laws(of: try Query.totals(in: net.store))
         try laws(of: try Query.chain(in: net.store))

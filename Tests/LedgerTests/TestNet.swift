@@ -22,6 +22,8 @@ final class TestNet {
     let people: [SecretKey]
     let requester: SecretKey
     let providers: [SecretKey]
+    /// Who has come later, with nothing.
+    var strangers: [SecretKey] = []
 
     static func key(_ index: Int) -> SecretKey {
         guard let key = try? SecretKey(seed: [UInt8](repeating: UInt8(index + 1), count: 32)) else {
@@ -243,10 +245,12 @@ final class TestNet {
 
     func executor(_ id: Digest) throws -> SecretKey {
         let provider = try #require(try job(id).assignment?.provider)
-        return try #require(people.first { address($0) == provider })
+        return try key(provider)
     }
 
-    func key(_ address: Address) throws -> SecretKey { try #require(people.first { self.address($0) == address }) }
+    func key(_ address: Address) throws -> SecretKey {
+        try #require((people + strangers).first { self.address($0) == address })
+    }
 
     static let result = ResultCommitment(
         steps: [1], outputRoot: Digest.of(Domain("test"), [9]), stateRoot: .zero)

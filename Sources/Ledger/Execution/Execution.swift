@@ -202,6 +202,8 @@ struct Executor {
             try overlay.set(provider, StateKey.provider(sender))
             try lower(\.bonded, fromBond)
             taken = try taken.adding(fromBond)
+            // Its fee is paid already: the less of it stands for its word.
+            try lowerStanding(of: sender, by: try fee.subtracting(taken))
         }
         let toProposer = min(tip, taken)
         if let proposer, toProposer > .zero {

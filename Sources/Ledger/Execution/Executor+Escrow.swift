@@ -105,8 +105,10 @@ extension Executor {
     }
 
     /// Pays from a job's escrow. The protocol's fee is 4%, rounded down: 40% of it burned, 30% to the stakers' pool, 20% to the
-    /// treasury, each rounded down, and the rest of it to the audit pool. The royalty is rounded down; the payee gets all else.
-    private mutating func pay(_ amount: Amount, to payee: Address, from job: inout Job, royaltyTo: Address?) throws {
+    /// treasury, each rounded down, and the rest of it to the audit pool. The royalty is rounded down; the payee gets all else, a `newcomer` its bond first.
+    private mutating func pay(
+        _ amount: Amount, to payee: Address, from job: inout Job, royaltyTo: Address?, newcomer: Address? = nil
+    ) throws {
         job.escrow = try job.escrow.subtracting(amount)
         try lower(\.escrowed, amount)
         let fee = try amount.scaled(parameters.protocolFeePerMille, over: 1000)
@@ -123,7 +125,7 @@ extension Executor {
             rest = try rest.subtracting(royalty)
             try credit(royaltyTo, royalty)
         }
-        try credit(payee, rest)
+        if let newcomer { try withhold(rest, newcomer) } else { try credit(payee, rest) }
     }
 
     /// The part of the price of the whole job for what was really run, rounded up: nobody works for nothing.
@@ -168,7 +170,9 @@ extension Executor {
         else { throw LedgerFault.corrupt("a job settles without its result") }
         let units = job.spec.computeUnits(taken: commitment.steps)
         let price = try Executor.price(of: units, job, whole: assignment.price)
-        try pay(price, to: provider.payout, from: &job, royaltyTo: job.royaltyTo)
+        try pay(
+            price, to: provider.payout, from: &job, royaltyTo: job.royaltyTo,
+            newcomer: provider.newcomer == nil ? nil : provider.address)
         var auditors: [Address] = []
         var auditFees = Amount.zero
         for audit in job.audits where !audit.isSilent && audit.commitment == commitment {

@@ -45,7 +45,8 @@ extension Executor {
         var job = try ownJob(id, attempt, in: .assigned, sender).0
         job.reason = "declined: \(reason)"
         try release(&job)
-        if !reason.blamesJob {
+        // A newcomer's word ends nobody's job.
+        if try !reason.blamesJob || overlay.object(Provider.self, StateKey.provider(sender))?.newcomer != nil {
             try countDecline(sender)
         } else {
             job.reports.append(sender)
@@ -67,6 +68,7 @@ extension Executor {
         try store(provider)
         if provider.declines > parameters.freeDeclines {
             try penalise(address, try provider.bond.scaled(parameters.silencePenaltyPerMille, over: 1000), to: nil)
+            try strike(address)
         }
     }
 

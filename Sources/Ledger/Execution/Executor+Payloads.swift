@@ -9,24 +9,10 @@ extension Executor {
             try credit(to, amount)
             events.append(.transferred(from: sender, to: to, amount: amount))
         case .registerProvider(let name, let node, let payout, let bond):
-            try registerProvider(name, node, payout, bond, sender)
-        case .addBond(let amount):
-            var provider = try ownProvider(sender)
-            try debit(sender, amount)
-            provider.bond = try provider.bond.adding(amount)
-            try raise(\.bonded, amount)
-            try store(provider)
-            overlay.chain.marketChange = max(overlay.chain.marketChange, height.next())
-        case .withdrawProvider:
-            var provider = try ownProvider(sender)
-            if provider.locked > .zero {
-                throw TransactionFailure(reason: "\(provider.locked) XPL of the bond are held by outstanding jobs")
-            }
-            try lower(\.bonded, provider.bond)
-            try credit(sender, provider.bond)
-            provider.bond = .zero
-            provider.isWithdrawn = true
-            try store(provider)
+            try register(name, node, payout, bond: bond, at: sender, paidBy: sender)
+        case .addBond(let amount): try addBond(amount, sender)
+        case .withdrawProvider: try withdrawProvider(sender)
+        case .sponsorProvider(let registration, let gift): try sponsor(registration, gift, sender)
         case .setOffer(let terms): try setOffer(terms, sender)
         case .pauseOffer(let device):
             guard var offer = try overlay.object(Offer.self, StateKey.offer(sender, device)) else {
@@ -77,27 +63,6 @@ extension Executor {
             throw TransactionFailure(reason: "the sender is no registered provider")
         }
         return provider
-    }
-
-    private mutating func registerProvider(
-        _ name: String, _ node: PublicKey, _ payout: Address, _ bond: Amount, _ sender: Address
-    ) throws {
-        if bond < parameters.minimumBond {
-            throw TransactionFailure(reason: "the bond is \(bond) XPL, the least is \(parameters.minimumBond)")
-        }
-        try debit(sender, bond)
-        var provider = Provider(address: sender, name: name, node: node, payout: payout, bond: bond)
-        if let old = try overlay.object(Provider.self, StateKey.provider(sender)) {
-            if !old.isWithdrawn { throw TransactionFailure(reason: "the sender is already registered") }
-            // It comes back with the reputation it left with.
-            provider.reputation = old.reputation
-            provider.settled = old.settled
-            provider.lost = old.lost
-            provider.convictions = old.convictions
-        }
-        try raise(\.bonded, bond)
-        try store(provider)
-        overlay.chain.marketChange = max(overlay.chain.marketChange, height.next())
     }
 
     private mutating func setOffer(_ terms: OfferTerms, _ sender: Address) throws {

@@ -51,7 +51,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
     public let device: UInt16
     /// What the requester pays for the whole job.
     public let price: Amount
-    /// What the job holds of the provider's bond.
+    /// What the job holds of the provider's bond; of a newcomer's, as much of it as there is.
     public let share: Amount
     /// The job's time on this device, and on the slowest that was eligible.
     public let milliseconds: UInt64
@@ -59,6 +59,8 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
     public let height: Height
     /// Of the block that assigned it: what its trap is drawn by.
     public let beacon: Digest
+    /// Whether the provider was a newcomer when it was drawn.
+    public let isNewcomer: Bool
     /// The chain clock by which the run must be committed; set at the start.
     public var runDeadline: UInt64 = 0
     public var masked: Digest?
@@ -73,7 +75,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
 
     public init(
         provider: Address, device: UInt16, price: Amount, share: Amount, milliseconds: UInt64,
-        slowestMilliseconds: UInt64, height: Height, beacon: Digest
+        slowestMilliseconds: UInt64, height: Height, beacon: Digest, isNewcomer: Bool = false
     ) {
         self.provider = provider
         self.device = device
@@ -83,6 +85,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         self.slowestMilliseconds = slowestMilliseconds
         self.height = height
         self.beacon = beacon
+        self.isNewcomer = isNewcomer
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
@@ -94,6 +97,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         slowestMilliseconds = try reader.readUInt64()
         height = try reader.read(Height.self)
         beacon = try reader.read(Digest.self)
+        isNewcomer = try reader.readBool()
         runDeadline = try reader.readUInt64()
         masked = try reader.readOptional(Digest.self)
         committedHeight = try reader.read(Height.self)
@@ -112,6 +116,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         writer.write(slowestMilliseconds)
         writer.write(height)
         writer.write(beacon)
+        writer.write(bool: isNewcomer)
         writer.write(runDeadline)
         writer.write(optional: masked)
         writer.write(committedHeight)
@@ -243,7 +248,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     public var stage: CommitStage = .none
     /// The number of the present or last attempt; the first is 1.
     public var attempt: UInt32 = 0
-    /// Attempts lost while running or committed.
+    /// Attempts lost while running or committed, but for those of newcomers.
     public var lost: UInt64 = 0
     public var excluded: [Address] = []
     /// Who has declined because nobody could run it, since it was posted.

@@ -57,8 +57,9 @@ public enum StateKey {
     static func epochRecord(_ epoch: Epoch) -> [UInt8] { epochRecords + big(epoch.value) }
     static func epochStart(_ epoch: Epoch) -> [UInt8] { epochStarts + big(epoch.value) }
     static func provider(_ address: Address) -> [UInt8] { providers + address.bytes }
+    static func offers(of provider: Address) -> [UInt8] { offers + provider.bytes }
     static func offer(_ provider: Address, _ device: UInt16) -> [UInt8] {
-        offers + provider.bytes + [UInt8(device >> 8), UInt8(device & 255)]
+        offers(of: provider) + [UInt8(device >> 8), UInt8(device & 255)]
     }
     static func model(_ name: String) -> [UInt8] { models + Array(name.utf8) }
     static func manifest(_ manifest: Digest) -> [UInt8] { manifests + manifest.bytes }

@@ -11,6 +11,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     public static let maximumReasonBytes = 128
 
     case transfer(to: Address, amount: Amount, memo: [UInt8])
+    /// With less than the least bond as a newcomer, for its fee.
     indirect case registerProvider(name: String, node: PublicKey, payout: Address, bond: Amount)
     case addBond(amount: Amount)
     case withdrawProvider
@@ -49,6 +50,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     indirect case unjail(validator: PublicKey)
     /// Bytes for others to read, in their order among all: carried, paid for, and nothing else. `ChainParameters.opaqueByteLimit` allows them.
     case opaque(OpaqueBytes)
+    /// Pays the fee of a newcomer whose owner has signed for it, and gives it `gift` for the fees of its own transactions.
+    indirect case sponsorProvider(Registration, gift: Amount)
 
     /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance.
     public var isMarketMove: Bool {
@@ -120,6 +123,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .pickDispute: 24
         case .settleByTranscript: 25
         case .showContradiction: 26
+        case .sponsorProvider: 30
         }
     }
 
@@ -214,6 +218,9 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(key)
             writer.write(first)
             writer.write(optional: second)
+        case .sponsorProvider(let registration, let gift):
+            writer.write(registration)
+            writer.write(gift)
         }
     }
 
@@ -295,6 +302,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             self = .showContradiction(
                 job: job, attempt: attempt, key: try reader.read(PublicKey.self),
                 first: try reader.read(SignedTranscript.self), second: try reader.readOptional(SignedTranscript.self))
+        case 30:
+            self = .sponsorProvider(try reader.read(Registration.self), gift: try reader.read(Amount.self))
         case let other: throw .invalid("no payload has the tag \(other)")
         }
     }

@@ -110,6 +110,7 @@ final class Market {
         case .ring: provider = ColludingProvider.self
         case .sharingRing: provider = SharingProvider.self
         case .sybil: provider = SybilProvider.self
+        case .newcomers: provider = NewcomerLiars.self
         case .washTrader: provider = WashTrader.self
         case .dearWashTrader: provider = DearWashTrader.self
         case .dustTrader: provider = DustTrader.self

@@ -54,14 +54,17 @@ class HonestProvider {
 
     // MARK: What all do
 
-    func addSeat(_ key: SecretKey, bond: Amount, offers: [OfferTerms]) throws {
+    /// `registers`: nobody else has registered it.
+    func addSeat(_ key: SecretKey, bond: Amount, offers: [OfferTerms], registers: Bool = true) throws {
         let seat = MarketSeat(key, purse, bond: bond, offers: offers)
         seats.append(seat)
         market.seat(seat, of: self)
-        market.chain.submit(
-            .registerProvider(
-                name: "\(purse.strategy.rawValue) \(purse.index)", node: key.publicKey, payout: key.publicKey.address,
-                bond: bond), by: key)
+        if registers {
+            market.chain.submit(
+                .registerProvider(
+                    name: "\(purse.strategy.rawValue) \(purse.index)", node: key.publicKey,
+                    payout: key.publicKey.address, bond: bond), by: key)
+        }
         for offer in offers { market.chain.submit(.setOffer(offer), by: key) }
     }
 
