@@ -16,6 +16,10 @@ public struct ProviderView: Sendable {
     /// Of the blocks that assigned the jobs which this provider is to run: what their traps are drawn by.
     public var beacons: [WorkTask: Digest]
     public var trapPerMille: UInt64
+    /// What the jobs that others read have ended in.
+    public var results: [Digest: ResultCommitment] = [:]
+    /// Jobs whose start must show where what they read of others stands.
+    public var unresolved: Set<Digest> = []
 
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],
@@ -57,7 +61,18 @@ public struct ProviderView: Sendable {
             }
             disputes += try ProviderView.disputes(job, provider, in: state)
             jobs[job.id] = job.spec
+            if job.roots == nil { unresolved.insert(job.id) }
+            for parent in job.spec.parents where results[parent] == nil {
+                results[parent] = try Query.receipt(job: parent, in: state)?.commitment
+            }
         }
+    }
+
+    /// What a shell needs to work on a job.
+    func order(for job: Digest) -> WorkOrder? {
+        guard let spec = jobs[job] else { return nil }
+        let parents = Set(spec.parents)
+        return WorkOrder(spec: spec, results: parents.isEmpty ? [:] : results.filter { parents.contains($0.key) })
     }
 
     private static func disputes(

@@ -152,24 +152,25 @@ public actor WorkerService {
                 machine.ended(submission)
                 await look()
             }
-        case .fetch(let task, let spec):
+        case .fetch(let task, let order):
             Task {
                 do {
-                    try await fetch(spec) { done, total in
+                    let resolution = try await fetch(order) { done, total in
                         Task { await self.note(fetched: done, of: total, task) }
                     }
+                    if let resolution { machine.found(resolution, for: task) }
                     finish(task, .fetched)
                 } catch {
                     finish(task, .refused(error as? WorkRefusal ?? .failed("\(error)")))
                 }
             }
-        case .run(let task, let spec):
+        case .run(let task, let order):
             let runner = runner
             // One after the other: side by side all would be done as late as the last.
             (task.role == .executor ? running : auditing).async {
                 let outcome: WorkProgress
                 do {
-                    let commitment = try runner.run(spec) { fraction in
+                    let commitment = try runner.run(runner.resolved(order).spec) { fraction in
                         Task { await self.note(fraction: fraction, task) }
                     }
                     outcome = .done(commitment)
@@ -178,7 +179,7 @@ public actor WorkerService {
                 }
                 Task { await self.finish(task, outcome) }
             }
-        case .play(let item, let spec): play(item, spec)
+        case .play(let item, let order): play(item, order)
         case .forget(let task):
             fetched[task] = nil
             fractions[task] = nil
@@ -186,17 +187,17 @@ public actor WorkerService {
     }
 
     /// Finds what a dispute asks for: the blobs again where they are gone, then steps of the job, on a thread.
-    private func play(_ item: DisputeItem, _ spec: JobSpec) {
+    private func play(_ item: DisputeItem, _ order: WorkOrder) {
         Task {
             do {
-                try await fetch(spec) { _, _ in }
+                _ = try await fetch(order) { _, _ in }
             } catch {
                 return finish(item.duty, .refused(error as? WorkRefusal ?? .failed("\(error)")))
             }
             let runner = runner
             Thread.detachNewThread {
                 let outcome: DisputeProgress
-                do { outcome = .done(try runner.play(item, spec)) } catch {
+                do { outcome = .done(try runner.play(item, runner.resolved(order).spec)) } catch {
                     outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
                 }
                 Task { await self.finish(item.duty, outcome) }
@@ -218,17 +219,23 @@ public actor WorkerService {
         }
     }
 
-    /// Fetches what a job reads and checks it. Throws a refusal that says what could not be had or is wrong.
-    private func fetch(_ spec: JobSpec, progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws {
-        do { try await blobs.fetch([spec.manifest], progress: { _, _ in }) } catch {
-            throw WorkRefusal.unavailable("the model's manifest")
+    /// Fetches what a job reads and checks it. Gives what shows where the results of others stand that it reads. Throws a refusal that says what could not be had or is
+    /// wrong.
+    private func fetch(
+        _ order: WorkOrder, progress: @escaping @Sendable (UInt64, UInt64) -> Void
+    ) async throws -> Resolution? {
+        do { try await blobs.fetch([order.spec.manifest] + order.lists, progress: { _, _ in }) } catch {
+            throw WorkRefusal.unavailable(
+                order.lists.isEmpty ? "the model's manifest" : "the model's manifest, or what other jobs left")
         }
-        do { try await blobs.fetch(runner.blobs(of: spec), progress: progress) } catch let refusal as WorkRefusal {
+        do { try await blobs.fetch(runner.blobs(of: order), progress: progress) } catch let refusal as WorkRefusal {
             throw refusal
         } catch {
             throw WorkRefusal.unavailable("an input of the job")
         }
+        let (spec, resolution) = try runner.resolved(order)
         try runner.check(spec)
+        return resolution
     }
 
     private func note(fetched done: UInt64, of total: UInt64, _ task: WorkTask) {

@@ -17,6 +17,12 @@ import Testing
         let opening = ResultOpening(commitment: TestNet.result, salt: digest, beacon: digest, proof: proof)
         var trap = opening
         trap.decoy = TestNet.decoy
+        var child = net.spec()
+        child.stateOf = digest
+        child.inputs.append(
+            JobInput(name: "x", source: .result(ResultTensor(job: digest, step: 3, index: 1, count: 2))))
+        let resolution = Resolution(
+            inputs: [ShownTensor(root: digest, siblings: [digest, digest])], state: digest)
         let payloads: [Payload] = [
             .transfer(to: net.address(net.requester), amount: .xpl(1), memo: [1, 2]),
             .registerProvider(
@@ -31,6 +37,7 @@ import Testing
             .openResult(job: digest, attempt: 1, opening: opening),
             .openResult(job: digest, attempt: 1, opening: trap),
             .revealAudit(job: digest, attempt: 1, commitment: TestNet.result, salt: digest),
+            .submitJob(child), .startAfter(job: digest, attempt: 1, resolution: resolution),
         ]
         let script = try TestDispute()
         let point = RevealPoint.values(step: 0, operation: 0, block: 0)

@@ -21,6 +21,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     case cancelJob(job: Digest)
     case declineJob(job: Digest, attempt: UInt32, reason: DeclineReason)
     case startJob(job: Digest, attempt: UInt32)
+    /// The start of a job whose parents' results nobody has shown yet.
+    indirect case startAfter(job: Digest, attempt: UInt32, resolution: Resolution)
     case heartbeatJob(job: Digest, attempt: UInt32)
     case commitResult(job: Digest, attempt: UInt32, masked: Digest)
     case commitAudit(job: Digest, attempt: UInt32, masked: Digest)
@@ -53,7 +55,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance.
     public var isMarketMove: Bool {
         switch self {
-        case .declineJob, .startJob, .heartbeatJob, .commitResult, .commitAudit, .openResult, .revealAudit,
+        case .declineJob, .startJob, .startAfter, .heartbeatJob, .commitResult, .commitAudit, .openResult, .revealAudit,
             .revealDispute:
             true
         default: false
@@ -76,7 +78,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     /// The job this moves; nil where it moves none that exists.
     public var job: Digest? {
         switch self {
-        case .cancelJob(let job), .declineJob(let job, _, _), .startJob(let job, _), .heartbeatJob(let job, _),
+        case .cancelJob(let job), .declineJob(let job, _, _), .startJob(let job, _), .startAfter(let job, _, _),
+            .heartbeatJob(let job, _),
             .commitResult(let job, _, _), .commitAudit(let job, _, _), .openResult(let job, _, _),
             .revealAudit(let job, _, _, _), .challenge(let job, _, _, _), .revealDispute(let job, _, _, _, _),
             .pickDispute(let job, _, _, _), .settleByTranscript(let job, _, _, _, _),
@@ -120,6 +123,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .pickDispute: 24
         case .settleByTranscript: 25
         case .showContradiction: 26
+        case .startAfter: 30
         }
     }
 
@@ -173,6 +177,10 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .startJob(let job, let attempt), .heartbeatJob(let job, let attempt):
             writer.write(job)
             writer.write(attempt)
+        case .startAfter(let job, let attempt, let resolution):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(resolution)
         case .commitResult(let job, let attempt, let masked), .commitAudit(let job, let attempt, let masked):
             writer.write(job)
             writer.write(attempt)
@@ -295,6 +303,9 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             self = .showContradiction(
                 job: job, attempt: attempt, key: try reader.read(PublicKey.self),
                 first: try reader.read(SignedTranscript.self), second: try reader.readOptional(SignedTranscript.self))
+        case 30:
+            let (job, attempt) = (try reader.read(Digest.self), try reader.readUInt32())
+            self = .startAfter(job: job, attempt: attempt, resolution: try reader.read(Resolution.self))
         case let other: throw .invalid("no payload has the tag \(other)")
         }
     }
