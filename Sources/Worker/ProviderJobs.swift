@@ -51,6 +51,10 @@ public struct ProviderJobs: Sendable {
             if items.isEmpty && due.isEmpty { continue }
             view.items += items
             view.jobs[job.id] = job.spec
+            if job.roots == nil { view.unresolved.insert(job.id) }
+            for parent in job.spec.parents where view.results[parent] == nil {
+                view.results[parent] = try Query.receipt(job: parent, in: state)?.commitment
+            }
             disputes += due
             if let assignment = job.assignment, assignment.provider == provider {
                 view.draws[WorkTask(job: job.id, attempt: job.attempt, role: .executor)] = TrapTerms(

@@ -28,6 +28,10 @@ public struct ProviderView: Sendable {
     /// What the traps of the jobs are drawn by which this provider is to run.
     public var draws: [WorkTask: TrapTerms]
     public var trapPerMille: UInt64
+    /// What the jobs that others read have ended in.
+    public var results: [Digest: ResultCommitment] = [:]
+    /// Jobs whose start must show where what they read of others stands.
+    public var unresolved: Set<Digest> = []
 
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],
@@ -49,5 +53,12 @@ public struct ProviderView: Sendable {
         var jobs = ProviderJobs(of: provider)
         try jobs.readAll(in: state)
         self = try jobs.view(in: state)
+    }
+
+    /// What a shell needs to work on a job.
+    func order(for job: Digest) -> WorkOrder? {
+        guard let spec = jobs[job] else { return nil }
+        let parents = Set(spec.parents)
+        return WorkOrder(spec: spec, results: parents.isEmpty ? [:] : results.filter { parents.contains($0.key) })
     }
 }

@@ -4,24 +4,24 @@ public import Ledger
 /// thread goes on: the chain has given its job to another, and the next one's time has begun.
 public struct RunQueue: Sendable {
     private var current: WorkTask?
-    private var waiting: [(task: WorkTask, spec: JobSpec)] = []
+    private var waiting: [(task: WorkTask, order: WorkOrder)] = []
 
     public init() {}
 
     /// Waits for its turn; gives what is to begin now.
-    public mutating func add(_ task: WorkTask, _ spec: JobSpec) -> (task: WorkTask, spec: JobSpec)? {
-        waiting.append((task, spec))
+    public mutating func add(_ task: WorkTask, _ order: WorkOrder) -> (task: WorkTask, order: WorkOrder)? {
+        waiting.append((task, order))
         return next()
     }
 
     /// A run has ended, or nobody waits for it any more; gives what is to begin now.
-    public mutating func remove(_ task: WorkTask) -> (task: WorkTask, spec: JobSpec)? {
+    public mutating func remove(_ task: WorkTask) -> (task: WorkTask, order: WorkOrder)? {
         waiting.removeAll { $0.task == task }
         if current == task { current = nil }
         return next()
     }
 
-    private mutating func next() -> (task: WorkTask, spec: JobSpec)? {
+    private mutating func next() -> (task: WorkTask, order: WorkOrder)? {
         if current != nil || waiting.isEmpty { return nil }
         let item = waiting.removeFirst()
         current = item.task

@@ -172,19 +172,20 @@ public actor WorkerService {
     private func carryOut(_ output: ProviderMachine.Output) {
         switch output {
         case .submit: break
-        case .fetch(let task, let spec):
+        case .fetch(let task, let order):
             Task {
                 do {
-                    try await fetch(spec) { done, total in
+                    let resolution = try await fetch(order) { done, total in
                         Task { await self.note(fetched: done, of: total, task) }
                     }
+                    if let resolution { machine.found(resolution, for: task) }
                     finish(task, .fetched)
                 } catch {
                     finish(task, .refused(error as? WorkRefusal ?? .failed("\(error)")))
                 }
             }
-        case .run(let task, let spec): begin(runs[task.role]?.add(task, spec))
-        case .play(let item, let spec): play(item, spec)
+        case .run(let task, let order): begin(runs[task.role]?.add(task, order))
+        case .play(let item, let order): play(item, order)
         case .forget(let task):
             begin(runs[task.role]?.remove(task))
             fetched[task] = nil
@@ -193,13 +194,13 @@ public actor WorkerService {
     }
 
     /// Runs a job whose turn it is, on a thread of its own.
-    private func begin(_ item: (task: WorkTask, spec: JobSpec)??) {
-        guard let (task, spec) = item ?? nil else { return }
+    private func begin(_ item: (task: WorkTask, order: WorkOrder)??) {
+        guard let (task, order) = item ?? nil else { return }
         let runner = runner
         Thread.detachNewThread {
             let outcome: WorkProgress
             do {
-                let commitment = try runner.run(spec) { fraction in
+                let commitment = try runner.run(runner.resolved(order).spec) { fraction in
                     Task { await self.note(fraction: fraction, task) }
                 }
                 outcome = .done(commitment)
@@ -216,17 +217,17 @@ public actor WorkerService {
     }
 
     /// Finds what a dispute asks for: the blobs again where they are gone, then steps of the job, on a thread.
-    private func play(_ item: DisputeItem, _ spec: JobSpec) {
+    private func play(_ item: DisputeItem, _ order: WorkOrder) {
         Task {
             do {
-                try await fetch(spec) { _, _ in }
+                _ = try await fetch(order) { _, _ in }
             } catch {
                 return finish(item.duty, .refused(error as? WorkRefusal ?? .failed("\(error)")))
             }
             let runner = runner
             Thread.detachNewThread {
                 let outcome: DisputeProgress
-                do { outcome = .done(try runner.play(item, spec)) } catch {
+                do { outcome = .done(try runner.play(item, runner.resolved(order).spec)) } catch {
                     outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
                 }
                 Task { await self.finish(item.duty, outcome) }
@@ -248,17 +249,23 @@ public actor WorkerService {
         }
     }
 
-    /// Fetches what a job reads and checks it. Throws a refusal that says what could not be had or is wrong.
-    private func fetch(_ spec: JobSpec, progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws {
-        do { try await blobs.fetch([spec.manifest], progress: { _, _ in }) } catch {
-            throw WorkRefusal.unavailable("the model's manifest")
+    /// Fetches what a job reads and checks it. Gives what shows where the results of others stand that it reads. Throws a refusal that says what could not be had or is
+    /// wrong.
+    private func fetch(
+        _ order: WorkOrder, progress: @escaping @Sendable (UInt64, UInt64) -> Void
+    ) async throws -> Resolution? {
+        do { try await blobs.fetch([order.spec.manifest] + order.lists, progress: { _, _ in }) } catch {
+            throw WorkRefusal.unavailable(
+                order.lists.isEmpty ? "the model's manifest" : "the model's manifest, or what other jobs left")
         }
-        do { try await blobs.fetch(runner.blobs(of: spec), progress: progress) } catch let refusal as WorkRefusal {
+        do { try await blobs.fetch(runner.blobs(of: order), progress: progress) } catch let refusal as WorkRefusal {
             throw refusal
         } catch {
             throw WorkRefusal.unavailable("an input of the job")
         }
+        let (spec, resolution) = try runner.resolved(order)
         try runner.check(spec)
+        return resolution
     }
 
     private func note(fetched done: UInt64, of total: UInt64, _ task: WorkTask) {

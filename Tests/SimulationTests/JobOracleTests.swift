@@ -127,7 +127,7 @@ struct JobOracleTests {
             let id = block([.submitJob(spec)])[0]
             oracle.ordered(id, truth: truth, mustSettle: mustSettle)
             job = Job(
-                id: id, number: 1, requester: requester.publicKey.address, spec: spec, height: 1, clock: 1,
+                id: id, number: 1, requester: requester.publicKey.address, spec: spec, height: 1,
                 escrow: posted, allowance: parameters.feeAllowance)
             try charge(posted, parameters.postingFee, JobOracleTests.fee)
             enter(.open)
@@ -236,7 +236,7 @@ struct JobOracleTests {
         let job = try #require(story.job)
         story.books.jobs.append(
             Job(
-                id: Self.digest(7), number: 2, requester: job.requester, spec: job.spec, height: 1, clock: 1,
+                id: Self.digest(7), number: 2, requester: job.requester, spec: job.spec, height: 1,
                 escrow: .zero, allowance: .zero))
         story.oracle.holds(story.books)
         story.blamed("2 jobs, 1 were posted")

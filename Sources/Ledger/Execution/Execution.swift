@@ -43,7 +43,7 @@ public struct ExecutionResult: Sendable {
 /// Execution of finalized blocks: a pure function of the state and the block.
 public enum Execution {
     /// Runs the block on the committed state without committing. In order: the clock, the votes it tells of, the matches and draws by this
-    /// block's beacon, the timers that are due, the transactions, the epoch, the block's record.
+    /// block's beacon, the timers that are due, the jobs that waited for others, the transactions, the epoch, the block's record.
     public static func execute(
         _ block: Block, parameters: ChainParameters, on store: any StateStore
     ) throws(LedgerFault) -> ExecutionResult {
@@ -105,6 +105,7 @@ struct Executor {
         try matchOpenJobs()
         try runTimers()
         try runDisputeTimers()
+        try wakeJobs()
         let place = Int(header.proposer)
         let proposer = place < epoch.members.count ? epoch.members[place].operatorAddress : nil
         let digests = TransactionDigests(block.transactions)

@@ -32,6 +32,7 @@ extension Executor {
             throw TransactionFailure(reason: "the sender has no job \(id)")
         }
         switch job.state {
+        case .waiting: try waitNoMore(&job)
         case .open: try overlay.set(bytes: nil, StateKey.queued(job.number))
         case .assigned: try release(&job)
         default: throw TransactionFailure(reason: "the job is \(job.state): it can be cancelled only before its start")
@@ -88,6 +89,25 @@ extension Executor {
 
     mutating func start(_ id: Digest, _ attempt: UInt32, _ sender: Address) throws {
         var (job, assignment) = try ownJob(id, attempt, in: .assigned, sender)
+        if job.roots == nil {
+            throw TransactionFailure(reason: "the job reads what others left: its start must show where that stands")
+        }
+        try start(&job, assignment)
+    }
+
+    /// The first start of a job that reads what others left.
+    mutating func start(_ id: Digest, _ attempt: UInt32, showing resolution: Resolution, _ sender: Address) throws {
+        var (job, assignment) = try ownJob(id, attempt, in: .assigned, sender)
+        if job.roots != nil { throw TransactionFailure(reason: "it is known what the job reads: start it without") }
+        let results = try parentResults(of: job.spec)
+        do throws(ResolutionFault) { job.found = try resolution.roots(of: job.spec, reading: results) } catch {
+            throw TransactionFailure(reason: error.description)
+        }
+        try start(&job, assignment)
+    }
+
+    private mutating func start(_ job: inout Job, _ running: Assignment) throws {
+        var assignment = running
         // Somebody can run it: the others have just declined.
         for reporter in job.reports { try countDecline(reporter) }
         job.reports = []

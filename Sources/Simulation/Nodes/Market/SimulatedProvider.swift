@@ -6,7 +6,7 @@ import Worker
 final class SimulatedProvider {
     /// What is being fetched for a task.
     struct Fetch {
-        let spec: JobSpec
+        let order: WorkOrder
         /// Whom to ask next, of those who were connected when the round began.
         var peers: [Int] = []
         var rounds = 0
@@ -27,9 +27,9 @@ final class SimulatedProvider {
     /// A look is arranged besides the regular ones.
     var looksSoon = false
     var fetches: [WorkTask: Fetch] = [:]
-    var specs: [WorkTask: JobSpec] = [:]
+    var orders: [WorkTask: WorkOrder] = [:]
     /// Duties in disputes that are being answered.
-    var plays: [DisputeDuty: (DisputeItem, JobSpec)] = [:]
+    var plays: [DisputeDuty: (DisputeItem, WorkOrder)] = [:]
     /// Submitted and neither final nor given up.
     var waiting: [Digest: ProviderMachine.Submission] = [:]
     private var runner: (blobs: SimulatedBlobs, runner: JobRunner)?
@@ -59,7 +59,7 @@ final class SimulatedProvider {
         machine = nil
         looksSoon = false
         fetches.removeAll()
-        specs.removeAll()
+        orders.removeAll()
         plays.removeAll()
         waiting.removeAll()
         runner = nil
