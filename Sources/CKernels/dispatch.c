@@ -98,8 +98,8 @@ void pk_contract_f32(pk_variant v, int m, int n, int k, const float *a, size_t l
 
 size_t pk_attention_scratch(int rows, int extent, int width) {
     (void)rows;
-    /* The widest vector's padding, the keys turned round, and a tile of scores. */
-    size_t columns = ((size_t)extent + 31) / 32 * 32 + 32;
+    /* The widest panel's padding, the keys turned round, and a tile of scores. */
+    size_t columns = ((size_t)extent + 47) / 48 * 48;
     return columns * (size_t)width + 8 * columns;
 }
 
