@@ -174,55 +174,69 @@ static void finish(int rows, int vectors, int columns, vf *tile, const pk_epilog
         }
 }
 
-/* Rows as whole numbers of eight bits. Magnitudes are compared as integers: no number is then the greatest of all. */
-void FN(round_rows)(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale) {
+/* Rows as whole numbers of eight bits. Magnitudes are compared as integers; rows that hold NaN or what is not finite are the reference's. */
+void FN(round_rows)(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale, float *top, int32_t *place) {
     typedef int8_t vc __attribute__((ext_vector_type(VW), aligned(1)));
     for (int i = 0; i < rows; i++) {
         const float *row = x + (size_t)i * ldx;
         int8_t *to = q + (size_t)i * ldq;
-        vi best[4] = {0, 0, 0, 0};
+        /* The two greatest of each lane; lanes that are missing read as zero. */
+        vi most[2] = {0, 0}, second[2] = {0, 0};
         int j = 0;
-        for (; j + 4 * VW <= n; j += 4 * VW)
-            UNROLL for (int v = 0; v < 4; v++)
-                best[v] = __builtin_elementwise_max(best[v], (vi)load(row + j + v * VW) & 0x7FFFFFFF);
-        /* Lanes that are missing read as zero, which is no greater than any magnitude. */
-        for (; j < n; j += VW) best[0] = __builtin_elementwise_max(best[0], (vi)load_part(row + j, n - j) & 0x7FFFFFFF);
-        best[0] = __builtin_elementwise_max(__builtin_elementwise_max(best[0], best[1]), __builtin_elementwise_max(best[2], best[3]));
+        for (; j + 2 * VW <= n; j += 2 * VW)
+            UNROLL for (int v = 0; v < 2; v++) {
+                vi a = (vi)load(row + j + v * VW) & 0x7FFFFFFF;
+                second[v] = __builtin_elementwise_max(second[v], __builtin_elementwise_min(most[v], a));
+                most[v] = __builtin_elementwise_max(most[v], a);
+            }
+        for (; j < n; j += VW) {
+            vi a = (vi)load_part(row + j, n - j) & 0x7FFFFFFF;
+            second[0] = __builtin_elementwise_max(second[0], __builtin_elementwise_min(most[0], a));
+            most[0] = __builtin_elementwise_max(most[0], a);
+        }
+        second[0] = __builtin_elementwise_max(__builtin_elementwise_max(second[0], second[1]), __builtin_elementwise_min(most[0], most[1]));
+        most[0] = __builtin_elementwise_max(most[0], most[1]);
+        int32_t greatest = __builtin_reduce_max(most[0]);
+        /* The greatest again where several lanes have it. */
+        vi holds = most[0] == greatest;
         union {
             int32_t bits;
             float value;
-        } amax = {__builtin_reduce_max(best[0])};
-        scale[i] = canonical_scalar(amax.value / 127.0f);
+        } of_greatest = {greatest}, amax = {__builtin_reduce_add(holds) < -1 ? greatest : __builtin_reduce_max(holds ? second[0] : most[0])};
         float r = 0.0f < amax.value ? 127.0f / amax.value : 0.0f;
-        if (amax.value < INFINITY && r < INFINITY) {
-            /* Nothing is beyond 127 by more than a rounding, and no product is no number. The sum's lowest bits are the nearest whole number, ties to even. */
-            for (j = 0; j + VW <= n; j += VW) {
-                vi words = (vi)(load(row + j) * r + PK_ROUND);
-                *(vc *)(to + j) = __builtin_convertvector(words, vc);
-            }
-            if (j < n) {
-                vc words = __builtin_convertvector((vi)(load_part(row + j, n - j) * r + PK_ROUND), vc);
-                memcpy(to + j, &words, (size_t)(n - j));
-            }
+        if (greatest >= 0x7F800000 || !(r < INFINITY)) {
+            pk_ref_round_rows(1, n, row, ldx, to, ldq, scale + i, top + i, place + i);
             continue;
         }
-        for (j = 0; j < n; j += VW) {
-            vf t = load_part(row + j, n - j) * r;
-            t = pick_one(t != t, (vf)0.0f, t);
-            t = pick_one(t < -127.0f, (vf)-127.0f, t);
-            t = pick_one(t > 127.0f, (vf)127.0f, t);
-            vc words = __builtin_convertvector(__builtin_convertvector(__builtin_elementwise_rint(t), vi), vc);
-            memcpy(to + j, &words, (size_t)(n - j < VW ? n - j : VW));
+        int first = 0;
+        for (; first + VW <= n; first += VW)
+            if (__builtin_reduce_or(((vi)load(row + first) & 0x7FFFFFFF) == greatest)) break;
+        while (__builtin_fabsf(row[first]) != of_greatest.value) first++;
+        scale[i] = amax.value / 127.0f;
+        top[i] = row[first];
+        place[i] = first;
+        /* But for the greatest, nothing is beyond 127 by more than a rounding. The sum's lowest bits are the nearest whole number, ties to even. */
+        for (j = 0; j + VW <= n; j += VW) {
+            vi words = (vi)(load(row + j) * r + PK_ROUND);
+            *(vc *)(to + j) = __builtin_convertvector(words, vc);
         }
+        if (j < n) {
+            vc words = __builtin_convertvector((vi)(load_part(row + j, n - j) * r + PK_ROUND), vc);
+            memcpy(to + j, &words, (size_t)(n - j));
+        }
+        to[first] = 0;
     }
 }
 
-/* One row of sums with their scales, a bias where there is one and what is added where there is no activation between. */
-INLINE void scale_row(int n, const int32_t *sums, float scale, const float *columns, const float *bias, const float *residual, float *c) {
+/* One row of sums with their scales, what stands apart, a bias where there is one and what is added where there is no activation between. A NaN's form is nobody's
+   business before the last step. */
+INLINE void scaled(int n, const int32_t *sums, const int32_t *right, float scale, float top, const float *columns, const float *bias,
+                   const float *residual, float *c) {
     typedef int32_t viu __attribute__((ext_vector_type(VW), aligned(4)));
     int j = 0;
     for (; j + VW <= n; j += VW) {
-        vf y = (__builtin_convertvector(*(const viu *)(sums + j), vf) * scale) * load(columns + j);
+        vf apart = top * __builtin_convertvector(*(const viu *)(right + j), vf);
+        vf y = fma_one(__builtin_convertvector(*(const viu *)(sums + j), vf), scale, apart) * load(columns + j);
         if (bias) y += load(bias + j);
         if (residual) y += load(residual + j);
         store(c + j, canonical(y));
@@ -230,31 +244,25 @@ INLINE void scale_row(int n, const int32_t *sums, float scale, const float *colu
     if (j < n) {
         int part = n - j;
         vi words = (vi)load_part((const float *)(const void *)(sums + j), part);
-        vf y = (__builtin_convertvector(words, vf) * scale) * load_part(columns + j, part);
+        vi of = (vi)load_part((const float *)(const void *)(right + j), part);
+        vf apart = top * __builtin_convertvector(of, vf);
+        vf y = fma_one(__builtin_convertvector(words, vf), scale, apart) * load_part(columns + j, part);
         if (bias) y += load_part(bias + j, part);
         if (residual) y += load_part(residual + j, part);
         store_part(c + j, canonical(y), part);
     }
 }
 
-/* Whole sums as f32 with their scales, then the epilogue. A NaN's form is nobody's business before the last step. */
-void FN(scale_rows)(int rows, int n, const int32_t *sums, size_t lds, const float *scale, const float *columns,
-                    const pk_epilogue *e, float *c, size_t ldc) {
-    static const pk_epilogue nothing = {0};
-    if (!e) e = &nothing;
-    for (int i = 0; i < rows; i++) {
-        const int32_t *from = sums + (size_t)i * lds;
-        const float *residual = e->residual ? e->residual + (size_t)i * e->ldr : NULL;
-        float *to = c + (size_t)i * ldc;
-        if (e->activation == PK_NONE) {
-            scale_row(n, from, scale[i], columns, e->bias, residual, to);
-            continue;
-        }
-        scale_row(n, from, scale[i], columns, e->bias, NULL, to);
-        FN(unary)(activation_function(e->activation), (size_t)n, to, to);
-        if (residual)
-            for (int j = 0; j < n; j += VW) store_part(to + j, canonical(load_part(to + j, n - j) + load_part(residual + j, n - j)), n - j);
+void FN(scale_row)(int n, const int32_t *sums, const int32_t *right, float scale, float top, const float *columns, const pk_epilogue *e,
+                   float *c) {
+    if (e->activation == PK_NONE) {
+        scaled(n, sums, right, scale, top, columns, e->bias, e->residual, c);
+        return;
     }
+    scaled(n, sums, right, scale, top, columns, e->bias, NULL, c);
+    FN(unary)(activation_function(e->activation), (size_t)n, c, c);
+    if (e->residual)
+        for (int j = 0; j < n; j += VW) store_part(c + j, canonical(load_part(c + j, n - j) + load_part(e->residual + j, n - j)), n - j);
 }
 
 /* Tiles of every height, so that ragged row counts cost what they compute. */
