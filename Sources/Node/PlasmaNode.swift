@@ -93,7 +93,7 @@ public final class PlasmaNode: @unchecked Sendable {
         bridge.pruning = pruning
         bridge.blobs = blobs
         bridge.snapshots = snapshots
-        bridge.setHead(replica.executed.height)
+        bridge.executed(replica.executed.header)
         services = NodeServices(
             configuration: configuration, genesis: genesis, identity: identity.publicKey,
             consensusKey: consensusKey?.publicKey,
@@ -232,8 +232,9 @@ private final class Observer: ReplicaObserver {
     }
 
     func executed(_ block: Block, _ result: ExecutionResult) {
-        bridge.setHead(block.header.height)
+        bridge.executed(block.header)
         bridge.pruning?.executed(block.header)
+        services.executed(result)
         let outcomes = result.receipts.map { (id: $0.id, failure: $0.succeeded ? nil : $0.reason) }
         let services = services
         let height = block.header.height
@@ -241,6 +242,11 @@ private final class Observer: ReplicaObserver {
             await services.finality.executed(height, outcomes)
             await services.worker?.stateChanged()
         }
+    }
+
+    func refused(_ transaction: Digest, _ fault: SubmissionFault) {
+        let finality = services.finality
+        Task { await finality.refused(transaction, fault.description) }
     }
 
     func epochEnded() {

@@ -7,8 +7,10 @@ public import Primitives
 public protocol ChainAccess: AnyObject, Sendable {
     /// The jobs that give this operator something to do, with their specs, from the latest executed state.
     func work(of `operator`: Address) async throws -> ProviderView
-    /// Signs and submits a move; returns once it is final or refused.
-    func submit(_ payload: Payload, as key: SecretKey) async throws
+    /// Signs moves and submits them together. `ended` is called for each, by its place, once it is final or refused, with the reason where it had no effect;
+    /// returns after the last.
+    func submit(
+        _ payloads: [Payload], as key: SecretKey, ended: @escaping @Sendable (Int, String?) async -> Void) async
 }
 
 /// What a person sees of a task.
@@ -49,9 +51,8 @@ public actor WorkerService {
     private let blobs: any BlobAccess
     private let runner: JobRunner
     private let logger: Logger
-    /// Jobs are computed on one thread and audits on another, so that a long job makes no auditor late.
-    private let running = DispatchQueue(label: "plasma.jobs")
-    private let auditing = DispatchQueue(label: "plasma.audits")
+    /// Audits do not wait for jobs, so that a long one makes no auditor late.
+    private var runs: [WorkRole: RunQueue] = [.executor: RunQueue(), .auditor: RunQueue()]
     private var machine: ProviderMachine
     private var fetched: [WorkTask: (done: UInt64, total: UInt64)] = [:]
     private var fractions: [WorkTask: Double] = [:]
@@ -114,8 +115,48 @@ public actor WorkerService {
         repeat {
             lookAgain = false
             guard let view = try? await chain.work(of: configuration.key.publicKey.address) else { return }
-            for output in machine.look(at: view) { carryOut(output) }
+            var moves: [(payload: Payload, submission: ProviderMachine.Submission)] = []
+            for output in machine.look(at: view) {
+                if case .submit(let payload, let submission) = output {
+                    moves.append((payload, submission))
+                } else {
+                    carryOut(output)
+                }
+            }
+            if !moves.isEmpty { submit(moves) }
         } while lookAgain
+    }
+
+    /// All of a look's moves travel together.
+    private func submit(_ moves: [(payload: Payload, submission: ProviderMachine.Submission)]) {
+        Task {
+            await chain.submit(moves.map(\.payload), as: configuration.key) { place, failure in
+                await self.ended(moves[place].payload, moves[place].submission, failure)
+            }
+        }
+    }
+
+    private func ended(_ payload: Payload, _ submission: ProviderMachine.Submission, _ failure: String?) async {
+        guard let failure else {
+            if submission == .join {
+                if case .setOffer = payload {
+                    logger.info("the offer stands")
+                } else {
+                    logger.info("registered as a provider")
+                }
+            }
+            // The block that it is in has had its look, or has it now.
+            return machine.ended(submission)
+        }
+        switch submission {
+        case .join: complain(failure)
+        case .move(let move): logger.warning("\(move) was refused: \(failure)")
+        case .dispute(let duty):
+            logger.warning("a move in the dispute of job \(duty.job.hex.prefix(8)) was refused: \(failure)")
+        }
+        try? await Task.sleep(nanoseconds: UInt64(submission.pause.nanoseconds))
+        machine.ended(submission)
+        await look()
     }
 
     /// Tells once why joining fails, and again only when the reason is another.
@@ -130,74 +171,63 @@ public actor WorkerService {
 
     private func carryOut(_ output: ProviderMachine.Output) {
         switch output {
-        case .submit(let payload, let submission):
+        case .submit: break
+        case .fetch(let task, let order):
             Task {
                 do {
-                    try await chain.submit(payload, as: configuration.key)
-                    if submission == .join {
-                        if case .setOffer = payload {
-                            logger.info("the offer stands")
-                        } else {
-                            logger.info("registered as a provider")
-                        }
-                    }
-                } catch {
-                    switch submission {
-                    case .join: complain("\(error)")
-                    case .move(let move): logger.warning("\(move) was refused: \(error)")
-                    case .dispute(let duty):
-                        logger.warning("a move in the dispute of job \(duty.job.hex.prefix(8)) was refused: \(error)")
-                    }
-                    try? await Task.sleep(nanoseconds: UInt64(submission.pause.nanoseconds))
-                }
-                machine.ended(submission)
-                await look()
-            }
-        case .fetch(let task, let spec):
-            Task {
-                do {
-                    try await fetch(spec) { done, total in
+                    let resolution = try await fetch(order) { done, total in
                         Task { await self.note(fetched: done, of: total, task) }
                     }
+                    if let resolution { machine.found(resolution, for: task) }
                     finish(task, .fetched)
                 } catch {
                     finish(task, .refused(error as? WorkRefusal ?? .failed("\(error)")))
                 }
             }
-        case .run(let task, let spec):
-            let runner = runner
-            // One after the other: side by side all would be done as late as the last.
-            (task.role == .executor ? running : auditing).async {
-                let outcome: WorkProgress
-                do {
-                    let commitment = try runner.run(spec) { fraction in
-                        Task { await self.note(fraction: fraction, task) }
-                    }
-                    outcome = .done(commitment)
-                } catch {
-                    outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
-                }
-                Task { await self.finish(task, outcome) }
-            }
-        case .play(let item, let spec): play(item, spec)
+        case .run(let task, let order): begin(runs[task.role]?.add(task, order))
+        case .play(let item, let order): play(item, order)
         case .forget(let task):
+            begin(runs[task.role]?.remove(task))
             fetched[task] = nil
             fractions[task] = nil
         }
     }
 
+    /// Runs a job whose turn it is, on a thread of its own.
+    private func begin(_ item: (task: WorkTask, order: WorkOrder)??) {
+        guard let (task, order) = item ?? nil else { return }
+        let runner = runner
+        Thread.detachNewThread {
+            let outcome: WorkProgress
+            do {
+                let commitment = try runner.run(runner.resolved(order).spec) { fraction in
+                    Task { await self.note(fraction: fraction, task) }
+                }
+                outcome = .done(commitment)
+            } catch {
+                outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
+            }
+            Task { await self.ran(task, outcome) }
+        }
+    }
+
+    private func ran(_ task: WorkTask, _ outcome: WorkProgress) {
+        begin(runs[task.role]?.remove(task))
+        finish(task, outcome)
+    }
+
     /// Finds what a dispute asks for: the blobs again where they are gone, then steps of the job, on a thread.
-    private func play(_ item: DisputeItem, _ spec: JobSpec) {
+    private func play(_ item: DisputeItem, _ order: WorkOrder) {
         Task {
             do {
-                try await fetch(spec) { _, _ in }
+                _ = try await fetch(order) { _, _ in }
             } catch {
                 return finish(item.duty, .refused(error as? WorkRefusal ?? .failed("\(error)")))
             }
             let runner = runner
             Thread.detachNewThread {
                 let outcome: DisputeProgress
-                do { outcome = .done(try runner.play(item, spec)) } catch {
+                do { outcome = .done(try runner.play(item, runner.resolved(order).spec)) } catch {
                     outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
                 }
                 Task { await self.finish(item.duty, outcome) }
@@ -219,17 +249,23 @@ public actor WorkerService {
         }
     }
 
-    /// Fetches what a job reads and checks it. Throws a refusal that says what could not be had or is wrong.
-    private func fetch(_ spec: JobSpec, progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws {
-        do { try await blobs.fetch([spec.manifest], progress: { _, _ in }) } catch {
-            throw WorkRefusal.unavailable("the model's manifest")
+    /// Fetches what a job reads and checks it. Gives what shows where the results of others stand that it reads. Throws a refusal that says what could not be had or is
+    /// wrong.
+    private func fetch(
+        _ order: WorkOrder, progress: @escaping @Sendable (UInt64, UInt64) -> Void
+    ) async throws -> Resolution? {
+        do { try await blobs.fetch([order.spec.manifest] + order.lists, progress: { _, _ in }) } catch {
+            throw WorkRefusal.unavailable(
+                order.lists.isEmpty ? "the model's manifest" : "the model's manifest, or what other jobs left")
         }
-        do { try await blobs.fetch(runner.blobs(of: spec), progress: progress) } catch let refusal as WorkRefusal {
+        do { try await blobs.fetch(runner.blobs(of: order), progress: progress) } catch let refusal as WorkRefusal {
             throw refusal
         } catch {
             throw WorkRefusal.unavailable("an input of the job")
         }
+        let (spec, resolution) = try runner.resolved(order)
         try runner.check(spec)
+        return resolution
     }
 
     private func note(fetched done: UInt64, of total: UInt64, _ task: WorkTask) {

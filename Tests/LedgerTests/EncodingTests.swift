@@ -13,10 +13,16 @@ import Testing
         let net = try TestNet()
         try net.openMarket()
         let digest = net.genesis.digest
-        let proof = VRF.prove(net.requester, alpha: [])
-        let opening = ResultOpening(commitment: TestNet.result, salt: digest, beacon: digest, proof: proof)
+        let opening = ResultOpening(commitment: TestNet.result, salt: digest)
         var trap = opening
         trap.decoy = TestNet.decoy
+        trap.trap = TrapProof(job: digest, beacon: digest, key: net.requester)
+        var child = net.spec()
+        child.stateOf = digest
+        child.inputs.append(
+            JobInput(name: "x", source: .result(ResultTensor(job: digest, step: 3, index: 1, count: 2))))
+        let resolution = Resolution(
+            inputs: [ShownTensor(root: digest, siblings: [digest, digest])], state: digest)
         let payloads: [Payload] = [
             .transfer(to: net.address(net.requester), amount: .xpl(1), memo: [1, 2]),
             .registerProvider(
@@ -35,6 +41,7 @@ import Testing
                 Registration(
                     key: net.providers[0], nonce: 3, name: "n", node: net.requester.publicKey,
                     payout: net.address(net.requester), network: digest), gift: .xpl(1)),
+            .submitJob(child), .startAfter(job: digest, attempt: 1, resolution: resolution),
         ]
         let script = try TestDispute()
         let point = RevealPoint.values(step: 0, operation: 0, block: 0)

@@ -271,11 +271,12 @@ final class TestNet {
         _ id: Digest, _ provider: SecretKey, _ result: ResultCommitment = TestNet.result,
         decoy: ResultCommitment = TestNet.decoy
     ) throws -> ResultOpening {
-        let beacon = try #require(try job(id).assignment?.beacon)
-        let proof = VRF.prove(provider, alpha: TrapDraw.input(job: id, beacon: beacon))
-        let isTrap = TrapDraw.isSet(VRF.output(of: proof), perMille: genesis.parameters.trapPerMille)
+        let job = try job(id)
+        let trap = TrapProof(job: id, beacon: try #require(job.assignment?.beacon), key: provider)
+        let isSet = trap.isSet(perMille: genesis.parameters.trapPerMille)
         return ResultOpening(
-            commitment: result, decoy: isTrap ? decoy : nil, salt: salt(provider), beacon: beacon, proof: proof)
+            commitment: result, decoy: isSet ? decoy : nil, salt: salt(provider),
+            trap: job.audits.isEmpty ? nil : trap)
     }
 
     /// Brings a job to where its provider's commitment is posted and its auditors are drawn.

@@ -44,6 +44,7 @@ extension Executor {
 
     /// Puts a job into the queue; matched by the next block's beacon.
     mutating func enqueue(_ job: inout Job) throws {
+        if job.attempt == 0 { job.openClock = clock }
         enter(&job, .open)
         job.stage = .none
         try overlay.set(QueueEntry(job: job.id), StateKey.queued(job.number))
@@ -82,7 +83,7 @@ extension Executor {
         job.assignment = nil
         job.audits = []
         job.redraws = 0
-        let isLate = clock > later(job.submittedClock, job.spec.deadlineMilliseconds)
+        let isLate = clock > later(job.openClock, job.spec.deadlineMilliseconds)
         if job.lost >= parameters.maximumAttempts || isLate || job.excluded.count >= Job.maximumExcluded {
             if isLate { job.reason = "its deadline is over" }
             try close(&job, .failed)
@@ -102,6 +103,7 @@ extension Executor {
         enter(&job, state)
         try setTimer(&job, nil)
         try save(job)
+        if job.isAwaited { try overlay.set(bytes: [], StateKey.end(job.id)) }
     }
 
     /// Pays from a job's escrow. The protocol's fee is 4%, rounded down: 40% of it burned, 30% to the stakers' pool, 20% to the

@@ -26,6 +26,7 @@ extension Executor {
         case .cancelJob(let job): try cancel(job, sender)
         case .declineJob(let job, let attempt, let reason): try decline(job, attempt, reason, sender)
         case .startJob(let job, let attempt): try start(job, attempt, sender)
+        case .startAfter(let job, let attempt, let resolution): try start(job, attempt, showing: resolution, sender)
         case .heartbeatJob(let job, let attempt): try heartbeat(job, attempt, sender)
         case .commitResult(let job, let attempt, let masked): try commit(job, attempt, masked, sender)
         case .commitAudit(let job, let attempt, let masked): try commitAudit(job, attempt, masked, sender)
@@ -98,23 +99,5 @@ extension Executor {
         try overlay.set(model, StateKey.model(name))
         try overlay.set(model, StateKey.manifest(manifest))
         events.append(.model(name: name))
-    }
-
-    private mutating func submit(_ spec: JobSpec, id: Digest, _ sender: Address) throws {
-        let escrow = try Fees.escrow(spec, parameters)
-        try debit(sender, try escrow.adding(parameters.postingFee))
-        try raise(\.escrowed, escrow)
-        try raise(\.burned, parameters.postingFee)
-        overlay.chain.jobs += 1
-        var job = Job(
-            id: id, number: overlay.chain.jobs, requester: sender, spec: spec, height: height, clock: clock,
-            escrow: escrow, allowance: parameters.feeAllowance)
-        if let model = try overlay.object(Model.self, StateKey.manifest(spec.manifest)) {
-            job.royaltyTo = model.publisher
-            job.royaltyBasisPoints = model.royaltyBasisPoints
-        }
-        try overlay.set(id, StateKey.jobNumber(job.number))
-        try enqueue(&job)
-        try save(job)
     }
 }

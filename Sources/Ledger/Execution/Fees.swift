@@ -8,7 +8,8 @@ public enum Fees {
         switch payload {
         case .transfer, .opaque: kind = 0
         case .submitJob: kind = parameters.weightPerJob
-        case .openResult: kind = parameters.weightPerMarketPayload + parameters.weightPerVRFProof
+        case .openResult(_, _, let opening) where opening.trap != nil:
+            kind = parameters.weightPerMarketPayload + parameters.weightPerVRFProof
         case _ where payload.isDisputeMove:
             kind = parameters.weightPerDisputeMove + UInt64(bytes + 64) * parameters.weightPerDisputeByte
         default: kind = parameters.weightPerMarketPayload

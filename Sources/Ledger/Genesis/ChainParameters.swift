@@ -113,6 +113,8 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         // All nodes are one loopback away: a leader that is gone costs 400 ms.
         parameters.deltaMilliseconds = 200
         parameters.heartbeatMilliseconds = 1000
+        // A draw of auditors comes 16 blocks after a result, transactions or not.
+        parameters.blockPaceMilliseconds = 30
         parameters.epochLength = 600
         parameters.epochMargin = 16
         parameters.unbondingEpochs = 3

@@ -13,6 +13,8 @@ public enum JobState: UInt8, Sendable, Hashable, CaseIterable, CustomStringConve
     case cancelled = 8
     case failed = 9
     case disputed = 10
+    /// It reads what other jobs leave, and not all of these are settled.
+    case waiting = 11
 
     /// Nothing more happens to it.
     public var isTerminal: Bool { self == .settled || self == .expired || self == .cancelled || self == .failed }
@@ -30,6 +32,7 @@ public enum JobState: UInt8, Sendable, Hashable, CaseIterable, CustomStringConve
         case .cancelled: "cancelled"
         case .failed: "failed"
         case .disputed: "disputed"
+        case .waiting: "waiting"
         }
     }
 }
@@ -243,7 +246,14 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     public let requester: Address
     public let spec: JobSpec
     public let submittedHeight: Height
-    public let submittedClock: UInt64
+    /// When it was open for the first time, in chain clock: its deadline runs from here.
+    public var openClock: UInt64 = 0
+    /// The parents that have not settled yet.
+    public var awaited: [Digest] = []
+    /// Whether other jobs have waited for this one.
+    public var isAwaited = false
+    /// What it reads of its parents, once a provider has shown where it stands.
+    public var found: JobRoots?
     public var state: JobState = .open
     public var stage: CommitStage = .none
     /// The number of the present or last attempt; the first is 1.
@@ -270,11 +280,14 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     /// Why it stands where it stands, where that needs words.
     public var reason: String = ""
 
+    /// What it reads, by root; nil while nobody has shown what its parents left.
+    public var roots: JobRoots? { found ?? spec.roots }
+
     /// Whether an auditor's result is still masked.
     public var awaitsReveals: Bool { audits.contains { !$0.isSilent && $0.commitment == nil } }
 
     public init(
-        id: Digest, number: UInt64, requester: Address, spec: JobSpec, height: Height, clock: UInt64, escrow: Amount,
+        id: Digest, number: UInt64, requester: Address, spec: JobSpec, height: Height, escrow: Amount,
         allowance: Amount
     ) {
         self.id = id
@@ -282,7 +295,6 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         self.requester = requester
         self.spec = spec
         submittedHeight = height
-        submittedClock = clock
         self.escrow = escrow
         self.allowance = allowance
     }
@@ -293,7 +305,10 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         requester = try reader.read(Address.self)
         spec = try reader.read(JobSpec.self)
         submittedHeight = try reader.read(Height.self)
-        submittedClock = try reader.readUInt64()
+        openClock = try reader.readUInt64()
+        awaited = try reader.readList(Digest.self, max: JobSpec.maximumParents)
+        isAwaited = try reader.readBool()
+        found = try reader.readOptional(JobRoots.self)
         let stateCode = try reader.readUInt8()
         let stageCode = try reader.readUInt8()
         guard let state = JobState(rawValue: stateCode), let stage = CommitStage(rawValue: stageCode) else {
@@ -324,7 +339,10 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         writer.write(requester)
         writer.write(spec)
         writer.write(submittedHeight)
-        writer.write(submittedClock)
+        writer.write(openClock)
+        writer.write(list: awaited)
+        writer.write(bool: isAwaited)
+        writer.write(optional: found)
         writer.write(state.rawValue)
         writer.write(stage.rawValue)
         writer.write(attempt)

@@ -31,6 +31,8 @@ public enum StateKey {
     static let disputeTimers: [UInt8] = [0x54]
     static let reveals: [UInt8] = [0x52]
     static let sweeps: [UInt8] = [0x53]
+    static let waits: [UInt8] = [0x57]
+    static let ends: [UInt8] = [0x4c]
 
     /// An account's key: what a balance proof is about.
     public static func account(_ address: Address) -> [UInt8] { accounts + address.bytes }
@@ -78,6 +80,11 @@ public enum StateKey {
         reveals + job.bytes + attempt.bigEndianBytes + Digest.of(.dispute, encoding: point).bytes
     }
     static func sweep(_ job: Digest, _ attempt: UInt32) -> [UInt8] { sweeps + job.bytes + attempt.bigEndianBytes }
+    /// A job that waits for another.
+    static func wait(for parent: Digest, _ child: Digest) -> [UInt8] { waits(for: parent) + child.bytes }
+    static func waits(for parent: Digest) -> [UInt8] { waits + parent.bytes }
+    /// A job that is over, and of which those that wait for it are to be told.
+    static func end(_ parent: Digest) -> [UInt8] { ends + parent.bytes }
     static func draw(_ height: Height, _ job: Digest) -> [UInt8] { draws + big(height.value) + job.bytes }
 }
 

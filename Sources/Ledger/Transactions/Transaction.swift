@@ -107,7 +107,8 @@ public struct SignedTransaction: Hashable, Sendable, CanonicalCodable {
     public var isSigned: Bool {
         if !transaction.sender.verify(signature, of: transaction.signedMessage) { return false }
         switch transaction.payload {
-        case .openResult(let job, _, let opening): return opening.isProven(job: job, by: transaction.sender)
+        case .openResult(let job, _, let opening):
+            return opening.trap.map { $0.isProven(job: job, by: transaction.sender) } ?? true
         case .sponsorProvider(let registration, _): return registration.isSigned(for: transaction.network)
         default: return true
         }

@@ -116,13 +116,11 @@ class HonestProvider {
 
     /// What its mask holds as an executor: beside a decoy where its draw has set a trap.
     private func opening(_ plan: MarketSeat.Plan, _ job: Job, _ seat: MarketSeat) -> ResultOpening {
-        let beacon = job.assignment?.beacon ?? .zero
-        let proof = VRF.prove(seat.key, alpha: TrapDraw.input(job: job.id, beacon: beacon))
-        let perMille = market.settings.parameters.trapPerMille
-        let decoy = TrapDraw.isSet(VRF.output(of: proof), perMille: perMille)
+        let trap = TrapProof(job: job.id, beacon: job.assignment?.beacon ?? .zero, key: seat.key)
+        let isSet = trap.isSet(perMille: market.settings.parameters.trapPerMille)
         return ResultOpening(
-            commitment: plan.commitment, decoy: decoy ? MarketWork.noise(seat.salt(job.id)) : nil,
-            salt: seat.salt(job.id), beacon: beacon, proof: proof)
+            commitment: plan.commitment, decoy: isSet ? MarketWork.noise(seat.salt(job.id)) : nil,
+            salt: seat.salt(job.id), trap: job.audits.isEmpty ? nil : trap)
     }
 
     // MARK: As executor
