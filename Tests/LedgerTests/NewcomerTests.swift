@@ -198,13 +198,17 @@ import Testing
         #expect(try net.executor(second).publicKey != newcomer.publicKey)
     }
 
-    @Test(arguments: [UInt64(0), 100]) func itIsDrawnForAShareOfTheAttempts(share: UInt64) throws {
-        let (net, newcomer) = try Self.market(Self.parameters(share: share))
+    /// However many names there are.
+    @Test(arguments: [(share: 0, names: 1), (share: 100, names: 1), (share: 100, names: 20)])
+    func newcomersAreDrawnForAShareOfTheAttempts(share: UInt64, names: Int) throws {
+        let (net, _) = try Self.market(Self.parameters(share: share))
+        for _ in 1..<names { try Self.join(net) }
         var drawn = 0
         for _ in 0..<120 {
             let id = try net.submit(net.spec())
             try net.step()
-            if try net.executor(id).publicKey == newcomer.publicKey { drawn += 1 }
+            let executor = try net.executor(id)
+            if net.strangers.contains(where: { $0.publicKey == executor.publicKey }) { drawn += 1 }
             try net.act(net.requester, .cancelJob(job: id))
         }
         if share == 0 { #expect(drawn == 0) } else { #expect(drawn > 3 && drawn < 30, "\(drawn)") }
@@ -230,6 +234,30 @@ import Testing
         try net.step()
         #expect(try net.job(id).assignment?.slowestMilliseconds == 10_000)
         #expect(try net.executor(id).publicKey == cheap.publicKey)
+    }
+
+    /// Nor does one with a bond, whatever it says: the windows are those of the devices within four times the median.
+    @Test func whoSaysThatItIsFarSlowerMakesNobodyWait() throws {
+        let net = try TestNet()
+        try net.openMarket()
+        for (provider, rate) in zip(net.providers, [UInt64(1), 2_500_000_000, 2_499_999_999]) {
+            var terms = net.offerTerms(try xpl("9.5"))
+            terms.measuredRate = rate
+            try net.act(provider, .setOffer(terms))
+        }
+        try net.step()
+        let plan = try Matching.plan(net.spec(), in: net.store)
+        let drawn = net.providers.map { provider in
+            plan.eligible.first { $0.provider == net.address(provider) }?.isInDraw
+        }
+        // Of equal bonds at 10, 40 and 40.001 s and a month the lower middle is 40 s: four times that is less than a month.
+        #expect(drawn == [false, true, true, true])
+        let id = try net.submit(net.spec())
+        try net.step()
+        #expect(try net.job(id).assignment?.slowestMilliseconds == 40_001)
+        // One with more bond than the others together is the median: four times its 10 s are a millisecond less than the third takes.
+        try net.act(net.providers[3], .addBond(amount: .xpl(5000)))
+        #expect(try Matching.plan(net.spec(), in: net.store).eligible.filter(\.isInDraw).count == 2)
     }
 
     @Test func whereThereIsNobodyElseItGetsNothing() throws {

@@ -191,7 +191,7 @@ extension Executor {
         try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.settled += 1
-            provider.reputation.settle(price, isVerified: !auditors.isEmpty)
+            provider.reputation.settle(price, isVerified: !auditors.isEmpty, at: clock)
             try store(provider)
         }
         let receipt = JobReceipt(

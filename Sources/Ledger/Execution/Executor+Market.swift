@@ -30,7 +30,8 @@ extension Executor {
             // Its timer, later in this block, will end it.
             if let timer = job.timer, clock > timer { continue }
             let plan = Matching.plan(
-                job.spec, excluding: job.excluded, offers: offers, providers: providers, height: height, parameters)
+                job.spec, excluding: job.excluded, offers: offers, providers: providers, height: height,
+                clock: clock, parameters)
             guard
                 let match = Matching.pick(
                     plan, beacon: header.beacon, job: job.id, attempt: job.attempt, parameters),
@@ -205,7 +206,7 @@ extension Executor {
         if !assignment.isNewcomer { job.lost += 1 }
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.lost += 1
-            provider.reputation.lose(assignment.price)
+            provider.reputation.lose(assignment.price, at: clock)
             try store(provider)
         }
     }

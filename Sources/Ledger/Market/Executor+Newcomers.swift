@@ -44,10 +44,13 @@ extension Executor {
     /// the rest for a block.
     mutating func addBond(_ amount: Amount, _ sender: Address) throws {
         var provider = try ownProvider(sender)
-        if let newcomer = provider.newcomer, newcomer.withheld > .zero {
+        let withheld = min(provider.newcomer?.withheld ?? .zero, provider.bond)
+        if withheld > .zero {
             throw TransactionFailure(
-                reason: "\(newcomer.withheld) XPL of the bond are withheld pay: it fills from pay alone now")
+                reason: "\(withheld) XPL of the bond are withheld pay: it fills from pay alone now")
         }
+        // What was withheld may have gone in penalties.
+        provider.newcomer?.withheld = .zero
         try debit(sender, amount)
         provider.bond = try provider.bond.adding(amount)
         try raise(\.bonded, amount)

@@ -70,8 +70,8 @@ public struct MatchPlan: Hashable, Sendable {
     public var escrowAndPosting: Amount = .zero
     /// The exact price if the cheapest in the draw is drawn, newcomers apart; nil where none is.
     public var price: Amount? { eligible.filter { $0.isInDraw && !$0.isNewcomer }.map(\.price).min() }
-    /// The job's time on the slowest device that could take it, newcomers' apart.
-    var slowestMilliseconds: UInt64? { eligible.filter { !$0.isNewcomer }.map(\.milliseconds).max() }
+    /// The job's time on the slowest device that could take it, newcomers' and those apart that are far slower than others.
+    var slowestMilliseconds: UInt64?
 }
 
 /// Who gets a job. The same function for execution and for `job plan`.
@@ -93,17 +93,17 @@ public enum Matching {
         -> MatchPlan
     {
         let parameters = try Query.parameters(in: store)
-        let height = try Query.chain(in: store).height.next()
+        let chain = try Query.chain(in: store)
         var providers: [Address: Provider] = [:]
         for provider in try Query.providers(in: store) { providers[provider.address] = provider }
         return plan(
-            spec, excluding: excluding, offers: try Query.offers(in: store), providers: providers, height: height,
-            parameters)
+            spec, excluding: excluding, offers: try Query.offers(in: store), providers: providers,
+            height: chain.height.next(), clock: chain.clock, parameters)
     }
 
     static func plan(
         _ spec: JobSpec, excluding: [Address], offers: [Offer], providers: [Address: Provider], height: Height,
-        _ parameters: ChainParameters
+        clock: UInt64, _ parameters: ChainParameters
     ) -> MatchPlan {
         var plan = MatchPlan()
         plan.maximumPrice =
@@ -115,29 +115,54 @@ public enum Matching {
         for offer in offers {
             if let reason = exclusion(
                 offer, spec, providers[offer.provider], running[offer.provider] ?? 0, excluding, plan.maximumPrice,
-                height, &plan.eligible, parameters
+                height, clock, &plan.eligible, parameters
             ) {
                 plan.excluded.append(
                     ExcludedOffer(provider: offer.provider, device: offer.terms.device, reason: reason))
             }
         }
-        // Newcomers make neither the best price nor the time that others wait for.
-        guard let best = plan.eligible.filter({ !$0.isNewcomer }).map(\.effectivePrice).min(),
-            let slowest = plan.slowestMilliseconds
-        else { return plan }
+        // Newcomers make neither the best price nor the time that others wait for, and who is far slower than others makes neither too.
+        guard let median = medianMilliseconds(plan.eligible, providers) else { return plan }
+        let longest = median.multipliedReportingOverflow(by: slowestOverMedian)
+        let timely = plan.eligible.filter {
+            !$0.isNewcomer && (longest.overflow || $0.milliseconds <= longest.partialValue)
+        }
+        guard let best = timely.map(\.effectivePrice).min(), let slowest = timely.map(\.milliseconds).max() else {
+            return plan
+        }
+        plan.slowestMilliseconds = slowest
         let limit = (try? best.scaled(1000 + parameters.priceBandPerMille, over: 1000)) ?? best
         for index in plan.eligible.indices {
             let offer = plan.eligible[index]
-            plan.eligible[index].isInDraw =
-                offer.effectivePrice <= limit && (!offer.isNewcomer || offer.milliseconds <= slowest)
+            plan.eligible[index].isInDraw = offer.effectivePrice <= limit && offer.milliseconds <= slowest
         }
         return plan
+    }
+
+    /// Devices that say to take longer than so many times the median are not drawn, and nobody waits for them.
+    static let slowestOverMedian: UInt64 = 4
+
+    /// The job's time on the middle one of those that could take it, newcomers apart, each provider's first device as often as it has bond: who wants to lengthen or
+    /// shorten what all wait for needs half of all bonds.
+    private static func medianMilliseconds(_ eligible: [EligibleOffer], _ providers: [Address: Provider]) -> UInt64? {
+        var seen: Set<Address> = []
+        let first = eligible.filter { !$0.isNewcomer && seen.insert($0.provider).inserted }
+        let times = first.map { (time: $0.milliseconds, bond: providers[$0.provider]?.bond.baseUnits ?? 0) }
+            .sorted { ($0.time, $0.bond) < ($1.time, $1.bond) }
+        // Bonds are parts of the supply, so their sum fits, and twice of it.
+        var left = times.reduce(UInt128(0)) { $0 + $1.bond }
+        left = (left + 1) / 2
+        for (time, bond) in times {
+            if left <= bond { return time }
+            left -= bond
+        }
+        return times.last?.time
     }
 
     /// Adds the offer to `eligible` and returns nil, or returns why not.
     private static func exclusion(
         _ offer: Offer, _ spec: JobSpec, _ provider: Provider?, _ running: UInt64, _ excluding: [Address],
-        _ ceiling: Amount, _ height: Height,
+        _ ceiling: Amount, _ height: Height, _ clock: UInt64,
         _ eligible: inout [EligibleOffer], _ parameters: ChainParameters
     ) -> String? {
         let terms = offer.terms
@@ -157,9 +182,10 @@ public enum Matching {
             return
                 "the ask is \(terms.pricePer1000CUf32) XPL per 1000 CU, the job pays at most \(spec.maximumPricePer1000CU)"
         }
+        let reputation = provider.reputation.aged(to: clock)
         guard let price = try? spec.computeUnits.price(perThousandUnits: terms.pricePer1000CUf32),
             let share = try? share(price, spec.policy),
-            let effective = try? price.scaled(1000, over: provider.reputation.reliabilityPerMille(at: price))
+            let effective = try? price.scaled(1000, over: reputation.reliabilityPerMille(at: price))
         else { return "the price is larger than any amount" }
         if provider.cover < share {
             let also = provider.newcomer.map { ", \($0.standing) of its fee stand for it" } ?? ""
@@ -168,7 +194,7 @@ public enum Matching {
         let isNewcomer = provider.newcomer != nil
         let weight =
             (isNewcomer ? 1 : UInt64(terms.capacity - offer.running))
-            * provider.reputation.weight(at: price, cap: parameters.reputationCap)
+            * reputation.weight(at: price, cap: parameters.reputationCap)
         eligible.append(
             EligibleOffer(
                 offer: offer, price: price, effectivePrice: effective,
