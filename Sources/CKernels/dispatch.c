@@ -74,7 +74,9 @@ void pk_set_float_environment(void) {
     if (variant == PK_NEON) return pk_##name##_neon(__VA_ARGS__);                                                      \
     reference
 #else
-#define DISPATCH(variant, name, reference, ...) reference
+#define DISPATCH(variant, name, reference, ...)                                                                        \
+    (void)variant;                                                                                                     \
+    reference
 #endif
 
 static size_t plain_size(int n, int k) { return (size_t)n * (size_t)(k > 0 ? k : 1); }
@@ -153,6 +155,7 @@ size_t pk_outer_scratch(pk_variant v, int n) { DISPATCH(v, outer_scratch, (void)
 
 void pk_contract_outer_f32(pk_variant v, int m, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb,
                            size_t apart, float *c, size_t ldc, float *scratch) {
+    (void)scratch;
     DISPATCH(v, contract_outer, pk_ref_contract_outer(m, n, k, a, lda, step, b, ldb, apart, c, ldc);, m, n, k, a, lda, step, b, ldb,
              apart, c, ldc, scratch)
 }

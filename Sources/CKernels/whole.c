@@ -71,11 +71,15 @@ static void plain_hold(const int8_t *a, size_t lda, plain_rows *to) {
     to->lda = lda;
 }
 
-size_t pk_linear_i8_scratch(pk_variant v, int k) { DISPATCH(v, held_bytes_i8, return sizeof(plain_rows);, k) }
+size_t pk_linear_i8_scratch(pk_variant v, int k) {
+    (void)k;
+    DISPATCH(v, held_bytes_i8, return sizeof(plain_rows);, k)
+}
 
 static int tile_rows(pk_variant v) { DISPATCH(v, tile_rows_i8, return TILE;) }
 
 static void hold(pk_variant v, int rows, int k, const int8_t *a, size_t lda, void *to) {
+    (void)rows, (void)k;
     DISPATCH(v, hold_i8, plain_hold(a, lda, to);, rows, k, a, lda, to)
 }
 

@@ -98,6 +98,22 @@ static void tile_of(int rows, int vectors, int groups, const held *a, size_t apa
     else switch (rows) { EACH_HEIGHT(TWO_WIDE) }
 }
 
+#if UNSIGNED_RIGHT
+/* The product with ones. */
+static int32_t row_sum(int n, const held *row) {
+    wv total = FILL(0);
+    int i = 0;
+    for (; i + VW * GROUP <= n; i += VW * GROUP) total = DOT(total, FILL(0x01010101), LOAD(row + i));
+    int32_t lanes[VW], sum = 0;
+    STORE(lanes, total);
+    for (int l = 0; l < VW; l++) sum += lanes[l];
+    for (; i < n; i++) sum += row[i];
+    return sum;
+}
+#else
+#define row_sum(n, row) 0
+#endif
+
 /* Terms [start, start + count) of some rows side by side, zero from a row's extent on and up to a whole group; their sums where they are wanted. */
 static void bring(int rows, int start, int count, const int *extents, int k, const int8_t *a, size_t lda, held *to, size_t apart,
                   int32_t *sums) {
@@ -106,11 +122,9 @@ static void bring(int rows, int start, int count, const int *extents, int k, con
         int taken = extent - start < 0 ? 0 : extent - start < count ? extent - start : count;
         const int8_t *from = a + (size_t)r * lda + (size_t)start;
         held *row = to + (size_t)r * apart;
-        int32_t sum = 0;
         for (int i = 0; i < taken; i++) row[i] = from[i];
-        if (UNSIGNED_RIGHT) for (int i = 0; i < taken; i++) sum += from[i];
         for (int i = taken; i < GROUPS(count) * GROUP; i++) row[i] = 0;
-        sums[r] = sum;
+        sums[r] = UNSIGNED_RIGHT ? row_sum(taken, row) : 0;
     }
 }
 

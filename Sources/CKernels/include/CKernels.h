@@ -15,6 +15,15 @@ const char *pk_variant_name(pk_variant variant);
 int pk_check_float_environment(void);
 void pk_set_float_environment(void);
 
+/* For loops that wait for another thread. */
+static inline void pk_wait_a_little(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
 /* B is [n, k] row-major. The packed layout is the variant's own; its size is in floats. */
 size_t pk_pack_size(pk_variant variant, int n, int k);
 void pk_pack(pk_variant variant, int n, int k, const float *b, size_t ldb, float *packed);

@@ -155,7 +155,7 @@ public final class Executor: Sendable {
         let inner = workers == 1 ? threads : 1
         let job = GroupJob(
             program: program, plan: plan, model: model, batch: batch, inputs: inputs, arena: arena, outputs: outputs,
-            outputIDs: scan.outputs, scratch: scratch, threads: inner, types: types)
+            outputIDs: scan.outputs, scratch: scratch, team: ThreadTeam(threads: inner), types: types)
         let next = Counter()
         let done = Counter()
         let stopped = Counter()

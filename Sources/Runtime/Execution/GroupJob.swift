@@ -1,5 +1,4 @@
 internal import CKernels
-internal import Dispatch
 internal import Programs
 
 /// Runs every step of a plan for one group of sentences.
@@ -15,11 +14,13 @@ struct GroupJob: @unchecked Sendable {
     let outputs: [OutputBuffer]
     let outputIDs: [ValueID]
     let scratch: Int
-    let threads: Int
+    let team: ThreadTeam
     let types: [TensorType]
 
     /// Rows below which sharing out costs more than it brings.
     static let rowsPerThread = 8
+    /// Rows for each thread from which a product's rows are shared out rather than its columns.
+    static let manyRows = 48
 
     func run(_ group: PackedBatch.Group, _ memory: GroupMemory) {
         for step in plan.steps { perform(step, group, memory) }
@@ -63,19 +64,27 @@ struct GroupJob: @unchecked Sendable {
     }
 
     /// Runs `body` over parts of `rows`, on all threads where there is enough for each.
-    private func share(_ rows: Int, _ body: @Sendable (Range<Int>) -> Void) { share(rows) { part, _ in body(part) } }
-
-    /// The same with the part's number, below that of the threads.
-    private func share(_ rows: Int, _ body: @Sendable (Range<Int>, Int) -> Void) {
-        let parts = min(threads, rows / GroupJob.rowsPerThread)
-        if parts <= 1 { return body(0..<rows, 0) }
+    private func share(_ rows: Int, _ body: @Sendable (Range<Int>) -> Void) {
+        let parts = max(1, min(team.threads, rows / GroupJob.rowsPerThread))
         // Multiples of a kernel's tile, so that no part has a ragged edge but the last.
-        let each = ((rows + parts - 1) / parts + 7) / 8 * 8
-        DispatchQueue.concurrentPerform(iterations: parts) { part in
-            pk_set_float_environment()
-            let start = part * each
-            if start < rows { body(start..<min(rows, start + each), part) }
+        team.run(over: rows, grain: parts == 1 ? rows : ((rows + parts - 1) / parts + 7) / 8 * 8) { part, _ in
+            body(part)
         }
+    }
+
+    /// The same for a product, whose columns are shared out where the rows are few: each thread then reads only its part of the weight. `body` gets the
+    /// thread's number too.
+    private func share(
+        _ rows: Int, columns: Int, panel: Int, _ body: @Sendable (Range<Int>, Range<Int>, Int) -> Void
+    ) {
+        let threads = team.threads
+        if threads == 1 { return body(0..<rows, 0..<columns, 0) }
+        if rows >= GroupJob.manyRows * threads {
+            let each = ((rows + threads - 1) / threads + 7) / 8 * 8
+            return team.run(over: rows, grain: each) { body($0, 0..<columns, $1) }
+        }
+        let panels = (columns + panel - 1) / panel
+        team.run(over: columns, grain: (panels + threads - 1) / threads * panel) { body(0..<rows, $0, $1) }
     }
 
     private func perform(_ step: FusedStep, _ group: PackedBatch.Group, _ memory: GroupMemory) {
@@ -120,14 +129,14 @@ struct GroupJob: @unchecked Sendable {
             nonisolated(unsafe) let packed = model.packedWeight(weight)
             nonisolated(unsafe) let biases = tensor(bias, group, memory).0
             nonisolated(unsafe) let added = residual.map { tensor($0, group, memory).0 }
-            share(rows) { part in
+            share(rows, columns: width, panel: Int(pk_panel_columns(variant))) { part, columns, _ in
+                let (first, column) = (part.lowerBound, columns.lowerBound)
                 var epilogue = pk_epilogue(
-                    bias: biases, activation: gelu ? PK_GELU : PK_NONE,
-                    residual: added.map { UnsafePointer($0 + part.lowerBound * width) }, ldr: width)
+                    bias: biases + column, activation: gelu ? PK_GELU : PK_NONE,
+                    residual: added.map { UnsafePointer($0 + first * width + column) }, ldr: width)
                 pk_contract_f32(
-                    variant, Int32(part.count), Int32(width), Int32(depth), source + part.lowerBound * depth, depth,
-                    packed,
-                    target + part.lowerBound * width, width, &epilogue)
+                    variant, Int32(part.count), Int32(columns.count), Int32(depth), source + first * depth, depth,
+                    packed.map { $0 + column * depth }, target + first * width + column, width, &epilogue)
             }
         case .rounded(let x, _):
             nonisolated(unsafe) let source = tensor(x, group, memory).0
@@ -143,20 +152,21 @@ struct GroupJob: @unchecked Sendable {
             let depth = types[Int(x.index)].dimensions[1]
             nonisolated(unsafe) let source = RoundedMemory(tensor(x, group, memory).0, rows: rows, width: depth)
             nonisolated(unsafe) let packed = model.packedWords(words)
-            nonisolated(unsafe) let columns = tensor(scales, group, memory).0
+            nonisolated(unsafe) let scales = tensor(scales, group, memory).0
             nonisolated(unsafe) let biases = tensor(bias, group, memory).0
             nonisolated(unsafe) let added = residual.map { tensor($0, group, memory).0 }
             nonisolated(unsafe) let scratch = memory.scratch
             let perThread = self.scratch
-            share(rows) { part, thread in
-                let first = part.lowerBound
+            let apart = pk_packed_column_i8(variant, Int32(depth))
+            share(rows, columns: width, panel: Int(pk_panel_columns_i8(variant))) { part, columns, thread in
+                let (first, column) = (part.lowerBound, columns.lowerBound)
                 var epilogue = pk_epilogue(
-                    bias: biases, activation: gelu ? PK_GELU : PK_NONE,
-                    residual: added.map { UnsafePointer($0 + first * width) }, ldr: width)
+                    bias: biases + column, activation: gelu ? PK_GELU : PK_NONE,
+                    residual: added.map { UnsafePointer($0 + first * width + column) }, ldr: width)
                 pk_linear_i8(
-                    variant, Int32(part.count), Int32(width), Int32(depth), source.words + first * depth, depth,
-                    source.scale + first, source.top + first, source.place + first, packed, columns, &epilogue,
-                    target + first * width, width, scratch + thread * perThread)
+                    variant, Int32(part.count), Int32(columns.count), Int32(depth), source.words + first * depth, depth,
+                    source.scale + first, source.top + first, source.place + first, packed.map { $0 + column * apart },
+                    scales + column, &epilogue, target + first * width + column, width, scratch + thread * perThread)
             }
         case .layerNorm(let x, let gain, let bias, let epsilon, _):
             nonisolated(unsafe) let source = tensor(x, group, memory).0
@@ -211,20 +221,17 @@ struct GroupJob: @unchecked Sendable {
         let base = group.tokens.lowerBound
         let starts = batch.starts
         let work = group.sentences.count * heads
-        let parts = max(1, min(threads, work))
-        let body: @Sendable (Int) -> Void = { part in
-            pk_set_float_environment()
-            for item in stride(from: part, to: work, by: parts) {
+        // A few items at a time, so that a thread that comes late finds some.
+        team.run(over: work, grain: max(1, work / (4 * team.threads))) { items, thread in
+            for item in items {
                 let sentence = group.sentences.lowerBound + item / heads
                 let count = starts[sentence + 1] - starts[sentence]
                 let offset = (starts[sentence] - base) * width + item % heads * headWidth
                 pk_attention_f32(
                     variant, Int32(count), Int32(count), Int32(headWidth), q + offset, width, k + offset, width,
-                    v + offset,
-                    width, scale, target + offset, width, scratch + part * perThread)
+                    v + offset, width, scale, target + offset, width, scratch + thread * perThread)
             }
         }
-        if parts == 1 { body(0) } else { DispatchQueue.concurrentPerform(iterations: parts, execute: body) }
     }
 }
 
