@@ -4,12 +4,13 @@ internal import Ledger
 internal import Logging
 internal import Networking
 internal import Primitives
+internal import Programs
 internal import Replica
 internal import Storage
 internal import Worker
 
 /// What the parts of a running node share.
-final class NodeServices: ChainAccess, @unchecked Sendable {
+final class NodeServices: ChainAccess, ChallengerAccess, @unchecked Sendable {
     let configuration: NodeConfiguration
     let genesis: Genesis
     let identity: PublicKey
@@ -22,6 +23,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     let outcomes: OutcomeIndex
     let network: NetworkService
     let blobs: BlobService
+    let walks: WalkService
     let logger: Logger
     let finality = FinalityTracker()
     let receipts: ReceiptService
@@ -31,12 +33,14 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     private let turn = Turn()
     // Written once, before anything runs.
     private(set) var worker: WorkerService?
+    private(set) var challenger: ChallengerService?
     private var working: Task<Void, Never>?
+    private var watching: Task<Void, Never>?
 
     init(
         configuration: NodeConfiguration, genesis: Genesis, identity: PublicKey, consensusKey: PublicKey?,
         epochs: EpochArchive, snapshots: SnapshotService, driver: ReplicaDriver, blocks: BlockStore,
-        outcomes: OutcomeIndex, network: NetworkService, blobs: BlobService,
+        outcomes: OutcomeIndex, network: NetworkService, blobs: BlobService, walks: WalkService,
         logger: Logger
     ) {
         self.configuration = configuration
@@ -50,15 +54,26 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
         self.outcomes = outcomes
         self.network = network
         self.blobs = blobs
+        self.walks = walks
         self.logger = logger
         restoredTip = blocks.finalizedTip ?? 0
         receipts = ReceiptService(driver: driver)
     }
 
-    func startWorker(_ configuration: WorkerConfiguration) {
-        let worker = WorkerService(configuration: configuration, chain: self, blobs: blobs, logger: logger)
+    func startWorker(_ configuration: WorkerConfiguration, answersChallengers: Bool) {
+        let worker = WorkerService(
+            configuration: configuration, chain: self, blobs: blobs, peers: walks, logger: logger)
         self.worker = worker
+        if answersChallengers { walks.attach(worker) }
         working = Task { await worker.run() }
+    }
+
+    func startChallenger(_ configuration: ChallengerConfiguration, key: SecretKey) {
+        let challenger = ChallengerService(
+            key: key, rules: configuration.rules, threads: configuration.threads, memory: configuration.memory,
+            chain: self, blobs: blobs, peers: walks, logger: logger)
+        self.challenger = challenger
+        watching = Task { await challenger.run() }
     }
 
     /// Keeps the proofs of the epochs that have ended.
@@ -71,7 +86,10 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
         } catch { logger.error("the proof of an epoch could not be kept: \(error)") }
     }
 
-    func stopWorker() { working?.cancel() }
+    func stopWorker() {
+        working?.cancel()
+        watching?.cancel()
+    }
 
     // MARK: Submitting
 
@@ -116,8 +134,33 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
 
     // MARK: The provider's view
 
-    func work(of provider: Address) async throws -> ProviderView {
-        try await driver.access { replica in try ProviderView(of: provider, in: replica.stateStore) }
+    func work(
+        of provider: Address, watching: [DisputeDesk.Attempt: [RevealPoint]]
+    ) async throws -> ProviderView {
+        try await driver.access { replica in
+            try ProviderView(of: provider, watching: watching, in: replica.stateStore)
+        }
+    }
+
+    func results(
+        for account: Address, _ rules: ChallengerRules, watching: [DisputeDesk.Attempt: [RevealPoint]]
+    ) async throws -> ChallengerView {
+        try await driver.access { replica in
+            try ChallengerView(of: account, rules, watching: watching, in: replica.stateStore)
+        }
+    }
+
+    func permit(_ ask: WalkAsk, to provider: Address) async -> Result<WalkPermit, WalkAskRefusal> {
+        do {
+            return .success(
+                try await driver.access { replica in
+                    try WalkPermit(
+                        job: ask.job, attempt: ask.attempt, challenger: ask.challenger.address, provider: provider,
+                        in: replica.stateStore)
+                })
+        } catch {
+            return .failure(error as? WalkAskRefusal ?? .busy)
+        }
     }
 }
 

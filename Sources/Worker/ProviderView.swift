@@ -1,6 +1,6 @@
 public import Ledger
 public import Primitives
-internal import Programs
+public import Programs
 
 /// The latest state as one provider sees it.
 public struct ProviderView: Sendable {
@@ -16,12 +16,19 @@ public struct ProviderView: Sendable {
     /// Of the blocks that assigned the jobs which this provider is to run: what their traps are drawn by.
     public var beacons: [WorkTask: Digest]
     public var trapPerMille: UInt64
+    /// The clock of disputes.
+    public var disputeClock: UInt64
+    /// What stands on chain at the points that are watched, of each attempt that can still be disputed.
+    public var revealed: [DisputeDesk.Attempt: [RevealPoint: Reveal]]
 
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],
         jobs: [Digest: JobSpec], maximumMoves: Int = .max, beacons: [WorkTask: Digest] = [:],
-        trapPerMille: UInt64 = 0
+        trapPerMille: UInt64 = 0, disputeClock: UInt64 = 0,
+        revealed: [DisputeDesk.Attempt: [RevealPoint: Reveal]] = [:]
     ) {
+        self.disputeClock = disputeClock
+        self.revealed = revealed
         self.maximumMoves = maximumMoves
         self.registered = registered
         self.offer = offer
@@ -32,8 +39,11 @@ public struct ProviderView: Sendable {
         self.trapPerMille = trapPerMille
     }
 
-    /// The jobs that give this provider something to do, from an executed state. Looks at each job that is not over.
-    public init(of provider: Address, in state: any StateStore) throws(LedgerFault) {
+    /// The jobs that give this provider something to do, from an executed state. Looks at each job that is not over. `watched`: where its machine holds others' words.
+    public init(
+        of provider: Address, watching watched: [DisputeDesk.Attempt: [RevealPoint]] = [:], in state: any StateStore
+    ) throws(LedgerFault) {
+        revealed = try ProviderView.revealed(watched, in: state)
         registered = try Query.provider(provider, in: state) != nil
         offer = try Query.offers(in: state).first {
             $0.provider == provider && $0.terms.device == 0 && !$0.isPaused
@@ -45,7 +55,9 @@ public struct ProviderView: Sendable {
         let parameters = try Query.parameters(in: state)
         trapPerMille = parameters.trapPerMille
         maximumMoves = Int(clamping: parameters.maximumPendingMoves)
-        let clock = try Query.chain(in: state).clock
+        let chain = try Query.chain(in: state)
+        let clock = chain.clock
+        disputeClock = chain.disputeClock
         for job in try Query.movingJobs(in: state) {
             let found = [
                 ProviderView.executorItem(job, provider, clock, parameters), ProviderView.auditorItem(job, provider),
@@ -85,9 +97,35 @@ public struct ProviderView: Sendable {
         guard
             let dispute = try Query.dispute(
                 job: job.id, attempt: job.attempt, challenger: provider, in: state)
-        else { return [item(.challenge, nil)] }
+        else {
+            guard case .success(let right) = try Query.challengeRight(of: job, by: provider, in: state) else {
+                return []
+            }
+            let duty = DisputeDuty(job: job.id, attempt: job.attempt, move: .challenge)
+            let terms = try ChallengeTerms(of: job, right, in: state)
+            return [DisputeItem(duty: duty, subject: subject, walk: nil, terms: terms)]
+        }
         guard dispute.state == .open, dispute.walk.turn == .challenger else { return [] }
         return [item(.pick(round: dispute.round), dispute.walk)]
+    }
+
+    /// What providers have revealed on chain at these points, of the attempts among them that can still be disputed.
+    static func revealed(
+        _ watched: [DisputeDesk.Attempt: [RevealPoint]], in state: any StateStore
+    ) throws(LedgerFault) -> [DisputeDesk.Attempt: [RevealPoint: Reveal]] {
+        var revealed: [DisputeDesk.Attempt: [RevealPoint: Reveal]] = [:]
+        for (attempt, points) in watched {
+            guard let job = try Query.job(attempt.job, in: state), job.attempt == attempt.number, job.isDisputable
+            else {
+                continue
+            }
+            var found: [RevealPoint: Reveal] = [:]
+            for point in points {
+                found[point] = try Query.reveal(job: attempt.job, attempt: attempt.number, at: point, in: state)
+            }
+            revealed[attempt] = found
+        }
+        return revealed
     }
 
     private static func executorItem(

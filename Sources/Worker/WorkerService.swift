@@ -2,13 +2,24 @@ internal import Foundation
 public import Ledger
 public import Logging
 public import Primitives
+public import Programs
 
 /// The chain, as a provider needs it.
 public protocol ChainAccess: AnyObject, Sendable {
-    /// The jobs that give this operator something to do, with their specs, from the latest executed state.
-    func work(of `operator`: Address) async throws -> ProviderView
+    /// The jobs that give this operator something to do, with their specs, from the latest executed state. `watching`: where it holds others' signed words.
+    func work(
+        of `operator`: Address, watching: [DisputeDesk.Attempt: [RevealPoint]]
+    ) async throws -> ProviderView
     /// Signs and submits a move; returns once it is final or refused.
     func submit(_ payload: Payload, as key: SecretKey) async throws
+    /// Whether this provider is bound to answer a challenger without the chain, by the latest executed state.
+    func permit(_ ask: WalkAsk, to provider: Address) async -> Result<WalkPermit, WalkAskRefusal>
+}
+
+/// Other nodes, as a challenger needs them.
+public protocol PeerAccess: AnyObject, Sendable {
+    /// Asks a node for a provider's answer; nil where it cannot be reached, or what it says is none.
+    func ask(_ ask: WalkAsk, of node: PublicKey) async -> WalkAnswer?
 }
 
 /// What a person sees of a task.
@@ -46,8 +57,9 @@ public struct WorkerConfiguration: Sendable {
 public actor WorkerService {
     private let configuration: WorkerConfiguration
     private let chain: any ChainAccess
-    private let blobs: any BlobAccess
+    private let peers: any PeerAccess
     private let runner: JobRunner
+    private let fetcher: JobFetcher
     private let logger: Logger
     /// Jobs are computed on one thread and audits on another, so that a long job makes no auditor late.
     private let running = DispatchQueue(label: "plasma.jobs")
@@ -60,17 +72,19 @@ public actor WorkerService {
     private var lookAgain = false
 
     public init(
-        configuration: WorkerConfiguration, chain: any ChainAccess, blobs: any BlobAccess, logger: Logger
+        configuration: WorkerConfiguration, chain: any ChainAccess, blobs: any BlobAccess, peers: any PeerAccess,
+        logger: Logger
     ) {
         self.configuration = configuration
         self.chain = chain
-        self.blobs = blobs
+        self.peers = peers
         self.logger = logger
         machine = ProviderMachine(
             key: configuration.key, registration: configuration.registration, offer: configuration.offer)
         runner = JobRunner(
             blobs: blobs, threads: configuration.threads, memory: configuration.memory, flipsBit: configuration.flipsBit
         )
+        fetcher = JobFetcher(blobs: blobs, runner: runner)
     }
 
     /// Looks until cancelled: on every executed block (`stateChanged`) and at least twice a second.
@@ -113,7 +127,10 @@ public actor WorkerService {
         defer { looking = false }
         repeat {
             lookAgain = false
-            guard let view = try? await chain.work(of: configuration.key.publicKey.address) else { return }
+            let watched = machine.watched
+            guard let view = try? await chain.work(of: configuration.key.publicKey.address, watching: watched) else {
+                return
+            }
             for output in machine.look(at: view) { carryOut(output) }
         } while lookAgain
     }
@@ -155,7 +172,7 @@ public actor WorkerService {
         case .fetch(let task, let spec):
             Task {
                 do {
-                    try await fetch(spec) { done, total in
+                    try await fetcher.fetch(spec) { done, total in
                         Task { await self.note(fetched: done, of: total, task) }
                     }
                     finish(task, .fetched)
@@ -179,17 +196,35 @@ public actor WorkerService {
                 Task { await self.finish(task, outcome) }
             }
         case .play(let item, let spec): play(item, spec)
+        case .ask(let ask, let node, let pause):
+            Task {
+                if pause > .zero { try? await Task.sleep(nanoseconds: UInt64(pause.nanoseconds)) }
+                machine.answered(ask, await peers.ask(ask, of: node))
+                await look()
+            }
         case .forget(let task):
             fetched[task] = nil
             fractions[task] = nil
         }
     }
 
+    /// A challenger asks this provider for a reveal.
+    public func asked(_ ask: WalkAsk) async -> WalkAnswer {
+        let permit: WalkPermit
+        switch await chain.permit(ask, to: configuration.key.publicKey.address) {
+        case .success(let found): permit = found
+        case .failure(let refusal): return .refused(refusal)
+        }
+        let (answer, outputs) = machine.asked(ask, permit)
+        for output in outputs { carryOut(output) }
+        return answer
+    }
+
     /// Finds what a dispute asks for: the blobs again where they are gone, then steps of the job, on a thread.
     private func play(_ item: DisputeItem, _ spec: JobSpec) {
         Task {
             do {
-                try await fetch(spec) { _, _ in }
+                try await fetcher.fetch(spec)
             } catch {
                 return finish(item.duty, .refused(error as? WorkRefusal ?? .failed("\(error)")))
             }
@@ -216,19 +251,6 @@ public actor WorkerService {
             }
             await look()
         }
-    }
-
-    /// Fetches what a job reads and checks it. Throws a refusal that says what could not be had or is wrong.
-    private func fetch(_ spec: JobSpec, progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws {
-        do { try await blobs.fetch([spec.manifest], progress: { _, _ in }) } catch {
-            throw WorkRefusal.unavailable("the model's manifest")
-        }
-        do { try await blobs.fetch(runner.blobs(of: spec), progress: progress) } catch let refusal as WorkRefusal {
-            throw refusal
-        } catch {
-            throw WorkRefusal.unavailable("an input of the job")
-        }
-        try runner.check(spec)
     }
 
     private func note(fetched done: UInt64, of total: UInt64, _ task: WorkTask) {
