@@ -14,6 +14,11 @@
 #define FN(name) pk_##name##_avx512
 #define LOAD_PART(p, n) ((vf)_mm512_maskz_loadu_ps((__mmask16)((1u << (n)) - 1), p))
 #define STORE_PART(p, x, n) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (n)) - 1), (__m512)(x))
+#define NOT_BELOW(x, limit) _mm512_cmp_ps_mask((__m512)(x), _mm512_set1_ps(limit), _CMP_NLT_UQ)
+/* Through a register: to memory directly it is many times slower on some processors. */
+#define COMPRESS(p, mask, x) _mm512_storeu_ps(p, _mm512_maskz_compress_ps(mask, (__m512)(x)))
+/* The next lanes of `from` to the places of the mask, the others stay as they are. */
+#define EXPAND(p, mask, from) _mm512_mask_storeu_ps(p, mask, _mm512_maskz_expand_ps(mask, _mm512_loadu_ps(from)))
 #include "vector.h"
 #pragma clang attribute pop
 #endif

@@ -98,8 +98,8 @@ void pk_contract_f32(pk_variant v, int m, int n, int k, const float *a, size_t l
 
 size_t pk_attention_scratch(int rows, int extent, int width) {
     (void)rows;
-    /* The widest vector's padding, the keys turned round, and a tile of scores. */
-    size_t columns = ((size_t)extent + 31) / 32 * 32 + 32;
+    /* The widest panel's padding, the keys turned round, and a tile of scores. */
+    size_t columns = ((size_t)extent + 47) / 48 * 48;
     return columns * (size_t)width + 8 * columns;
 }
 
@@ -161,14 +161,14 @@ float pk_row_extreme_f32(pk_variant v, const float *x, size_t n, int largest) {
     DISPATCH(v, row_extreme, return largest ? pk_row_max_f32(x, n) : pk_row_min_f32(x, n);, x, n, largest)
 }
 
-void pk_round_rows(pk_variant v, int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale) {
-    DISPATCH(v, round_rows, pk_ref_round_rows(rows, n, x, ldx, q, ldq, scale);, rows, n, x, ldx, q, ldq, scale)
+void pk_round_rows(pk_variant v, int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale, float *top,
+                   int32_t *place) {
+    DISPATCH(v, round_rows, pk_ref_round_rows(rows, n, x, ldx, q, ldq, scale, top, place);, rows, n, x, ldx, q, ldq, scale, top, place)
 }
 
-void pk_scale_rows(pk_variant v, int rows, int n, const int32_t *sums, size_t lds, const float *scale, const float *columns,
-                   const pk_epilogue *e, float *c, size_t ldc) {
-    DISPATCH(v, scale_rows, pk_ref_scale_rows(rows, n, sums, lds, scale, columns, e, c, ldc);, rows, n, sums, lds, scale, columns,
-             e, c, ldc)
+void pk_scale_row(pk_variant v, int n, const int32_t *sums, const int32_t *right, float scale, float top, const float *columns,
+                  const pk_epilogue *e, float *c) {
+    DISPATCH(v, scale_row, pk_ref_scale_row(n, sums, right, scale, top, columns, e, c);, n, sums, right, scale, top, columns, e, c)
 }
 
 void pk_map_run(pk_variant v, const pk_map *map, int64_t first, int64_t count, void *out, void *scratch) {

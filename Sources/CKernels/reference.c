@@ -314,35 +314,41 @@ void pk_ref_contract(int m, int n, int k, const float *a, size_t lda, const floa
         }
 }
 
-void pk_ref_round_rows(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale) {
+void pk_ref_round_rows(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale, float *top, int32_t *place) {
     for (int i = 0; i < rows; i++) {
         const float *row = x + (size_t)i * ldx;
+        int8_t *to = q + (size_t)i * ldq;
+        int first = 0;
+        for (int j = 1; j < n && row[first] == row[first]; j++)
+            if (row[j] != row[j] || fabsf(row[j]) > fabsf(row[first])) first = j;
         float amax = 0.0f;
         for (int j = 0; j < n; j++) {
+            if (j == first) continue;
             float a = fabsf(row[j]);
             if (a != a || a > amax) amax = a;
             if (amax != amax) break;
         }
+        top[i] = canonical(row[first]);
+        place[i] = first;
         scale[i] = canonical(amax / 127.0f);
         float r = 0.0f < amax ? 127.0f / amax : 0.0f;
         for (int j = 0; j < n; j++) {
             float t = row[j] * r;
-            if (t != t) t = 0.0f;
-            q[(size_t)i * ldq + (size_t)j] = (int8_t)rintf(t < -127.0f ? -127.0f : t > 127.0f ? 127.0f : t);
+            if (t != t || j == first) t = 0.0f;
+            to[j] = (int8_t)rintf(t < -127.0f ? -127.0f : t > 127.0f ? 127.0f : t);
         }
     }
 }
 
-void pk_ref_scale_rows(int rows, int n, const int32_t *sums, size_t lds, const float *scale, const float *columns,
-                       const pk_epilogue *e, float *c, size_t ldc) {
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < n; j++) {
-            float y = canonical(((float)sums[(size_t)i * lds + (size_t)j] * scale[i]) * columns[j]);
-            if (e && e->bias) y = canonical(y + e->bias[j]);
-            if (e) y = activated(e->activation, y);
-            if (e && e->residual) y = canonical(y + e->residual[(size_t)i * e->ldr + (size_t)j]);
-            c[(size_t)i * ldc + (size_t)j] = y;
-        }
+void pk_ref_scale_row(int n, const int32_t *sums, const int32_t *right, float scale, float top, const float *columns, const pk_epilogue *e,
+                      float *c) {
+    for (int j = 0; j < n; j++) {
+        float y = canonical(fmaf((float)sums[j], scale, top * (float)right[j]) * columns[j]);
+        if (e->bias) y = canonical(y + e->bias[j]);
+        y = activated(e->activation, y);
+        if (e->residual) y = canonical(y + e->residual[j]);
+        c[j] = y;
+    }
 }
 
 void pk_ref_contract_strided(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b,

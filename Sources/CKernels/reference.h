@@ -17,9 +17,13 @@ void pk_ref_contract_strided(int m, int n, int k, const int *extents, const floa
                              float *c, size_t ldc);
 void pk_ref_contract_outer(int m, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb, size_t apart,
                            float *c, size_t ldc);
-void pk_ref_round_rows(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale);
-void pk_ref_scale_rows(int rows, int n, const int32_t *sums, size_t lds, const float *scale, const float *columns,
-                       const pk_epilogue *e, float *c, size_t ldc);
+void pk_ref_round_rows(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale, float *top, int32_t *place);
+/* One row of a linear layer on whole numbers from its sums: y = fma(f32(sum), scale, top·f32(right))·column, then the epilogue. */
+void pk_ref_scale_row(int n, const int32_t *sums, const int32_t *right, float scale, float top, const float *columns, const pk_epilogue *e,
+                      float *c);
+/* The same by the variant. */
+void pk_scale_row(pk_variant variant, int n, const int32_t *sums, const int32_t *right, float scale, float top, const float *columns,
+                  const pk_epilogue *e, float *c);
 void pk_map_run_scalar(const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);
 
 /* The entry points of a vector variant. */
@@ -45,9 +49,10 @@ void pk_map_run_scalar(const pk_map *map, int64_t first, int64_t count, void *ou
     void pk_contract_outer_##suffix(int m, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb, \
                                     size_t apart, float *c, size_t ldc, float *scratch);                               \
     void pk_pack_turned_##suffix(int n, int k, const float *b, size_t ldb, float *packed);                             \
-    void pk_round_rows_##suffix(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale);     \
-    void pk_scale_rows_##suffix(int rows, int n, const int32_t *sums, size_t lds, const float *scale,                  \
-                                const float *columns, const pk_epilogue *e, float *c, size_t ldc);                     \
+    void pk_round_rows_##suffix(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale, float *top, \
+                                int32_t *place);                                                                       \
+    void pk_scale_row_##suffix(int n, const int32_t *sums, const int32_t *right, float scale, float top,               \
+                               const float *columns, const pk_epilogue *e, float *c);                                  \
     void pk_map_run_##suffix(const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);               \
     void pk_unary_##suffix(pk_function function, size_t n, const float *x, float *y);
 
@@ -58,13 +63,19 @@ PK_DECLARE_VARIANT(avx512)
 PK_DECLARE_VARIANT(neon)
 #endif
 
-/* The exact product of integers, in the forms that there are. */
+/* The exact product of integers, in the forms that there are. `hold` brings rows of the left side together, at most `tile` of them, with their sums; `held`
+   multiplies them by some columns from a panel on. `column` reads the right side's numbers of one term again. */
 #define PK_DECLARE_WHOLE(suffix)                                                                                        \
     int pk_panel_columns_i8_##suffix(void);                                                                            \
     size_t pk_packed_column_i8_##suffix(int k);                                                                        \
     void pk_pack_i8_##suffix(int n, int k, const int8_t *b, size_t ldb, uint8_t *packed);                              \
     void pk_contract_i8_##suffix(int m, int n, int k, const int *extents, const int8_t *a, size_t lda,                 \
-                                 const uint8_t *packed, int32_t *c, size_t ldc);
+                                 const uint8_t *packed, int32_t *c, size_t ldc);                                       \
+    int pk_tile_rows_i8_##suffix(void);                                                                                \
+    size_t pk_held_bytes_i8_##suffix(int k);                                                                           \
+    void pk_hold_i8_##suffix(int rows, int k, const int8_t *a, size_t lda, void *held);                                \
+    void pk_held_i8_##suffix(int rows, int n, int k, const void *held, const uint8_t *packed, int32_t *c, size_t ldc); \
+    void pk_column_i8_##suffix(int n, int k, int term, const uint8_t *packed, int32_t *out);
 
 #if defined(__x86_64__)
 PK_DECLARE_WHOLE(avx2)

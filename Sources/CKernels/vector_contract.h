@@ -136,6 +136,17 @@ INLINE void multiply_out(const int rows, const int vectors, int columns, int k, 
     }
 }
 
+INLINE pk_function activation_function(pk_activation activation) {
+    switch (activation) {
+    case PK_NONE: break;
+    case PK_GELU: return PK_GELU_FN;
+    case PK_RELU_ACTIVATION: break;
+    case PK_TANH_ACTIVATION: return PK_TANH;
+    case PK_SILU_ACTIVATION: return PK_SILU;
+    }
+    return PK_RELU;
+}
+
 INLINE void activate(pk_function function, int count, vf *tile) {
     for (int t = 0; t < count; t += VU) store_many((float *)(tile + t), apply_many(function, load_many((float *)(tile + t))));
 }
@@ -163,56 +174,95 @@ static void finish(int rows, int vectors, int columns, vf *tile, const pk_epilog
         }
 }
 
-/* Rows as whole numbers of eight bits. Lanes that are missing read as zero, which is no greater than any magnitude. */
-void FN(round_rows)(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale) {
-    typedef int8_t vc __attribute__((ext_vector_type(VW)));
+/* Rows as whole numbers of eight bits. Magnitudes are compared as integers; rows that hold NaN or what is not finite are the reference's. */
+void FN(round_rows)(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale, float *top, int32_t *place) {
+    typedef int8_t vc __attribute__((ext_vector_type(VW), aligned(1)));
     for (int i = 0; i < rows; i++) {
         const float *row = x + (size_t)i * ldx;
-        vf best = 0.0f;
-        vi bad = 0;
-        for (int j = 0; j < n; j += VW) {
-            vf a = magnitude_one(load_part(row + j, n - j));
-            bad |= a != a;
-            best = pick_one(a > best, a, best);
+        int8_t *to = q + (size_t)i * ldq;
+        /* The two greatest of each lane; lanes that are missing read as zero. */
+        vi most[2] = {0, 0}, second[2] = {0, 0};
+        int j = 0;
+        for (; j + 2 * VW <= n; j += 2 * VW)
+            UNROLL for (int v = 0; v < 2; v++) {
+                vi a = (vi)load(row + j + v * VW) & 0x7FFFFFFF;
+                second[v] = __builtin_elementwise_max(second[v], __builtin_elementwise_min(most[v], a));
+                most[v] = __builtin_elementwise_max(most[v], a);
+            }
+        for (; j < n; j += VW) {
+            vi a = (vi)load_part(row + j, n - j) & 0x7FFFFFFF;
+            second[0] = __builtin_elementwise_max(second[0], __builtin_elementwise_min(most[0], a));
+            most[0] = __builtin_elementwise_max(most[0], a);
         }
-        float amax = __builtin_reduce_or(bad) ? __builtin_nanf("") : __builtin_reduce_max(best);
-        scale[i] = canonical_scalar(amax / 127.0f);
-        float r = 0.0f < amax ? 127.0f / amax : 0.0f;
-        for (int j = 0; j < n; j += VW) {
-            vf t = load_part(row + j, n - j) * r;
-            t = pick_one(t != t, (vf)0.0f, t);
-            t = pick_one(t < -127.0f, (vf)-127.0f, t);
-            t = pick_one(t > 127.0f, (vf)127.0f, t);
-            vc words = __builtin_convertvector(__builtin_convertvector(__builtin_elementwise_rint(t), vi), vc);
-            memcpy(q + (size_t)i * ldq + (size_t)j, &words, (size_t)(n - j < VW ? n - j : VW));
+        second[0] = __builtin_elementwise_max(__builtin_elementwise_max(second[0], second[1]), __builtin_elementwise_min(most[0], most[1]));
+        most[0] = __builtin_elementwise_max(most[0], most[1]);
+        int32_t greatest = __builtin_reduce_max(most[0]);
+        /* The greatest again where several lanes have it. */
+        vi holds = most[0] == greatest;
+        union {
+            int32_t bits;
+            float value;
+        } of_greatest = {greatest}, amax = {__builtin_reduce_add(holds) < -1 ? greatest : __builtin_reduce_max(holds ? second[0] : most[0])};
+        float r = 0.0f < amax.value ? 127.0f / amax.value : 0.0f;
+        if (greatest >= 0x7F800000 || !(r < INFINITY)) {
+            pk_ref_round_rows(1, n, row, ldx, to, ldq, scale + i, top + i, place + i);
+            continue;
         }
+        int first = 0;
+        for (; first + VW <= n; first += VW)
+            if (__builtin_reduce_or(((vi)load(row + first) & 0x7FFFFFFF) == greatest)) break;
+        while (__builtin_fabsf(row[first]) != of_greatest.value) first++;
+        scale[i] = amax.value / 127.0f;
+        top[i] = row[first];
+        place[i] = first;
+        /* But for the greatest, nothing is beyond 127 by more than a rounding. The sum's lowest bits are the nearest whole number, ties to even. */
+        for (j = 0; j + VW <= n; j += VW) {
+            vi words = (vi)(load(row + j) * r + PK_ROUND);
+            *(vc *)(to + j) = __builtin_convertvector(words, vc);
+        }
+        if (j < n) {
+            vc words = __builtin_convertvector((vi)(load_part(row + j, n - j) * r + PK_ROUND), vc);
+            memcpy(to + j, &words, (size_t)(n - j));
+        }
+        to[first] = 0;
     }
 }
 
-/* Whole sums as f32 with their scales, then the epilogue. */
-void FN(scale_rows)(int rows, int n, const int32_t *sums, size_t lds, const float *scale, const float *columns,
-                    const pk_epilogue *e, float *c, size_t ldc) {
-    static const pk_epilogue nothing = {0};
-    enum { SPAN = 8 };
-    if (!e) e = &nothing;
-    vf tile[SPAN];
-    for (int v = 0; v < SPAN; v++) tile[v] = 0.0f;
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < n; j += SPAN * VW) {
-            int vectors = n - j < SPAN * VW ? (n - j + VW - 1) / VW : SPAN;
-            for (int v = 0; v < vectors; v++) {
-                int at = j + v * VW, part = n - at < VW ? n - at : VW;
-                int32_t lanes[VW] = {0};
-                memcpy(lanes, sums + (size_t)i * lds + (size_t)at, (size_t)part * sizeof(int32_t));
-                vi words;
-                memcpy(&words, lanes, sizeof words);
-                tile[v] = canonical((__builtin_convertvector(words, vf) * scale[i]) * load_part(columns + at, part));
-            }
-            pk_epilogue s = *e;
-            if (s.bias) s.bias += j;
-            if (s.residual) s.residual += (size_t)i * s.ldr + (size_t)j;
-            finish(1, vectors, n - j < SPAN * VW ? n - j : SPAN * VW, tile, &s, c + (size_t)i * ldc + (size_t)j, ldc);
-        }
+/* One row of sums with their scales, what stands apart, a bias where there is one and what is added where there is no activation between. A NaN's form is nobody's
+   business before the last step. */
+INLINE void scaled(int n, const int32_t *sums, const int32_t *right, float scale, float top, const float *columns, const float *bias,
+                   const float *residual, float *c) {
+    typedef int32_t viu __attribute__((ext_vector_type(VW), aligned(4)));
+    int j = 0;
+    for (; j + VW <= n; j += VW) {
+        vf apart = top * __builtin_convertvector(*(const viu *)(right + j), vf);
+        vf y = fma_one(__builtin_convertvector(*(const viu *)(sums + j), vf), scale, apart) * load(columns + j);
+        if (bias) y += load(bias + j);
+        if (residual) y += load(residual + j);
+        store(c + j, canonical(y));
+    }
+    if (j < n) {
+        int part = n - j;
+        vi words = (vi)load_part((const float *)(const void *)(sums + j), part);
+        vi of = (vi)load_part((const float *)(const void *)(right + j), part);
+        vf apart = top * __builtin_convertvector(of, vf);
+        vf y = fma_one(__builtin_convertvector(words, vf), scale, apart) * load_part(columns + j, part);
+        if (bias) y += load_part(bias + j, part);
+        if (residual) y += load_part(residual + j, part);
+        store_part(c + j, canonical(y), part);
+    }
+}
+
+void FN(scale_row)(int n, const int32_t *sums, const int32_t *right, float scale, float top, const float *columns, const pk_epilogue *e,
+                   float *c) {
+    if (e->activation == PK_NONE) {
+        scaled(n, sums, right, scale, top, columns, e->bias, e->residual, c);
+        return;
+    }
+    scaled(n, sums, right, scale, top, columns, e->bias, NULL, c);
+    FN(unary)(activation_function(e->activation), (size_t)n, c, c);
+    if (e->residual)
+        for (int j = 0; j < n; j += VW) store_part(c + j, canonical(load_part(c + j, n - j) + load_part(e->residual + j, n - j)), n - j);
 }
 
 /* Tiles of every height, so that ragged row counts cost what they compute. */
@@ -263,23 +313,6 @@ static void twin_tile(int rows, int k, const float *a, size_t lda, const float *
     switch (rows) {
 #define CASE(R) case R: multiply(R, 2 * NV, NV, (size_t)k * NP, k, a, lda, 1, panel, NP, tile); break;
         EACH_LOW_HEIGHT(CASE) FOURTH(CASE)
-#undef CASE
-    }
-}
-
-/* Two vectors or one, of a matrix that is k-major as it stands. */
-static void pair_tile(int rows, int k, const float *a, size_t lda, const float *b, size_t ldb, vf *tile) {
-    switch (rows) {
-#define CASE(R) case R: multiply(R, 2, 2, 0, k, a, lda, 1, b, ldb, tile); break;
-        EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
-#undef CASE
-    }
-}
-
-static void single_tile(int rows, int k, const float *a, size_t lda, const float *b, size_t ldb, vf *tile) {
-    switch (rows) {
-#define CASE(R) case R: multiply(R, 1, 1, 0, k, a, lda, 1, b, ldb, tile); break;
-        EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
 #undef CASE
     }
 }
@@ -522,42 +555,53 @@ INLINE float chain(const float *a, const float *b, size_t stride, int k) {
     return canonical_scalar(total + 0.0f);
 }
 
+/* Two vectors or one of a matrix that is k-major as it stands, with the sums going from registers to c. */
+INLINE void apart_out(const int rows, const int vectors, int k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc) {
+    vf tile[MR * NV];
+    multiply(rows, vectors, vectors, 0, k, a, lda, 1, b, ldb, tile);
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < vectors; v++) store(c + (size_t)r * ldc + v * VW, tile[r * vectors + v]);
+}
+
+static void pair_out(int rows, int k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc) {
+    switch (rows) {
+#define CASE(R) case R: apart_out(R, 2, k, a, lda, b, ldb, c, ldc); break;
+        EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
+#undef CASE
+    }
+}
+
+static void single_out(int rows, int k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc) {
+    switch (rows) {
+#define CASE(R) case R: apart_out(R, 1, k, a, lda, b, ldb, c, ldc); break;
+        EACH_HEIGHT(CASE) EACH_HIGH_HEIGHT(CASE)
+#undef CASE
+    }
+}
+
 void FN(attention)(int rows, int extent, int width, const float *q, size_t ldq, const float *k, size_t ldk,
                    const float *v, size_t ldv, float scale, float *out, size_t ldo, float *scratch) {
-    static const pk_epilogue nothing = {0};
-    int columns = (extent + VW - 1) / VW * VW;
+    /* Keys in panels, as a packed right side. */
+    size_t columns = (size_t)(extent + NP - 1) / NP * NP;
     float *keys = scratch;
-    float *scores = keys + (size_t)columns * (size_t)width;
+    float *scores = keys + columns * (size_t)width;
     for (int j = 0; j < extent; j += VW)
-        turn(extent - j < VW ? extent - j : VW, width, k + (size_t)j * ldk, ldk, keys + j, (size_t)columns);
-    vf tile[MR * NV];
+        turn(extent - j < VW ? extent - j : VW, width, k + (size_t)j * ldk, ldk, keys + (size_t)(j / NP * NP) * (size_t)width + j % NP, NP);
     for (int i = 0; i < rows;) {
         int count = height(i, rows);
-        int j = 0;
-        for (; j + 2 * VW <= columns; j += 2 * VW) {
-            pair_tile(count, width, q + (size_t)i * ldq, ldq, keys + j, (size_t)columns, tile);
-            finish(count, 2, 2 * VW, tile, &nothing, scores + j, (size_t)columns);
-        }
-        if (j < columns) {
-            single_tile(count, width, q + (size_t)i * ldq, ldq, keys + j, (size_t)columns, tile);
-            finish(count, 1, VW, tile, &nothing, scores + j, (size_t)columns);
-        }
+        for (int j = 0; j < extent; j += NP)
+            panel_out(count, extent - j < NP ? extent - j : NP, width, q + (size_t)i * ldq, ldq, keys + (size_t)j * (size_t)width, NULL,
+                      scores + j, columns);
         for (int r = 0; r < count; r++) {
-            float *row = scores + (size_t)r * (size_t)columns;
+            float *row = scores + (size_t)r * columns;
             softmax_row(row, row, extent, scale);
         }
         int c = 0;
-        for (; c + 2 * VW <= width; c += 2 * VW) {
-            pair_tile(count, extent, scores, (size_t)columns, v + c, ldv, tile);
-            finish(count, 2, 2 * VW, tile, &nothing, out + (size_t)i * ldo + c, ldo);
-        }
-        for (; c + VW <= width; c += VW) {
-            single_tile(count, extent, scores, (size_t)columns, v + c, ldv, tile);
-            finish(count, 1, VW, tile, &nothing, out + (size_t)i * ldo + c, ldo);
-        }
+        for (; c + 2 * VW <= width; c += 2 * VW) pair_out(count, extent, scores, columns, v + c, ldv, out + (size_t)i * ldo + c, ldo);
+        for (; c + VW <= width; c += VW) single_out(count, extent, scores, columns, v + c, ldv, out + (size_t)i * ldo + c, ldo);
         for (; c < width; c++)
             for (int r = 0; r < count; r++)
-                out[(size_t)(i + r) * ldo + (size_t)c] = chain(scores + (size_t)r * (size_t)columns, v + c, ldv, extent);
+                out[(size_t)(i + r) * ldo + (size_t)c] = chain(scores + (size_t)r * columns, v + c, ldv, extent);
         i += count;
     }
 }

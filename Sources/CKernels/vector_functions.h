@@ -17,12 +17,11 @@ INLINE S(vf) S(canonical)(S(vf) x) {
 INLINE S(vf) S(magnitude)(S(vf) x) { return S(floats)(S(bits)(x) & 0x7FFFFFFF); }
 INLINE S(vf) S(with_sign)(S(vf) y, S(vf) x) { return S(floats)(S(bits)(y) ^ (S(bits)(x) & (int32_t)0x80000000)); }
 
-INLINE S(vf) S(exp_of_sum)(S(vf) x, S(vf) low) {
-    S(vf) c = S(pick)(x < PK_EXP_LOW, (S(vf))PK_EXP_LOW, x);
-    c = S(pick)(c > PK_EXP_HIGH, (S(vf))PK_EXP_HIGH, c);
+/* e^(r + low) for the r that is left of c when `whole` times ln 2 is taken away. */
+INLINE S(vf) S(exp_reduced)(S(vf) c, S(vf) low, S(vi) *whole) {
     /* The integer stands in the low bits of the rounded sum: no conversion, so NaN lanes do no harm. */
     S(vf) rounded = S(fma)(c, PK_LOG2E, PK_ROUND);
-    S(vi) whole = S(bits)(rounded) - PK_ROUND_BITS;
+    *whole = S(bits)(rounded) - PK_ROUND_BITS;
     S(vf) n = rounded - PK_ROUND;
     S(vf) r = S(fma)(n, -PK_LN2_HIGH, c);
     r = S(fma)(n, -PK_LN2_LOW, r) + low;
@@ -33,12 +32,29 @@ INLINE S(vf) S(exp_of_sum)(S(vf) x, S(vf) low) {
     p = S(fma)(p, r, PK_EXP_C1);
     p = S(fma)(p, r, PK_EXP_C0);
     p = S(fma)(r * r, p, r);
-    p = p + 1.0f;
+    return p + 1.0f;
+}
+
+/* For |x| below 87, or NaN: the power of two is then a normal number, so that one product is as good as two. NaN keeps its form. */
+INLINE S(vf) S(exp_near)(S(vf) x, S(vf) low) {
+    S(vi) whole;
+    S(vf) p = S(exp_reduced)(x, low, &whole);
+    return p * S(floats)((whole + 127) << 23);
+}
+
+INLINE S(vf) S(exp_of_sum)(S(vf) x, S(vf) low) {
+    S(vf) c = S(pick)(x < PK_EXP_LOW, (S(vf))PK_EXP_LOW, x);
+    c = S(pick)(c > PK_EXP_HIGH, (S(vf))PK_EXP_HIGH, c);
+    S(vi) whole;
+    S(vf) p = S(exp_reduced)(c, low, &whole);
     S(vi) half = whole >> 1;
     return S(canonical)((p * S(floats)((half + 127) << 23)) * S(floats)((whole - half + 127) << 23));
 }
 
-INLINE S(vf) S(exp)(S(vf) x) { return S(exp_of_sum)(x, -0.0f); }
+INLINE S(vf) S(exp)(S(vf) x) {
+    if (!__builtin_reduce_or(~(S(magnitude)(x) < 87.0f))) return S(exp_near)(x, -0.0f);
+    return S(exp_of_sum)(x, -0.0f);
+}
 
 INLINE S(vf) S(log)(S(vf) x) {
     S(vi) small = x < 0x1p-126f;
@@ -65,9 +81,9 @@ INLINE S(vf) S(log)(S(vf) x) {
     return S(pick)(x >= 0.0f, y, S(floats)((S(vi))0x7FC00000));
 }
 
-INLINE S(vf) S(erf)(S(vf) x) {
-    S(vf) a = S(magnitude)(x);
-    S(vf) t = a * a;
+/* erf below PK_ERF_SPLIT. */
+INLINE S(vf) S(erf_small)(S(vf) x) {
+    S(vf) t = x * x;
     S(vf) s = PK_ERF_S7;
     s = S(fma)(s, t, PK_ERF_S6);
     s = S(fma)(s, t, PK_ERF_S5);
@@ -76,9 +92,12 @@ INLINE S(vf) S(erf)(S(vf) x) {
     s = S(fma)(s, t, PK_ERF_S2);
     s = S(fma)(s, t, PK_ERF_S1);
     s = S(fma)(s, t, PK_ERF_S0);
-    S(vf) small = S(fma)(x, s, x);
-    /* The other half is the larger one, and activations are seldom large. NaN is no less than anything. */
-    if (!__builtin_reduce_or(~(a < PK_ERF_SPLIT))) return small;
+    return S(fma)(x, s, x);
+}
+
+/* And from there on; NaN stays one. */
+INLINE S(vf) S(erf_large)(S(vf) x) {
+    S(vf) a = S(magnitude)(x);
     S(vf) u = S(pick)(a > PK_ERF_END, (S(vf))PK_ERF_END, a);
     S(vf) l = PK_ERF_L10;
     l = S(fma)(l, u, PK_ERF_L9);
@@ -92,8 +111,15 @@ INLINE S(vf) S(erf)(S(vf) x) {
     l = S(fma)(l, u, PK_ERF_L1);
     l = S(fma)(l, u, PK_ERF_L0);
     S(vf) product = u * l;
-    S(vf) y = S(with_sign)(1.0f - S(exp_of_sum)(-product, S(fma)(-u, l, product)), x);
-    return S(canonical)(S(pick)(a < PK_ERF_SPLIT, small, y));
+    return S(with_sign)(1.0f - S(exp_near)(-product, S(fma)(-u, l, product)), x);
+}
+
+INLINE S(vf) S(erf)(S(vf) x) {
+    S(vf) small = S(erf_small)(x);
+    /* The other half is the larger one, and activations are seldom large. NaN is no less than anything. */
+    S(vi) below = S(magnitude)(x) < PK_ERF_SPLIT;
+    if (!__builtin_reduce_or(~below)) return small;
+    return S(canonical)(S(pick)(below, small, S(erf_large)(x)));
 }
 
 INLINE S(vf) S(gelu)(S(vf) x) {

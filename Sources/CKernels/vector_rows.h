@@ -112,10 +112,11 @@ void FN(layer_norm)(int rows, int n, const float *x, size_t ldx, const float *ga
         float mean = row_total(row, (size_t)n, 0.0f, 0) / (float)n;
         float variance = row_total(row, (size_t)n, mean, 1) / (float)n;
         float inverse = 1.0f / sqrtf(variance + epsilon);
-        for (int j = 0; j < n; j += VW) {
-            int part = n - j < VW ? n - j : VW;
-            vf d = load_part(row + j, part) - mean;
-            store_part(out + j, canonical(fma_one(d * inverse, load_part(gain + j, part), load_part(bias + j, part))), part);
+        int j = 0;
+        for (; j + VW <= n; j += VW) store(out + j, canonical(fma_one((load(row + j) - mean) * inverse, load(gain + j), load(bias + j))));
+        if (j < n) {
+            vf d = load_part(row + j, n - j) - mean;
+            store_part(out + j, canonical(fma_one(d * inverse, load_part(gain + j, n - j), load_part(bias + j, n - j))), n - j);
         }
     }
 }
@@ -126,7 +127,7 @@ INLINE void softmax_row(const float *x, float *y, int n, float scale) {
     vi bad = 0;
     int j = 0;
     for (; j + VW <= n; j += VW) {
-        vf t = canonical(load(x + j) * scale);
+        vf t = load(x + j) * scale;
         store(y + j, t);
         bad |= t != t;
         best = pick_one(t > best, t, best);
@@ -171,6 +172,46 @@ INLINE void apply_array(pk_function function, size_t n, const float *x, float *y
     if (i < n) store_part(y + i, apply_one(function, load_part(x + i, (int)(n - i))), (int)(n - i));
 }
 
+#if defined(COMPRESS)
+/* erf, or gelu: the half for large numbers is computed only where it is needed, of numbers brought together. x may be y. */
+INLINE void erf_array(int gelu, size_t n, const float *x, float *y) {
+    enum { BLOCK = 64 };
+    float held[BLOCK * VW + VW];
+    uint16_t masks[BLOCK];
+    for (size_t start = 0; start < n; start += BLOCK * VW) {
+        size_t count = 0;
+        size_t end = n - start < BLOCK * VW ? n - start : BLOCK * VW;
+        for (size_t i = 0; i < end; i += VW) {
+            int part = (int)(end - i);
+            vf t = load_part(x + start + i, part);
+            vf a = gelu ? t * PK_INVERSE_ROOT_TWO : t;
+            uint16_t mask = NOT_BELOW(magnitude_one(a), PK_ERF_SPLIT);
+            vf s = erf_small_one(a);
+            masks[i / VW] = mask;
+            COMPRESS(held + count, mask, t);
+            count += (size_t)__builtin_popcount(mask);
+            /* No lane that is kept is NaN. */
+            store_part(y + start + i, gelu ? (0.5f * t) * (1.0f + s) : s, part);
+        }
+        if (count == 0) continue;
+        for (size_t i = count; i < count + VW; i++) held[i] = 0.0f;
+        for (size_t i = 0; i < count; i += VW) {
+            vf t = load(held + i);
+            vf e = erf_large_one(gelu ? t * PK_INVERSE_ROOT_TWO : t);
+            store(held + i, canonical(gelu ? (0.5f * t) * (1.0f + e) : e));
+        }
+        const float *from = held;
+        for (size_t i = 0; i < end; i += VW) {
+            uint16_t mask = masks[i / VW];
+            EXPAND(y + start + i, mask, from);
+            from += __builtin_popcount(mask);
+        }
+    }
+}
+#else
+INLINE void erf_array(int gelu, size_t n, const float *x, float *y) { apply_array(gelu ? PK_GELU_FN : PK_ERF, n, x, y); }
+#endif
+
 /* Blocks small enough that what needs the reference is looked for while it is in the first-level cache; x may be y, so it is looked for first. */
 INLINE void circular_array(pk_function function, size_t n, const float *x, float *y) {
     for (size_t start = 0; start < n; start += 256) {
@@ -193,11 +234,11 @@ void FN(unary)(pk_function function, size_t n, const float *x, float *y) {
     case PK_EXP: apply_array(PK_EXP, n, x, y); return;
     case PK_LOG: apply_array(PK_LOG, n, x, y); return;
     case PK_TANH: apply_array(PK_TANH, n, x, y); return;
-    case PK_ERF: apply_array(PK_ERF, n, x, y); return;
+    case PK_ERF: erf_array(0, n, x, y); return;
     case PK_SIN: circular_array(PK_SIN, n, x, y); return;
     case PK_COS: circular_array(PK_COS, n, x, y); return;
     case PK_SQRT: apply_array(PK_SQRT, n, x, y); return;
-    case PK_GELU_FN: apply_array(PK_GELU_FN, n, x, y); return;
+    case PK_GELU_FN: erf_array(1, n, x, y); return;
     case PK_RSQRT: apply_array(PK_RSQRT, n, x, y); return;
     case PK_SIGMOID: apply_array(PK_SIGMOID, n, x, y); return;
     case PK_SILU: apply_array(PK_SILU, n, x, y); return;

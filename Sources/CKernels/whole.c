@@ -53,23 +53,74 @@ void pk_contract_i8(pk_variant v, int m, int n, int k, const int *extents, const
     DISPATCH(v, contract_i8, plain_contract(m, n, k, extents, a, lda, packed, c, ldc);, m, n, k, extents, a, lda, packed, c, ldc)
 }
 
-/* Rows that go through together: whole tiles, whose sums stay in the second-level cache. */
-#define TOGETHER 48
+/* Most rows of a tile. */
+#define TILE 12
+/* Columns that go through together: their sums stay in the first-level cache. */
+#define COLUMNS 256
+/* Packed bytes that all rows go over while they stay in the second-level cache. */
+#define REACH (640 << 10)
 
-size_t pk_linear_i8_scratch(int n, int k) { return (size_t)TOGETHER * ((size_t)n + 1 + ((size_t)k + 3) / 4) + 16; }
+/* Rows as they lie. */
+typedef struct {
+    const int8_t *a;
+    size_t lda;
+} plain_rows;
 
-void pk_linear_i8(pk_variant v, int m, int n, int k, const float *x, size_t ldx, const uint8_t *packed, const float *columns,
-                  const pk_epilogue *e, float *c, size_t ldc, float *scratch) {
-    int32_t *sums = (int32_t *)(void *)scratch;
-    float *scale = scratch + (size_t)TOGETHER * (size_t)n;
-    int8_t *q = (int8_t *)(void *)(scale + TOGETHER);
-    for (int i = 0; i < m; i += TOGETHER) {
-        int rows = m - i < TOGETHER ? m - i : TOGETHER;
-        pk_round_rows(v, rows, k, x + (size_t)i * ldx, ldx, q, (size_t)k, scale);
-        pk_contract_i8(v, rows, n, k, NULL, q, (size_t)k, packed, sums, (size_t)n);
-        pk_epilogue s = {0};
-        if (e) s = *e;
-        if (s.residual) s.residual += (size_t)i * s.ldr;
-        pk_scale_rows(v, rows, n, sums, (size_t)n, scale, columns, &s, c + (size_t)i * ldc, ldc);
+static void plain_hold(const int8_t *a, size_t lda, plain_rows *to) {
+    to->a = a;
+    to->lda = lda;
+}
+
+size_t pk_linear_i8_scratch(pk_variant v, int k) { DISPATCH(v, held_bytes_i8, return sizeof(plain_rows);, k) }
+
+static int tile_rows(pk_variant v) { DISPATCH(v, tile_rows_i8, return TILE;) }
+
+static void hold(pk_variant v, int rows, int k, const int8_t *a, size_t lda, void *to) {
+    DISPATCH(v, hold_i8, plain_hold(a, lda, to);, rows, k, a, lda, to)
+}
+
+static void held(pk_variant v, int rows, int n, int k, const void *from, const uint8_t *packed, int32_t *c, size_t ldc) {
+    const plain_rows *p = from;
+    DISPATCH(v, held_i8, plain_contract(rows, n, k, NULL, p->a, p->lda, packed, c, ldc);, rows, n, k, from, packed, c, ldc)
+}
+
+static void plain_column(int n, int k, int term, const uint8_t *packed, int32_t *out) {
+    for (int j = 0; j < n; j++) out[j] = (int8_t)packed[(size_t)j * (size_t)k + (size_t)term];
+}
+
+static void column(pk_variant v, int n, int k, int term, const uint8_t *packed, int32_t *out) {
+    DISPATCH(v, column_i8, plain_column(n, k, term, packed, out);, n, k, term, packed, out)
+}
+
+void pk_linear_i8(pk_variant v, int m, int n, int k, const int8_t *q, size_t ldq, const float *scale, const float *top, const int32_t *place,
+                  const uint8_t *packed, const float *columns, const pk_epilogue *e, float *c, size_t ldc, void *scratch) {
+    static const pk_epilogue nothing = {0};
+    if (!e) e = &nothing;
+    int32_t sums[TILE * COLUMNS], right[COLUMNS];
+    size_t apart = pk_packed_column_i8(v, k);
+    int tile = tile_rows(v);
+    int chunk = (int)(REACH / apart) / COLUMNS * COLUMNS;
+    if (chunk < COLUMNS) chunk = COLUMNS;
+    for (int first = 0; first < n; first += chunk) {
+        int end = n - first < chunk ? n : first + chunk;
+        for (int i = 0; i < m;) {
+            int left = (m - i + tile - 1) / tile;
+            int rows = (m - i + left - 1) / left;
+            hold(v, rows, k, q + (size_t)i * ldq, ldq, scratch);
+            for (int j = first; j < end; j += COLUMNS) {
+                int count = end - j < COLUMNS ? end - j : COLUMNS;
+                const uint8_t *panel = packed + (size_t)j * apart;
+                held(v, rows, count, k, scratch, panel, sums, COLUMNS);
+                for (int r = i; r < i + rows; r++) {
+                    column(v, count, k, place[r], panel, right);
+                    pk_epilogue s = *e;
+                    if (s.bias) s.bias += j;
+                    if (s.residual) s.residual += (size_t)r * s.ldr + (size_t)j;
+                    pk_scale_row(v, count, sums + (size_t)(r - i) * COLUMNS, right, scale[r], top[r], columns + j, &s,
+                                 c + (size_t)r * ldc + (size_t)j);
+                }
+            }
+            i += rows;
+        }
     }
 }

@@ -11,6 +11,7 @@
 #define UNSIGNED_RIGHT 0
 typedef __m256i wv;
 typedef int16_t held;
+typedef uint16_t lane_bytes;
 static inline int pair(const held *p) {
     int x;
     __builtin_memcpy(&x, p, 4);

@@ -1,6 +1,7 @@
 /* i8 × i8 → i32, exact, written once for each width. A file that includes this sets the target and defines VW (i32 lanes of a vector), MR (rows of a
-   tile), FN (a name with the variant's suffix), the type `wv`, GROUP (terms that a lane takes at once), BYTES (a lane's packed bytes for them), `held`
-   (how a term of the left side is kept), UNSIGNED_RIGHT (1 where the right side is packed with 128 added), and the operations
+   tile), FN (a name with the variant's suffix), the type `wv`, GROUP (terms that a lane takes at once), BYTES (a lane's packed bytes for them), `lane_bytes`
+   (an unsigned type of so many), `held` (how a term of the left side is kept), UNSIGNED_RIGHT (1 where the right side is packed with 128 added), and the
+   operations
 
        LOAD_LINE(p)       a vector's lanes of a packed group
        SPREAD(p)          a group of the left side in every lane
@@ -45,8 +46,8 @@ void FN(pack_i8)(int n, int k, const int8_t *b, size_t ldb, uint8_t *packed) {
 
 /* One tile of a block of terms, into c: from what is there where `adds` says so, less 128 times the rows' sums where the right side has 128 added. `columns`
    of the last vector's lanes are the matrix's own. */
-INLINE void dots(const int rows, const int vectors, int groups, const held *a, const uint8_t *b, const int32_t *sums, int adds,
-                 int columns, int32_t *c, size_t ldc) {
+INLINE void dots(const int rows, const int vectors, int groups, const held *a, size_t apart, const uint8_t *b, const int32_t *sums,
+                 int adds, int columns, int32_t *c, size_t ldc) {
     wv acc[MR * NV];
     UNROLL for (int r = 0; r < rows; r++) {
         /* There when the sums are. */
@@ -63,7 +64,7 @@ INLINE void dots(const int rows, const int vectors, int groups, const held *a, c
             __builtin_prefetch(line + 8 * NP * BYTES + v * VW * BYTES);
         }
         UNROLL for (int r = 0; r < rows; r++) {
-            wv x = SPREAD(a + (size_t)r * DEPTH + (size_t)g * GROUP);
+            wv x = SPREAD(a + (size_t)r * apart + (size_t)g * GROUP);
             UNROLL for (int v = 0; v < vectors; v++) acc[r * vectors + v] = DOT(acc[r * vectors + v], w[v], x);
         }
     }
@@ -89,21 +90,22 @@ INLINE void dots(const int rows, const int vectors, int groups, const held *a, c
 #define EACH_HEIGHT(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #endif
 
-static void tile_of(int rows, int vectors, int groups, const held *a, const uint8_t *b, const int32_t *sums, int adds, int columns,
-                    int32_t *c, size_t ldc) {
-#define ONE_WIDE(R) case R: dots(R, 1, groups, a, b, sums, adds, columns, c, ldc); break;
-#define TWO_WIDE(R) case R: dots(R, 2, groups, a, b, sums, adds, columns, c, ldc); break;
+static void tile_of(int rows, int vectors, int groups, const held *a, size_t apart, const uint8_t *b, const int32_t *sums, int adds,
+                    int columns, int32_t *c, size_t ldc) {
+#define ONE_WIDE(R) case R: dots(R, 1, groups, a, apart, b, sums, adds, columns, c, ldc); break;
+#define TWO_WIDE(R) case R: dots(R, 2, groups, a, apart, b, sums, adds, columns, c, ldc); break;
     if (vectors == 1) switch (rows) { EACH_HEIGHT(ONE_WIDE) }
     else switch (rows) { EACH_HEIGHT(TWO_WIDE) }
 }
 
 /* Terms [start, start + count) of some rows side by side, zero from a row's extent on and up to a whole group; their sums where they are wanted. */
-static void bring(int rows, int start, int count, const int *extents, int k, const int8_t *a, size_t lda, held *to, int32_t *sums) {
+static void bring(int rows, int start, int count, const int *extents, int k, const int8_t *a, size_t lda, held *to, size_t apart,
+                  int32_t *sums) {
     for (int r = 0; r < rows; r++) {
         int extent = extents ? extents[r] : k;
         int taken = extent - start < 0 ? 0 : extent - start < count ? extent - start : count;
         const int8_t *from = a + (size_t)r * lda + (size_t)start;
-        held *row = to + (size_t)r * DEPTH;
+        held *row = to + (size_t)r * apart;
         int32_t sum = 0;
         for (int i = 0; i < taken; i++) row[i] = from[i];
         if (UNSIGNED_RIGHT) for (int i = 0; i < taken; i++) sum += from[i];
@@ -127,15 +129,55 @@ void FN(contract_i8)(int m, int n, int k, const int *extents, const int8_t *a, s
             for (int i = 0; i < m;) {
                 int left = (m - i + MR - 1) / MR;
                 int rows = (m - i + left - 1) / left;
-                bring(rows, start, count, extents ? extents + i : 0, k, a + (size_t)i * lda, lda, rows_held, sums);
+                bring(rows, start, count, extents ? extents + i : 0, k, a + (size_t)i * lda, lda, rows_held, DEPTH, sums);
                 for (int j = first; j < end; j += NP) {
                     int columns = n - j < NP ? n - j : NP;
                     int vectors = columns <= VW ? 1 : NV;
                     const uint8_t *b = packed + (size_t)j * column + (size_t)(start / GROUP) * NP * BYTES;
-                    tile_of(rows, vectors, groups, rows_held, b, sums, start > 0, columns, c + (size_t)i * ldc + (size_t)j, ldc);
+                    tile_of(rows, vectors, groups, rows_held, DEPTH, b, sums, start > 0, columns, c + (size_t)i * ldc + (size_t)j, ldc);
                 }
                 i += rows;
             }
         }
+    }
+}
+
+/* The left side's rows with all their terms, and their sums before them. */
+int FN(tile_rows_i8)(void) { return MR; }
+
+size_t FN(held_bytes_i8)(int k) { return 64 + (size_t)MR * GROUPS(k) * GROUP * sizeof(held); }
+
+void FN(hold_i8)(int rows, int k, const int8_t *a, size_t lda, void *to) {
+    bring(rows, 0, k, 0, k, a, lda, (held *)((char *)to + 64), (size_t)GROUPS(k) * GROUP, to);
+}
+
+void FN(held_i8)(int rows, int n, int k, const void *from, const uint8_t *packed, int32_t *c, size_t ldc) {
+    const held *a = (const held *)((const char *)from + 64);
+    for (int j = 0; j < n; j += NP) {
+        int columns = n - j < NP ? n - j : NP;
+        tile_of(rows, columns <= VW ? 1 : NV, GROUPS(k), a, (size_t)GROUPS(k) * GROUP, packed + (size_t)j * FN(packed_column_i8)(k), from, 0,
+                columns, c + j, ldc);
+    }
+}
+
+/* Some lanes of a panel's line; a lane's bytes are one term each, with 128 added where the right side has that. */
+INLINE void lanes_of(const int count, const uint8_t *restrict line, int shift, int32_t *restrict out) {
+    for (int l = 0; l < count; l++) {
+        lane_bytes bytes;
+        memcpy(&bytes, line + (size_t)l * BYTES, BYTES);
+        out[l] = (((int32_t)(bytes >> shift) & 255) ^ (UNSIGNED_RIGHT ? 0 : 128)) - 128;
+    }
+}
+
+void FN(column_i8)(int n, int k, int term, const uint8_t *packed, int32_t *out) {
+    const int shift = 8 * (term % GROUP);
+    const size_t panel = NP * FN(packed_column_i8)(k);
+    const uint8_t *line = packed + (size_t)(term / GROUP) * NP * BYTES;
+    int j = 0;
+    for (; j + NP <= n; j += NP, line += panel) lanes_of(NP, line, shift, out + j);
+    if (j < n) {
+        int32_t lanes[NP];
+        lanes_of(NP, line, shift, lanes);
+        memcpy(out + j, lanes, (size_t)(n - j) * sizeof(int32_t));
     }
 }

@@ -13,6 +13,7 @@
 #define UNSIGNED_RIGHT 1
 typedef __m512i wv;
 typedef int8_t held;
+typedef uint32_t lane_bytes;
 static inline int four(const held *p) {
     int x;
     __builtin_memcpy(&x, p, 4);

@@ -21,6 +21,7 @@ extension Domain {
     static let stateNode = Domain("plasma.st.node")
     static let dispute = Domain("plasma.disputed")
     static let maskedResult = Domain("plasma.masked")
+    static let registration = Domain("plasma.joining")
     static let maskedTrap = Domain("plasma.trapped")
     static let trap = Domain("plasma.trap")
     static let beacon = Domain("plasma.beacon")

@@ -31,6 +31,7 @@ final class NodeServices: ChainAccess, ChallengerAccess, @unchecked Sendable {
     /// The newest block of the runs before this one.
     let restoredTip: Height
     private let turn = Turn()
+    private let reader = ProviderReader()
     // Written once, before anything runs.
     private(set) var worker: WorkerService?
     private(set) var challenger: ChallengerService?
@@ -109,27 +110,39 @@ final class NodeServices: ChainAccess, ChallengerAccess, @unchecked Sendable {
         return good.count
     }
 
-    func submit(_ payload: Payload, as key: SecretKey) async throws {
-        let signed = try await hand(payload, over: key)
-        guard let outcome = await finality.wait(for: signed.id, timeout: 20) else {
-            throw NodeFault.cannotStart("the move was not final within 20 s")
+    func submit(
+        _ payloads: [Payload], as key: SecretKey, ended: @escaping @Sendable (Int, String?) async -> Void
+    ) async {
+        let ids: [Digest]
+        do { ids = try await hand(payloads, over: key) } catch {
+            for index in payloads.indices { await ended(index, "\(error)") }
+            return
         }
-        if let failure = outcome.failure { throw NodeFault.cannotStart(failure) }
+        let finality = finality
+        await withDiscardingTaskGroup { group in
+            for (index, id) in ids.enumerated() {
+                group.addTask { await ended(index, await finality.end(of: id, timeout: 20)) }
+            }
+        }
     }
 
     /// One at a time: of two drafts made at once both would have the same nonce, and the second would be lost without a word.
-    private func hand(_ payload: Payload, over key: SecretKey) async throws -> SignedTransaction {
+    private func hand(_ payloads: [Payload], over key: SecretKey) async throws -> [Digest] {
         await turn.take()
+        let drafts: [Transaction]
         do {
-            let draft = try await driver.access { replica in try replica.draft(payload, from: key.publicKey) }
-            let signed = draft.signed(by: key)
-            try await submit(signed)
-            await turn.pass()
-            return signed
+            drafts = try await driver.access { replica in try replica.drafts(payloads, from: key.publicKey) }
         } catch {
             await turn.pass()
             throw error
         }
+        let signed = drafts.map { $0.signed(by: key) }
+        let ids = signed.map(\.id)
+        await finality.expect(ids)
+        // What is drafted next finds these: the driver takes up what was handed in before it lets anybody read.
+        driver.enqueue(.transactions(signed, local: true))
+        await turn.pass()
+        return ids
     }
 
     // MARK: The provider's view
@@ -137,8 +150,9 @@ final class NodeServices: ChainAccess, ChallengerAccess, @unchecked Sendable {
     func work(
         of provider: Address, watching: [DisputeDesk.Attempt: [RevealPoint]]
     ) async throws -> ProviderView {
-        try await driver.access { replica in
-            try ProviderView(of: provider, watching: watching, in: replica.stateStore)
+        let reader = reader
+        return try await driver.access { replica in
+            try reader.view(of: provider, watching: watching, in: replica.stateStore)
         }
     }
 
@@ -161,6 +175,40 @@ final class NodeServices: ChainAccess, ChallengerAccess, @unchecked Sendable {
         } catch {
             return .failure(error as? WalkAskRefusal ?? .busy)
         }
+    }
+
+    /// On the driver's thread: a block has changed the state.
+    func executed(_ result: ExecutionResult) { reader.executed(result) }
+}
+
+/// Reads the state for this node's provider: all of it now and then, between that only jobs that blocks have written. On the driver's thread alone.
+private final class ProviderReader: @unchecked Sendable {
+    private var jobs: ProviderJobs?
+    private var changed: Set<Digest> = []
+    private var readAt: UInt64 = 0
+
+    static let wholeEvery: UInt64 = 1_000_000_000
+
+    func executed(_ result: ExecutionResult) {
+        // Nobody has asked yet.
+        if jobs == nil { return }
+        changed.formUnion(result.changedJobs)
+    }
+
+    func view(
+        of provider: Address, watching watched: [DisputeDesk.Attempt: [RevealPoint]], in state: any StateStore
+    ) throws -> ProviderView {
+        let now = DispatchTime.now().uptimeNanoseconds
+        var current = jobs ?? ProviderJobs(of: provider)
+        if jobs == nil || now - readAt > ProviderReader.wholeEvery {
+            try current.readAll(in: state)
+            readAt = now
+        } else {
+            try current.read(changed, in: state)
+        }
+        changed.removeAll(keepingCapacity: true)
+        jobs = current
+        return try current.view(watching: watched, in: state)
     }
 }
 

@@ -95,7 +95,7 @@ public final class PlasmaNode: @unchecked Sendable {
         bridge.snapshots = snapshots
         let walks = WalkService(network: network)
         bridge.walks = walks
-        bridge.setHead(replica.executed.height)
+        bridge.executed(replica.executed.header)
         services = NodeServices(
             configuration: configuration, genesis: genesis, identity: identity.publicKey,
             consensusKey: consensusKey?.publicKey,
@@ -238,8 +238,9 @@ private final class Observer: ReplicaObserver {
     }
 
     func executed(_ block: Block, _ result: ExecutionResult) {
-        bridge.setHead(block.header.height)
+        bridge.executed(block.header)
         bridge.pruning?.executed(block.header)
+        services.executed(result)
         let outcomes = result.receipts.map { (id: $0.id, failure: $0.succeeded ? nil : $0.reason) }
         let services = services
         let height = block.header.height
@@ -248,6 +249,11 @@ private final class Observer: ReplicaObserver {
             await services.worker?.stateChanged()
             await services.challenger?.stateChanged()
         }
+    }
+
+    func refused(_ transaction: Digest, _ fault: SubmissionFault) {
+        let finality = services.finality
+        Task { await finality.refused(transaction, fault.description) }
     }
 
     func epochEnded() {

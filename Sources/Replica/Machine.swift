@@ -42,6 +42,8 @@ public struct Replica {
     static let keptMissedVotes = 32
     var synchronization = Synchronization()
     var lastWork = false
+    /// What others have told, with when it is passed on if it still waits then; in order of time.
+    var relayed: [(transactions: [SignedTransaction], due: Instant)] = []
     /// When waiting transactions were last told again.
     var repeatedAt = Instant(nanoseconds: 0)
     var time = ReplicaTime(monotonic: Instant(nanoseconds: 0), wall: Timestamp(milliseconds: 0))
@@ -213,6 +215,7 @@ public struct Replica {
             if proposeWhenDue() { progressed = true }
         }
         synchronize()
+        passOnRelayed()
         repeatWaiting()
         requestWakeUp()
     }

@@ -35,6 +35,8 @@ public enum ReplicaOutput: Sendable {
     case broadcastBlock([UInt8])
     case sendBlock([UInt8], to: PublicKey)
     case broadcastTransactions([SignedTransaction])
+    /// A transaction that came from this node's own users may not wait here.
+    case refused(Digest, SubmissionFault)
     case requestBlock(Digest, from: PublicKey)
     /// Ask for finalized blocks from a height on.
     case requestBlocks(from: Height, count: Int, peer: PublicKey)

@@ -14,6 +14,8 @@ public protocol BlobKeeper: AnyObject, Sendable {
     func tensorType(of id: Digest) throws -> (type: UInt8, shape: [UInt64])?
     /// Keeps the list of each step's output tensors and gives the output root, under which a requester finds it.
     func storeOutputs(_ steps: [[Digest]]) throws -> Digest
+    /// Such a list that is here; nil for a blob of another kind.
+    func outputs(of id: Digest) throws -> [[Digest]]?
 }
 
 /// Where blobs come from: the node's store, filled from peers.
@@ -37,7 +39,7 @@ package final class JobRunner: @unchecked Sendable {
     /// Jobs whose run is kept for the next question about it, with their states and a traced step.
     package static let maximumDisputes = 2
 
-    private let blobs: any BlobKeeper
+    let blobs: any BlobKeeper
     private let threads: Int
     private let memory: UInt64
     private let flipsBit: Bool
@@ -69,10 +71,18 @@ package final class JobRunner: @unchecked Sendable {
     /// Models that are packed now.
     package var preparedModels: Int { lock.withLock { prepared.count } }
 
-    /// The blobs that a job reads beside its manifest, which is here. Throws a refusal where that cannot be read.
+    /// The blobs that a job names beside its manifest, which is here. Throws a refusal where that cannot be read.
     package func blobs(of spec: JobSpec) throws -> [Digest] {
         let manifest = try manifest(of: spec)
-        return [manifest.programFile] + manifest.parameterRoots + (spec.inputs + spec.carried).map(\.root)
+        return [manifest.programFile] + manifest.parameterRoots + (spec.inputs + spec.carried).compactMap(\.root)
+    }
+
+    /// A job's program as its sizes fix it.
+    func program(of spec: JobSpec) throws -> SpecialisedProgram { try specialised(spec, try manifest(of: spec)).0 }
+
+    private func inputRoots(_ spec: JobSpec) throws -> [Digest] {
+        guard let roots = spec.roots else { throw WorkRefusal.failed("what its parents left was not looked up") }
+        return roots.inputs
     }
 
     /// Checks a job whose blobs are here: all that a dispute would take from the job's own words. Throws a refusal that says what is wrong with it.
@@ -87,16 +97,13 @@ package final class JobRunner: @unchecked Sendable {
         {
             throw WorkRefusal.malformed("the job does not give the program's weights and inputs in their order")
         }
-        for (declaration, root) in zip(
-            fixed.parameters + fixed.inputs, manifest.parameterRoots + spec.inputs.map(\.root))
-        {
+        let roots = manifest.parameterRoots + (try inputRoots(spec))
+        for (declaration, root) in zip(fixed.parameters + fixed.inputs, roots) {
             try checkType(of: root, declaration)
         }
         let given = try carried(spec, fixed)
         for (place, root) in given { try checkType(of: root, fixed.carried[place]) }
-        for (declaration, root) in zip(
-            fixed.parameters + fixed.inputs, manifest.parameterRoots + spec.inputs.map(\.root))
-        {
+        for (declaration, root) in zip(fixed.parameters + fixed.inputs, roots) {
             try checkForm(of: root, declaration)
         }
         for (place, root) in given { try checkForm(of: root, fixed.carried[place]) }
@@ -166,10 +173,12 @@ package final class JobRunner: @unchecked Sendable {
         var given: [Int: Digest] = [:]
         var next = 0
         for tensor in spec.carried {
-            guard let place = fixed.carried[next...].firstIndex(where: { $0.name == tensor.name }) else {
+            guard let place = fixed.carried[next...].firstIndex(where: { $0.name == tensor.name }),
+                let root = tensor.root
+            else {
                 throw WorkRefusal.malformed("the job's carried tensors are not the program's, in their order")
             }
-            given[place] = tensor.root
+            given[place] = root
             next = place + 1
         }
         return given
@@ -203,7 +212,7 @@ package final class JobRunner: @unchecked Sendable {
         let manifest = try manifest(of: spec)
         let (program, _) = try specialised(spec, manifest)
         let weights = try manifest.parameterRoots.map { try blobs.mapped($0) }
-        let inputs = try spec.inputs.map { (name: $0.name, blob: try blobs.mapped($0.root)) }
+        let inputs = try inputRoots(spec).map { try blobs.mapped($0) }
         let state = try carried(spec, program).mapValues { try blobs.mapped($0) }
         defer { withExtendedLifetime((weights, inputs, state)) {} }
         // What is plainly too large is not packed first.
@@ -219,7 +228,7 @@ package final class JobRunner: @unchecked Sendable {
         let needed = executor.peakMemory
         if needed > memory { throw WorkRefusal.tooLarge(needed: needed, available: memory) }
         let result = try executor.runAll(
-            inputs: inputs.map(\.blob.bytes), carried: state.mapValues(\.bytes), seed: spec.seed, progress: progress)
+            inputs: inputs.map(\.bytes), carried: state.mapValues(\.bytes), seed: spec.seed, progress: progress)
         lock.withLock { prepared.keep(model, for: key, bytes: model.heldBytes) }
         return try keep(flipsBit ? JobRunner.lied(result) : result, program)
     }
@@ -270,7 +279,7 @@ package final class JobRunner: @unchecked Sendable {
         let manifest = try manifest(of: spec)
         let (fixed, program) = try specialised(spec, manifest)
         let weights = try manifest.parameterRoots.map { try blobs.mapped($0) }
-        let inputs = try spec.inputs.map { try blobs.mapped($0.root) }
+        let inputs = try inputRoots(spec).map { try blobs.mapped($0) }
         let state = try carried(spec, fixed).mapValues { try blobs.mapped($0) }
         var memory = DisputeMemory()
         // Half for what is kept between questions; a step that needs more than all is not traced.

@@ -25,8 +25,6 @@ public struct WorkItem: Sendable, Equatable {
         case drawn
         /// Auditor: mask posted; `mayReveal` once the executor has opened.
         case masked(mayReveal: Bool)
-        /// Nothing more is to be done here.
-        case finished
     }
 
     public let task: WorkTask
@@ -145,11 +143,9 @@ public enum ProviderAgent {
                 case .done where mayReveal: post(.auditReveal(task))
                 default: break
                 }
-            case .finished:
-                if done != nil { actions.append(.forget(task)) }
             }
         }
-        // Tasks that the state no longer gives us: reassigned, cancelled, expired.
+        // Tasks that the state gives us no more: done, reassigned, cancelled, expired.
         let current = Set(items.map(\.task))
         for task in progress.keys.sorted() where !current.contains(task) { actions.append(.forget(task)) }
         return actions

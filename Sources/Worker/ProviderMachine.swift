@@ -15,10 +15,10 @@ public struct ProviderMachine: Sendable {
     public enum Output: Sendable {
         /// Sign and submit this; `ended` is called once it is final or refused.
         case submit(Payload, Submission)
-        case fetch(WorkTask, JobSpec)
-        case run(WorkTask, JobSpec)
+        case fetch(WorkTask, WorkOrder)
+        case run(WorkTask, WorkOrder)
         /// Find the answer to a duty by a run of the job, whose blobs are fetched first where they are gone.
-        case play(DisputeItem, JobSpec)
+        case play(DisputeItem, WorkOrder)
         /// Ask a provider's node after a pause, and give back what it says (`answered`).
         case ask(WalkAsk, of: PublicKey, after: Interval)
         /// The task is over: what is kept of it may go.
@@ -53,10 +53,13 @@ public struct ProviderMachine: Sendable {
     private var isJoining = false
     /// Tasks that can still be declined.
     private var declinable: Set<WorkTask> = []
-    private var beacons: [WorkTask: Digest] = [:]
+    private var draws: [WorkTask: TrapTerms] = [:]
     private var trapPerMille: UInt64 = 0
     /// Proofs of draws, so that each is made once: a proof costs as much as five signatures.
-    private var proofs: [WorkTask: VRFProof] = [:]
+    private var proofs: [WorkTask: TrapProof] = [:]
+    /// Jobs that read what others left, where no start has shown that yet, and what shows it.
+    private var unresolved: Set<Digest> = []
+    private var resolutions: [WorkTask: Resolution] = [:]
 
     public init(key: SecretKey, registration: Payload, offer: OfferTerms) {
         self.key = key
@@ -81,25 +84,27 @@ public struct ProviderMachine: Sendable {
             isJoining = true
             outputs.append(.submit(view.registered ? .setOffer(offer) : registration, .join))
         }
-        beacons = view.beacons
+        draws = view.draws
         trapPerMille = view.trapPerMille
+        unresolved = view.unresolved
         declinable = Set(
             view.items.filter { if case .assigned = $0.stage { true } else { false } }.map(\.task))
         var moves: [WorkMove] = []
         for action in ProviderAgent.decide(items: view.items, progress: progress, underWay: underWay) {
             switch action {
             case .fetch(let task):
-                guard let spec = view.jobs[task.job] else { continue }
+                guard let order = view.order(for: task.job) else { continue }
                 progress[task] = .fetching
-                outputs.append(.fetch(task, spec))
+                outputs.append(.fetch(task, order))
             case .run(let task):
-                guard let spec = view.jobs[task.job] else { continue }
+                guard let order = view.order(for: task.job) else { continue }
                 progress[task] = .running
-                outputs.append(.run(task, spec))
+                outputs.append(.run(task, order))
             case .post(let move): moves.append(move)
             case .forget(let task):
                 progress[task] = nil
                 proofs[task] = nil
+                resolutions[task] = nil
                 outputs.append(.forget(task))
             }
         }
@@ -122,12 +127,12 @@ public struct ProviderMachine: Sendable {
 
     /// Rule 5.
     private mutating func play(_ view: ProviderView, _ outputs: inout [Output]) {
-        defence.keep(only: Set(view.items.map(\.task)))
+        defence.keep(only: view.disputable)
         for output in desk.look(at: view.disputes, revealed: view.revealed, clock: view.disputeClock) {
             switch output {
             case .play(let item):
-                guard let spec = view.jobs[item.duty.job] else { continue }
-                outputs.append(.play(item, spec))
+                guard let order = view.order(for: item.duty.job) else { continue }
+                outputs.append(.play(item, order))
             case .submit(let payload, let duty): outputs.append(.submit(payload, .dispute(duty)))
             case .ask(let ask, let node, let pause): outputs.append(.ask(ask, of: node, after: pause))
             }
@@ -137,7 +142,7 @@ public struct ProviderMachine: Sendable {
     /// A challenger asks for a reveal without the chain; the state says whether it may. What is said at once, and what to find out first.
     public mutating func asked(_ ask: WalkAsk, _ permit: WalkPermit) -> (answer: WalkAnswer, outputs: [Output]) {
         let (answer, item) = defence.asked(ask, permit)
-        return (answer, item.map { [.play($0, permit.spec)] } ?? [])
+        return (answer, item.map { [.play($0, permit.order)] } ?? [])
     }
 
     /// What came of an ask; nil where the node was not reached, or what it said cannot be read.
@@ -159,6 +164,11 @@ public struct ProviderMachine: Sendable {
         return !declinable.contains(task)
     }
 
+    /// What a fetched job's start has to show: where the results that it reads stand.
+    public mutating func found(_ resolution: Resolution, for task: WorkTask) {
+        if progress[task] != nil { resolutions[task] = resolution }
+    }
+
     /// What could not be fetched is fetched anew.
     public mutating func retry(_ task: WorkTask) {
         if case .refused(.unavailable)? = progress[task] { progress[task] = nil }
@@ -175,13 +185,13 @@ public struct ProviderMachine: Sendable {
 
     /// How the executor opens a result that it has: beside a decoy where its draw set a trap. Nil before the result and the state are there.
     private mutating func opening(_ task: WorkTask) -> ResultOpening? {
-        guard case .done(let commitment) = progress[task], let beacon = beacons[task] else { return nil }
-        let proof = proofs[task] ?? VRF.prove(key, alpha: TrapDraw.input(job: task.job, beacon: beacon))
-        proofs[task] = proof
-        let isTrap = TrapDraw.isSet(VRF.output(of: proof), perMille: trapPerMille)
+        guard case .done(let commitment) = progress[task], let draw = draws[task] else { return nil }
+        let trap = proofs[task] ?? TrapProof(job: task.job, beacon: draw.beacon, key: key)
+        proofs[task] = trap
+        let isSet = trap.isSet(perMille: trapPerMille)
         return ResultOpening(
-            commitment: commitment, decoy: isTrap ? ProviderAgent.decoy(key: key, task: task, beside: commitment) : nil,
-            salt: ProviderAgent.salt(key: key, task: task), beacon: beacon, proof: proof)
+            commitment: commitment, decoy: isSet ? ProviderAgent.decoy(key: key, task: task, beside: commitment) : nil,
+            salt: ProviderAgent.salt(key: key, task: task), trap: draw.isAudited ? trap : nil)
     }
 
     private mutating func payload(of move: WorkMove) -> Payload? {
@@ -195,7 +205,9 @@ public struct ProviderMachine: Sendable {
             }
         }
         switch move {
-        case .start(let task): return .startJob(job: task.job, attempt: task.attempt)
+        case .start(let task):
+            if !unresolved.contains(task.job) { return .startJob(job: task.job, attempt: task.attempt) }
+            return resolutions[task].map { .startAfter(job: task.job, attempt: task.attempt, resolution: $0) }
         case .decline(let task, let reason):
             return .declineJob(
                 job: task.job, attempt: task.attempt, reason: DeclineReason(rawValue: reason) ?? .unsupported)

@@ -10,8 +10,10 @@ public protocol ChainAccess: AnyObject, Sendable {
     func work(
         of `operator`: Address, watching: [DisputeDesk.Attempt: [RevealPoint]]
     ) async throws -> ProviderView
-    /// Signs and submits a move; returns once it is final or refused.
-    func submit(_ payload: Payload, as key: SecretKey) async throws
+    /// Signs moves and submits them together. `ended` is called for each, by its place, once it is final or refused, with the reason where it had no effect;
+    /// returns after the last.
+    func submit(
+        _ payloads: [Payload], as key: SecretKey, ended: @escaping @Sendable (Int, String?) async -> Void) async
     /// Whether this provider is bound to answer a challenger without the chain, by the latest executed state.
     func permit(_ ask: WalkAsk, to provider: Address) async -> Result<WalkPermit, WalkAskRefusal>
 }
@@ -61,9 +63,8 @@ public actor WorkerService {
     private let runner: JobRunner
     private let fetcher: JobFetcher
     private let logger: Logger
-    /// Jobs are computed on one thread and audits on another, so that a long job makes no auditor late.
-    private let running = DispatchQueue(label: "plasma.jobs")
-    private let auditing = DispatchQueue(label: "plasma.audits")
+    /// Audits do not wait for jobs, so that a long one makes no auditor late.
+    private var runs: [WorkRole: RunQueue] = [.executor: RunQueue(), .auditor: RunQueue()]
     private var machine: ProviderMachine
     private var fetched: [WorkTask: (done: UInt64, total: UInt64)] = [:]
     private var fractions: [WorkTask: Double] = [:]
@@ -131,8 +132,48 @@ public actor WorkerService {
             guard let view = try? await chain.work(of: configuration.key.publicKey.address, watching: watched) else {
                 return
             }
-            for output in machine.look(at: view) { carryOut(output) }
+            var moves: [(payload: Payload, submission: ProviderMachine.Submission)] = []
+            for output in machine.look(at: view) {
+                if case .submit(let payload, let submission) = output {
+                    moves.append((payload, submission))
+                } else {
+                    carryOut(output)
+                }
+            }
+            if !moves.isEmpty { submit(moves) }
         } while lookAgain
+    }
+
+    /// All of a look's moves travel together.
+    private func submit(_ moves: [(payload: Payload, submission: ProviderMachine.Submission)]) {
+        Task {
+            await chain.submit(moves.map(\.payload), as: configuration.key) { place, failure in
+                await self.ended(moves[place].payload, moves[place].submission, failure)
+            }
+        }
+    }
+
+    private func ended(_ payload: Payload, _ submission: ProviderMachine.Submission, _ failure: String?) async {
+        guard let failure else {
+            if submission == .join {
+                if case .setOffer = payload {
+                    logger.info("the offer stands")
+                } else {
+                    logger.info("registered as a provider")
+                }
+            }
+            // The block that it is in has had its look, or has it now.
+            return machine.ended(submission)
+        }
+        switch submission {
+        case .join: complain(failure)
+        case .move(let move): logger.warning("\(move) was refused: \(failure)")
+        case .dispute(let duty):
+            logger.warning("a move in the dispute of job \(duty.job.hex.prefix(8)) was refused: \(failure)")
+        }
+        try? await Task.sleep(nanoseconds: UInt64(submission.pause.nanoseconds))
+        machine.ended(submission)
+        await look()
     }
 
     /// Tells once why joining fails, and again only when the reason is another.
@@ -141,61 +182,27 @@ public actor WorkerService {
         complaint = reason
         let address = configuration.key.publicKey.address
         logger.warning(
-            "cannot join as a provider: \(reason). Trying until it works; the operator's account is \(address)")
+            "cannot join as a provider: \(reason). Trying until it works; the operator's account is \(address). Somebody else can pay for a start without a bond: plasma provider request"
+        )
     }
 
     private func carryOut(_ output: ProviderMachine.Output) {
         switch output {
-        case .submit(let payload, let submission):
+        case .submit: break
+        case .fetch(let task, let order):
             Task {
                 do {
-                    try await chain.submit(payload, as: configuration.key)
-                    if submission == .join {
-                        if case .setOffer = payload {
-                            logger.info("the offer stands")
-                        } else {
-                            logger.info("registered as a provider")
-                        }
-                    }
-                } catch {
-                    switch submission {
-                    case .join: complain("\(error)")
-                    case .move(let move): logger.warning("\(move) was refused: \(error)")
-                    case .dispute(let duty):
-                        logger.warning("a move in the dispute of job \(duty.job.hex.prefix(8)) was refused: \(error)")
-                    }
-                    try? await Task.sleep(nanoseconds: UInt64(submission.pause.nanoseconds))
-                }
-                machine.ended(submission)
-                await look()
-            }
-        case .fetch(let task, let spec):
-            Task {
-                do {
-                    try await fetcher.fetch(spec) { done, total in
+                    let resolution = try await fetcher.fetch(order) { done, total in
                         Task { await self.note(fetched: done, of: total, task) }
                     }
+                    if let resolution { machine.found(resolution, for: task) }
                     finish(task, .fetched)
                 } catch {
                     finish(task, .refused(error as? WorkRefusal ?? .failed("\(error)")))
                 }
             }
-        case .run(let task, let spec):
-            let runner = runner
-            // One after the other: side by side all would be done as late as the last.
-            (task.role == .executor ? running : auditing).async {
-                let outcome: WorkProgress
-                do {
-                    let commitment = try runner.run(spec) { fraction in
-                        Task { await self.note(fraction: fraction, task) }
-                    }
-                    outcome = .done(commitment)
-                } catch {
-                    outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
-                }
-                Task { await self.finish(task, outcome) }
-            }
-        case .play(let item, let spec): play(item, spec)
+        case .run(let task, let order): begin(runs[task.role]?.add(task, order))
+        case .play(let item, let order): play(item, order)
         case .ask(let ask, let node, let pause):
             Task {
                 if pause > .zero { try? await Task.sleep(nanoseconds: UInt64(pause.nanoseconds)) }
@@ -203,6 +210,7 @@ public actor WorkerService {
                 await look()
             }
         case .forget(let task):
+            begin(runs[task.role]?.remove(task))
             fetched[task] = nil
             fractions[task] = nil
         }
@@ -220,18 +228,41 @@ public actor WorkerService {
         return answer
     }
 
+    /// Runs a job whose turn it is, on a thread of its own.
+    private func begin(_ item: (task: WorkTask, order: WorkOrder)??) {
+        guard let (task, order) = item ?? nil else { return }
+        let runner = runner
+        Thread.detachNewThread {
+            let outcome: WorkProgress
+            do {
+                let commitment = try runner.run(runner.resolved(order).spec) { fraction in
+                    Task { await self.note(fraction: fraction, task) }
+                }
+                outcome = .done(commitment)
+            } catch {
+                outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
+            }
+            Task { await self.ran(task, outcome) }
+        }
+    }
+
+    private func ran(_ task: WorkTask, _ outcome: WorkProgress) {
+        begin(runs[task.role]?.remove(task))
+        finish(task, outcome)
+    }
+
     /// Finds what a dispute asks for: the blobs again where they are gone, then steps of the job, on a thread.
-    private func play(_ item: DisputeItem, _ spec: JobSpec) {
+    private func play(_ item: DisputeItem, _ order: WorkOrder) {
         Task {
             do {
-                try await fetcher.fetch(spec)
+                _ = try await fetcher.fetch(order)
             } catch {
                 return finish(item.duty, .refused(error as? WorkRefusal ?? .failed("\(error)")))
             }
             let runner = runner
             Thread.detachNewThread {
                 let outcome: DisputeProgress
-                do { outcome = .done(try runner.play(item, spec)) } catch {
+                do { outcome = .done(try runner.play(item, runner.resolved(order).spec)) } catch {
                     outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
                 }
                 Task { await self.finish(item.duty, outcome) }

@@ -142,22 +142,31 @@ import Testing
             let bias = random.floats(n, special: true)
             let residual = random.floats(m * n, special: true)
             for activation in [PK_NONE, PK_GELU] {
+                var words: [[Float]] = []
                 func run(_ variant: pk_variant) -> [Float] {
                     var packed = [UInt8](repeating: 0, count: pk_pack_size_i8(variant, Int32(n), Int32(k)))
                     pk_pack_i8(variant, Int32(n), Int32(k), b, k, &packed)
-                    let size = pk_linear_i8_scratch(Int32(n), Int32(k))
-                    var scratch = [Float](repeating: 5, count: size + 16)
+                    let size = pk_linear_i8_scratch(variant, Int32(k))
+                    var scratch = [Int32](repeating: 5, count: size / 4 + 16)
                     var c = [Float](repeating: 0, count: m * n)
+                    // Rows a little apart, and a guard behind the last.
+                    var q = [Int8](repeating: 99, count: m * (k + 1))
+                    var scale = [Float](repeating: 0, count: m)
+                    var top = scale
+                    var place = [Int32](repeating: -1, count: m)
+                    pk_round_rows(variant, Int32(m), Int32(k), x, k, &q, k + 1, &scale, &top, &place)
+                    #expect((0..<m).allSatisfy { q[$0 * (k + 1) + k] == 99 })
+                    words.append(q.map { Float($0) } + scale + top + place.map { Float($0) })
                     bias.withUnsafeBufferPointer { bias in
                         residual.withUnsafeBufferPointer { residual in
                             var epilogue = pk_epilogue(
                                 bias: bias.baseAddress, activation: activation, residual: residual.baseAddress, ldr: n)
                             pk_linear_i8(
-                                variant, Int32(m), Int32(n), Int32(k), x, k, packed, columns, &epilogue, &c, n,
-                                &scratch)
+                                variant, Int32(m), Int32(n), Int32(k), q, k + 1, scale, top, place, packed, columns,
+                                &epilogue, &c, n, &scratch)
                         }
                     }
-                    #expect(scratch[size...].allSatisfy { $0 == 5 })
+                    #expect(scratch[((size + 3) / 4)...].allSatisfy { $0 == 5 })
                     return c
                 }
                 let expected = run(PK_SCALAR)
@@ -167,7 +176,33 @@ import Testing
                         zip(found, expected).allSatisfy { $0.bitPattern == $1.bitPattern },
                         "m \(m) n \(n) k \(k) \(variant)")
                 }
+                // Bits, since a scale may be no number.
+                #expect(words.allSatisfy { $0.map(\.bitPattern) == words[0].map(\.bitPattern) })
             }
+        }
+    }
+
+    /// The greatest of a row stands apart: the first of equals, whatever the lane; the others have the eight bits to themselves.
+    @Test func theGreatestOfARowStandsApart() {
+        var row = (0..<100).map { Float($0 % 7) - 3 }
+        for (first, other) in [(0, 99), (17, 33), (64, 80), (98, 99)] {
+            row[first] = -1000
+            row[other] = 1000
+            for variant in VariantTests.variants + [PK_SCALAR] {
+                var q = [Int8](repeating: 9, count: 100)
+                var (scale, top, place) = (Float(0), Float(0), Int32(0))
+                pk_round_rows(variant, 1, 100, row, 100, &q, 100, &scale, &top, &place)
+                #expect(Int(place) == first && top == -1000 && q[first] == 0)
+                #expect(q[other] == 127 && scale == 1000 / 127)
+                // Alone, it leaves the others all their bits.
+                var lone = row
+                lone[other] = 0
+                pk_round_rows(variant, 1, 100, lone, 100, &q, 100, &scale, &top, &place)
+                #expect(Int(place) == first && scale == 3 / Float(127))
+                #expect(q.contains(127) && q.contains(-127))
+            }
+            row[first] = 1
+            row[other] = 1
         }
     }
 }

@@ -13,10 +13,16 @@ import Testing
         let net = try TestNet()
         try net.openMarket()
         let digest = net.genesis.digest
-        let proof = VRF.prove(net.requester, alpha: [])
-        let opening = ResultOpening(commitment: TestNet.result, salt: digest, beacon: digest, proof: proof)
+        let opening = ResultOpening(commitment: TestNet.result, salt: digest)
         var trap = opening
         trap.decoy = TestNet.decoy
+        trap.trap = TrapProof(job: digest, beacon: digest, key: net.requester)
+        var child = net.spec()
+        child.stateOf = digest
+        child.inputs.append(
+            JobInput(name: "x", source: .result(ResultTensor(job: digest, step: 3, index: 1, count: 2))))
+        let resolution = Resolution(
+            inputs: [ShownTensor(root: digest, siblings: [digest, digest])], state: digest)
         let payloads: [Payload] = [
             .transfer(to: net.address(net.requester), amount: .xpl(1), memo: [1, 2]),
             .registerProvider(
@@ -31,6 +37,11 @@ import Testing
             .openResult(job: digest, attempt: 1, opening: opening),
             .openResult(job: digest, attempt: 1, opening: trap),
             .revealAudit(job: digest, attempt: 1, commitment: TestNet.result, salt: digest),
+            .sponsorProvider(
+                Registration(
+                    key: net.providers[0], nonce: 3, name: "n", node: net.requester.publicKey,
+                    payout: net.address(net.requester), network: digest), gift: .xpl(1)),
+            .submitJob(child), .startAfter(job: digest, attempt: 1, resolution: resolution),
         ]
         let script = try TestDispute()
         let point = RevealPoint.values(step: 0, operation: 0, block: 0)
@@ -66,6 +77,11 @@ import Testing
         try net.open(id, provider)
         try laws(of: try net.job(id))
         try laws(of: try #require(try Query.provider(net.address(provider), in: net.store)))
+        try net.act(
+            net.people[5],
+            .registerProvider(
+                name: "n", node: net.people[5].publicKey, payout: net.address(net.people[5]), bond: .zero))
+        try laws(of: try net.provider(net.people[5]))
         try laws(of: try Query.offers(in: net.store)[0])
         try laws(of: try Query.totals(in: net.store))
         try laws(of: try Query.chain(in: net.store))

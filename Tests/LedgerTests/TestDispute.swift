@@ -99,15 +99,17 @@ final class DisputeNet {
     /// What the provider has said.
     let said: [Int32]
 
-    /// `audits`: what each drawn auditor says; without any the job is drawn by chance, which is small. `decoy`: what the mask holds where a trap is set.
+    /// `prepare`: what comes before the job. `audits`: what each drawn auditor says; without any the job is drawn by chance, which is small. `decoy`: what the mask holds where a trap is set.
     init(
         _ said: [Int32] = TestDispute.lie, decoy: [Int32] = TestDispute.decoy, audits: [[Int32]] = [],
-        reveals: Bool = true, parameters: ChainParameters = TestNet.parameters
+        reveals: Bool = true, parameters: ChainParameters = TestNet.parameters,
+        prepare: (TestNet) throws -> Void = { _ in }
     ) throws {
         net = try TestNet(parameters: parameters)
         script = try TestDispute()
         self.said = said
         try net.openMarket()
+        try prepare(net)
         let policy: AuditPolicy =
             audits.isEmpty ? .sampled(perMille: 5) : .replicated(count: UInt8(audits.count))
         id = try net.submit(script.spec(net, policy))

@@ -22,6 +22,8 @@ final class TestNet {
     let people: [SecretKey]
     let requester: SecretKey
     let providers: [SecretKey]
+    /// Who has come later, with nothing.
+    var strangers: [SecretKey] = []
 
     static func key(_ index: Int) -> SecretKey {
         guard let key = try? SecretKey(seed: [UInt8](repeating: UInt8(index + 1), count: 32)) else {
@@ -243,10 +245,12 @@ final class TestNet {
 
     func executor(_ id: Digest) throws -> SecretKey {
         let provider = try #require(try job(id).assignment?.provider)
-        return try #require(people.first { address($0) == provider })
+        return try key(provider)
     }
 
-    func key(_ address: Address) throws -> SecretKey { try #require(people.first { self.address($0) == address }) }
+    func key(_ address: Address) throws -> SecretKey {
+        try #require((people + strangers).first { self.address($0) == address })
+    }
 
     static let result = ResultCommitment(
         steps: [1], outputRoot: Digest.of(Domain("test"), [9]), stateRoot: .zero)
@@ -267,11 +271,12 @@ final class TestNet {
         _ id: Digest, _ provider: SecretKey, _ result: ResultCommitment = TestNet.result,
         decoy: ResultCommitment = TestNet.decoy
     ) throws -> ResultOpening {
-        let beacon = try #require(try job(id).assignment?.beacon)
-        let proof = VRF.prove(provider, alpha: TrapDraw.input(job: id, beacon: beacon))
-        let isTrap = TrapDraw.isSet(VRF.output(of: proof), perMille: genesis.parameters.trapPerMille)
+        let job = try job(id)
+        let trap = TrapProof(job: id, beacon: try #require(job.assignment?.beacon), key: provider)
+        let isSet = trap.isSet(perMille: genesis.parameters.trapPerMille)
         return ResultOpening(
-            commitment: result, decoy: isTrap ? decoy : nil, salt: salt(provider), beacon: beacon, proof: proof)
+            commitment: result, decoy: isSet ? decoy : nil, salt: salt(provider),
+            trap: job.audits.isEmpty ? nil : trap)
     }
 
     /// Brings a job to where its provider's commitment is posted and its auditors are drawn.

@@ -243,13 +243,14 @@ import Testing
 
     // MARK: What opens a mask
 
-    /// A job that waits to be opened, with the mask of `opening`.
+    /// A job that waits to be opened, with the mask of `opening`; its auditors, if any are drawn, have committed.
     private func committed(
-        _ parameters: ChainParameters, _ change: (inout ResultOpening) -> Void = { _ in }
+        _ parameters: ChainParameters, _ policy: AuditPolicy = .audited,
+        _ change: (inout ResultOpening) -> Void = { _ in }
     ) throws -> (net: TestNet, id: Digest, provider: SecretKey, opening: ResultOpening) {
         let net = try TestNet(parameters: parameters)
         try net.openMarket()
-        let id = try net.submit(net.spec(.sampled(perMille: 5)))
+        let id = try net.submit(net.spec(policy))
         try net.step()
         let provider = try net.executor(id)
         var opening = try net.opening(id, provider)
@@ -259,6 +260,8 @@ import Testing
         try net.act(provider, .commitResult(job: id, attempt: 1, masked: masked))
         try net.step()
         try net.step()
+        _ = try net.commitAudits(id)
+        opening.trap = try net.opening(id, provider).trap
         return (net, id, provider, opening)
     }
 
@@ -318,24 +321,49 @@ import Testing
         try at.net.act(at.provider, payload(at.id, at.opening))
     }
 
+    /// Whoever was not drawn cannot fall into a trap: nobody asks whether there is one, and nobody pays for a proof.
+    @Test func whereNobodyWasDrawnNoProofIsShown() throws {
+        for parameters in [TrapTests.parameters(), TestNet.parameters] {
+            for decoy in [nil, TestNet.decoy] {
+                let at = try committed(parameters, .sampled(perMille: 5)) { $0.decoy = decoy }
+                #expect(at.opening.trap == nil)
+                var shown = at.opening
+                let beacon = try #require(try at.net.job(at.id).assignment?.beacon)
+                shown.trap = TrapProof(job: at.id, beacon: beacon, key: at.provider)
+                try at.net.fail(at.provider, payload(at.id, shown), "needs no proof")
+                try at.net.act(at.provider, payload(at.id, at.opening))
+                try at.net.pass(60_000)
+                #expect(try at.net.job(at.id).state == .settled)
+            }
+        }
+    }
+
+    @Test func whereAuditorsWereDrawnAProofIsShown() throws {
+        let at = try committed(TestNet.parameters)
+        var without = at.opening
+        without.trap = nil
+        try at.net.fail(at.provider, payload(at.id, without), "must prove")
+        try at.net.act(at.provider, payload(at.id, at.opening))
+    }
+
     /// A proof that proves nothing is a transaction that nobody takes in: no block may have it.
     @Test func aFalseProofIsInNoBlock() throws {
         let at = try committed(TrapTests.parameters())
         let (id, provider) = (at.id, at.provider)
-        let beacon = at.opening.beacon
+        let trap = try #require(at.opening.trap)
         let stranger = try #require(at.net.people.first { $0.publicKey != provider.publicKey })
-        var changed = at.opening.proof.bytes
+        var changed = trap.proof.bytes
         changed[40] ^= 1
         let proofs = [
             try VRFProof(bytes: changed),
             // By another key, of another job, and on another beacon.
-            VRF.prove(stranger, alpha: TrapDraw.input(job: id, beacon: beacon)),
-            VRF.prove(provider, alpha: TrapDraw.input(job: Digest.of(Domain("test"), [1]), beacon: beacon)),
+            VRF.prove(stranger, alpha: TrapDraw.input(job: id, beacon: trap.beacon)),
+            VRF.prove(provider, alpha: TrapDraw.input(job: Digest.of(Domain("test"), [1]), beacon: trap.beacon)),
             VRF.prove(provider, alpha: TrapDraw.input(job: id, beacon: at.net.parent.beacon)),
         ]
         for proof in proofs {
             var opening = at.opening
-            opening.proof = proof
+            opening.trap = TrapProof(beacon: trap.beacon, proof: proof)
             let signed = at.net.transaction(provider, payload(id, opening))
             at.net.nonces[provider.publicKey, default: 1] -= 1
             #expect(!signed.isSigned)
@@ -358,9 +386,8 @@ import Testing
     @Test func aProofOnAnotherBeaconOpensNothing() throws {
         let at = try committed(TrapTests.parameters())
         var opening = at.opening
-        opening.beacon = at.net.parent.beacon
-        #expect(opening.beacon != at.opening.beacon)
-        opening.proof = VRF.prove(at.provider, alpha: TrapDraw.input(job: at.id, beacon: opening.beacon))
+        opening.trap = TrapProof(job: at.id, beacon: at.net.parent.beacon, key: at.provider)
+        #expect(opening.trap?.beacon != at.opening.trap?.beacon)
         try at.net.fail(at.provider, payload(at.id, opening), "another beacon")
         try at.net.act(at.provider, payload(at.id, at.opening))
     }
@@ -398,11 +425,12 @@ import Testing
     @Test func anOpeningWeighsItsProof() throws {
         let parameters = TestNet.parameters
         let net = try TestNet()
-        let opening = ResultOpening(
-            commitment: TestNet.result, salt: .zero, beacon: .zero, proof: VRF.prove(net.requester, alpha: []))
+        var opening = ResultOpening(commitment: TestNet.result, salt: .zero)
         let bytes = 400
-        let weight = Fees.weight(payload(.zero, opening), bytes: bytes, parameters)
         let plain = Fees.weight(.startJob(job: .zero, attempt: 1), bytes: bytes, parameters)
+        #expect(Fees.weight(payload(.zero, opening), bytes: bytes, parameters) == plain)
+        opening.trap = TrapProof(job: .zero, beacon: .zero, key: net.requester)
+        let weight = Fees.weight(payload(.zero, opening), bytes: bytes, parameters)
         #expect(weight == plain + parameters.weightPerVRFProof)
     }
 

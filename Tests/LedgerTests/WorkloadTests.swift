@@ -25,7 +25,8 @@ import Testing
         case 2: return Int.random(in: 0..<8, using: &random) == 0 ? .withdrawProvider : .pauseOffer(device: 0)
         case 3: return .setOffer(net.offerTerms(.xpl(.random(in: 1...30, using: &random)), capacity: 2))
         case 4:
-            return .registerProvider(name: "x", node: who.publicKey, payout: net.address(who), bond: .xpl(100))
+            let bond: UInt64 = [0, 40, 100].randomElement(using: &random) ?? 0
+            return .registerProvider(name: "x", node: who.publicKey, payout: net.address(who), bond: .xpl(bond))
         case 5, 6, 7:
             let policies: [AuditPolicy] = [.audited, .sampled(perMille: 500), .replicated(count: 2)]
             return .submitJob(script.spec(net, policies.randomElement(using: &random) ?? .audited))
@@ -88,14 +89,19 @@ import Testing
         return job.assignment?.provider
     }
 
-    @Test(arguments: [1, 2, 3, 4]) func moneyIsConservedUnderARandomWorkloadAndItsReplayAgrees(_ seed: UInt64) throws {
+    @Test(arguments: [1, 2, 3, 4, 5, 6, 7, 8]) func moneyIsConservedUnderARandomWorkloadAndItsReplayAgrees(
+        _ seed: UInt64
+    ) throws {
         var random = SplitMix64(seed: seed)
         var parameters = TestNet.parameters
         // In every second one half of the results lie in traps.
         parameters.trapPerMille = seed % 2 == 0 ? 500 : 0
         parameters.jackpotPerMille = 20
+        parameters.newcomerSharePerMille = 500
         let net = try TestNet(parameters: parameters)
         try net.openMarket()
+        for key in net.people[5...] { try NewcomerTests.register(net, key, bond: .zero) }
+        var newcomers: Set<Digest> = []
         var traps: Set<Digest> = []
         var states: Set<JobState> = []
         var ends: Set<DisputeState> = []
@@ -123,10 +129,12 @@ import Testing
             for job in try Query.jobs(limit: 100, in: net.store) {
                 states.insert(job.state)
                 if job.assignment?.decoy != nil { traps.insert(job.id) }
+                if job.assignment?.isNewcomer == true { newcomers.insert(job.id) }
             }
         }
         for dispute in try Query.allDisputes(in: net.store) { ends.insert(dispute.state) }
         #expect(traps.isEmpty == (parameters.trapPerMille == 0), "seed \(seed) opened \(traps.count) traps")
+        #expect(!newcomers.isEmpty, "seed \(seed) gave newcomers no job")
         #expect(states.count >= 7, "seed \(seed) reached \(states)")
         #expect(ends.contains(.convicted) || ends.contains(.acquitted), "seed \(seed) reached \(ends)")
         let replay = MemoryStateStore()

@@ -15,8 +15,8 @@ import Testing
 
         static let password = ["PLASMA_PASSWORD": "correct horse"]
 
-        /// A network of one validator, v0, and an account, alice's, with XPL.
-        init(chain: String) async throws {
+        /// A network of one validator, v0, and an account, alice's, with XPL. `changes`: of the template's lines.
+        init(chain: String, changes: [String: String] = [:]) async throws {
             folder = try TemporaryFolder()
             base = try TestDevnet.freePorts()
             let keys = try await Site.json(["keys", "create", "alice", "--home", folder.path + "/alice"])
@@ -36,7 +36,9 @@ import Testing
                 "address = \"xpl1…\"": "address = \"\(alice)\"",
                 "heartbeat_ms = 2000": "heartbeat_ms = 500",
             ]
-            for (old, new) in filled { text = text.replacingOccurrences(of: old, with: new) }
+            for (old, new) in filled.merging(changes, uniquingKeysWith: { _, new in new }) {
+                text = text.replacingOccurrences(of: old, with: new)
+            }
             genesis = try folder.write(text, to: "genesis.toml")
             try FileManager.default.copyItem(atPath: genesis, toPath: folder.path + "/v0/genesis.toml")
         }

@@ -181,10 +181,10 @@ struct EarlyTransactionTests {
         #expect(try network.nodes[0].replica.missingNonce(before: row[3].id) == 0)
         // The first lets the second follow; the fourth goes on waiting, for the third.
         #expect(
-            told(network.nodes[0].replica.handle(.transactions([row[0]], local: false), at: now)) == row.dropLast(2))
+            told(network.nodes[0].replica.handle(.transactions([row[0]], local: true), at: now)) == row.dropLast(2))
         #expect(try network.nodes[0].replica.missingNonce(before: row[3].id) == 2)
         #expect(try network.nodes[0].replica.missingNonce(before: row[1].id) == nil)
-        #expect(told(network.nodes[0].replica.handle(.transactions([row[2]], local: false), at: now)) == row.suffix(2))
+        #expect(told(network.nodes[0].replica.handle(.transactions([row[2]], local: true), at: now)) == row.suffix(2))
         let pool = network.nodes[0].replica.mempool
         #expect(pool.pending(of: network.alice.publicKey) == row && pool.earlyCount == 0)
     }

@@ -42,6 +42,8 @@ final class ReplicaNetwork {
     var order = 0
     var misbehaviours: [String] = []
     /// Rows of blocks that were asked for: when, of whom, from which height.
+    /// Who has told of transactions.
+    var toldBy: Set<Int> = []
     var rowsAsked: [(at: Int64, peer: Int, from: Height)] = []
     /// What a peer makes of the row that it would give, and after how many milliseconds.
     var givesRow: (_ peer: Int, _ row: [FinalizedBlock]) -> (row: [FinalizedBlock], after: Int64) = { ($1, 2) }
@@ -157,6 +159,7 @@ final class ReplicaNetwork {
             case .sendBlock(let bytes, let peer):
                 if let peer = self.index(of: peer) { send(.block(bytes, from: own), to: peer) }
             case .broadcastTransactions(let transactions):
+                toldBy.insert(index)
                 for peer in nodes.indices where peer != index {
                     send(.transactions(transactions, local: false), to: peer)
                 }
@@ -186,7 +189,7 @@ final class ReplicaNetwork {
             case .setTimer(let instant):
                 if nodes[index].timer.map({ instant < $0 }) ?? true { nodes[index].timer = instant }
             case .misbehaviour(let peer, let reason): misbehaviours.append("\(peer): \(reason)")
-            case .executed, .certified, .evidence, .keyInUseElsewhere, .epochEnded: break
+            case .executed, .certified, .evidence, .keyInUseElsewhere, .epochEnded, .refused: break
             }
         }
     }

@@ -196,6 +196,40 @@ import Testing
         }
     }
 
+    private func told(_ outputs: [ReplicaOutput]) -> [Digest] {
+        outputs.flatMap { output -> [Digest] in
+            if case .broadcastTransactions(let transactions) = output { transactions.map(\.id) } else { [] }
+        }
+    }
+
+    /// Each node passed on at once what it had heard, so that a transaction travelled between each two of them.
+    @Test func whatOthersHaveToldIsPassedOnOnlyIfItStillWaits() throws {
+        let network = try ReplicaNetwork(followers: 1)
+        try network.run(milliseconds: 2_000)
+        let target = network.keys[1].publicKey.address
+        let row = (0..<3).map { network.transfer(.xpl(1), nonce: UInt64($0), to: target) }
+        var replica = network.nodes[4].replica
+        func later(_ milliseconds: Int64) -> ReplicaTime {
+            ReplicaTime(
+                monotonic: network.time.monotonic.adding(.milliseconds(milliseconds)), wall: network.time.wall)
+        }
+        // What began here is told at once; of what came from others the follower says nothing yet.
+        #expect(told(replica.handle(.transactions([row[0]], local: true), at: later(0))) == [row[0].id])
+        #expect(told(replica.handle(.transactions([row[1], row[2]], local: false), at: later(0))).isEmpty)
+        let bad = replica.handle(.transactions([row[1]], local: true), at: later(0))
+        #expect(bad.contains { if case .refused(row[1].id, _) = $0 { true } else { false } })
+        #expect(told(replica.handle(.timer, at: later(249))).isEmpty)
+        #expect(told(replica.handle(.timer, at: later(250))) == [row[1].id, row[2].id])
+        #expect(told(replica.handle(.timer, at: later(1_250))).isEmpty)
+        // In the network it is final long before: nobody says it a second time.
+        network.push(0, .input(.transactions(row, local: true)), after: 0)
+        try network.run(milliseconds: 2_100)
+        #expect(network.toldBy == [0])
+        for node in network.nodes {
+            #expect(try Query.account(network.alice.publicKey.address, in: node.state).nonce == 3)
+        }
+    }
+
     /// Whoever passes on a body that is not its header's is blamed for it: a relay asks first.
     @Test func aBlockWithAnothersBodyIsNoBlock() throws {
         let network = try ReplicaNetwork()

@@ -127,7 +127,7 @@ struct JobOracleTests {
             let id = block([.submitJob(spec)])[0]
             oracle.ordered(id, truth: truth, mustSettle: mustSettle)
             job = Job(
-                id: id, number: 1, requester: requester.publicKey.address, spec: spec, height: 1, clock: 1,
+                id: id, number: 1, requester: requester.publicKey.address, spec: spec, height: 1,
                 escrow: posted, allowance: parameters.feeAllowance)
             try charge(posted, parameters.postingFee, JobOracleTests.fee)
             enter(.open)
@@ -162,8 +162,7 @@ struct JobOracleTests {
             tell()
             try move({ .commitResult(job: $0, attempt: 1, masked: .zero) }, to: .committed)
             tell()
-            let opening = ResultOpening(
-                commitment: result, salt: .zero, beacon: .zero, proof: VRF.prove(requester, alpha: []))
+            let opening = ResultOpening(commitment: result, salt: .zero)
             try move({ .openResult(job: $0, attempt: 1, opening: opening) }, to: .auditing)
             job?.assignment?.commitment = result
             job?.audits = [Audit(auditor: auditor, height: books.height, price: JobOracleTests.price, share: .zero)]
@@ -237,7 +236,7 @@ struct JobOracleTests {
         let job = try #require(story.job)
         story.books.jobs.append(
             Job(
-                id: Self.digest(7), number: 2, requester: job.requester, spec: job.spec, height: 1, clock: 1,
+                id: Self.digest(7), number: 2, requester: job.requester, spec: job.spec, height: 1,
                 escrow: .zero, allowance: .zero))
         story.oracle.holds(story.books)
         story.blamed("2 jobs, 1 were posted")

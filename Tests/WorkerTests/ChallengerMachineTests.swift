@@ -48,7 +48,8 @@ private final class Challenger {
 
     private func result(_ attempt: DisputeDesk.Attempt, isOpen: Bool = true) -> ChallengerView.Result {
         ChallengerView.Result(
-            attempt: attempt, spec: pair.job.spec, subject: isOpen ? pair.subject : nil, terms: isOpen ? terms : nil)
+            attempt: attempt, order: WorkOrder(spec: pair.job.spec), subject: isOpen ? pair.subject : nil,
+            terms: isOpen ? terms : nil)
     }
 
     private func view(
@@ -83,8 +84,8 @@ private final class Challenger {
             for output in challenger.look(at: view([result(own)])) {
                 switch output {
                 case .check: Issue.record("it is run once")
-                case .play(let item, let spec):
-                    challenger.finished(item.duty, .done(try runner.play(item, spec)))
+                case .play(let item, let order):
+                    challenger.finished(item.duty, .done(try runner.play(item, order.spec)))
                 case .ask(let ask, _, _): challenger.answered(ask, try pair.answer(ask, isAuditor: false))
                 case .submit(let payload, _): submitted = payload
                 }
@@ -203,7 +204,7 @@ private final class Challenger {
         let duty = DisputeDuty(job: pair.id, attempt: 1, move: .pick(round: 0))
         var view = view([])
         view.disputes = [DisputeItem(duty: duty, subject: pair.subject, walk: walk)]
-        view.specs = [pair.id: pair.job.spec]
+        view.orders = [pair.id: WorkOrder(spec: pair.job.spec)]
         #expect(challenges(challenger.look(at: view)) == [duty])
         challenger.finished(duty, .done(try runner.play(view.disputes[0], pair.job.spec)))
         let outputs = challenger.look(at: view)

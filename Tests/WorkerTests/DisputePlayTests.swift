@@ -19,7 +19,7 @@ import Worker
     private func subject(_ result: ResultCommitment) -> DisputeSubject {
         DisputeSubject(
             program: job.spec.program, axes: job.spec.axes.map(\.size), seed: job.spec.seed,
-            parameters: job.spec.parameters, inputs: AgreedList(job.spec.inputs.map(\.root)),
+            parameters: job.spec.parameters, inputs: AgreedList(job.spec.inputs.compactMap(\.root)),
             initialState: job.spec.initialState, steps: result.steps, outputRoot: result.outputRoot,
             stateRoot: result.stateRoot)
     }

@@ -190,7 +190,7 @@ struct TestJob {
                 var s = $0; s.inputs.append(s.inputs[0]); return s
             },
             {
-                var s = $0; s.inputs[0].root = wrongShape; return s
+                var s = $0; s.inputs[0].source = .root(wrongShape); return s
             },
             {
                 var s = $0; s.carried = [JobInput(name: "count", root: wrongShape)]; return s

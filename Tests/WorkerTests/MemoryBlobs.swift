@@ -63,4 +63,6 @@ final class MemoryBlobs: BlobKeeper, @unchecked Sendable {
         lists[root] = steps
         return root
     }
+
+    func outputs(of id: Digest) throws -> [[Digest]]? { lists[id] }
 }

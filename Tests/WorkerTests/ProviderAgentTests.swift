@@ -72,7 +72,7 @@ import Worker
 
     @Test func whatTheStateNoLongerGivesIsForgotten() {
         #expect(ProviderAgent.decide(items: [], progress: [task: .running], underWay: []) == [.forget(task)])
-        #expect(decide(.finished, result, task) == [.forget(task)])
+        #expect(ProviderAgent.decide(items: [], progress: [task: result], underWay: []) == [.forget(task)])
     }
 
     @Test func saltsDifferByTaskAndKeyAndSurviveARestart() throws {

@@ -75,7 +75,7 @@ private final class Machine {
         let committing = view.items[8].task
         #expect(!first.contains(.start(committing)))
         view.items[8] = WorkItem(task: committing, stage: .running(heartbeatDue: true))
-        view.beacons[committing] = .zero
+        view.draws[committing] = TrapTerms(beacon: .zero, isAudited: false)
         let result = ResultCommitment(steps: [1], outputRoot: .zero, stateRoot: .zero)
         _ = machine.finished(committing, .done(result))
         #expect(moves() == [.commit(committing), .heartbeat(committing)])
@@ -155,19 +155,23 @@ private final class Machine {
     private static let result = ResultCommitment(
         steps: [3], outputRoot: Digest.of(Domain("test"), [2]), stateRoot: ResultRoots.stateRoot([]))
 
-    private func view(_ stage: WorkItem.Stage, traps: UInt64, beacon: UInt8 = 5) -> ProviderView {
+    private func view(
+        _ stage: WorkItem.Stage, traps: UInt64, beacon: UInt8 = 5, isAudited: Bool = true
+    ) -> ProviderView {
         var view = view(stage)
-        view.beacons[task] = Digest.of(Domain("test"), [beacon])
+        view.draws[task] = TrapTerms(beacon: Digest.of(Domain("test"), [beacon]), isAudited: isAudited)
         view.trapPerMille = traps
         return view
     }
 
     /// A machine that has run, and has heard of nothing before.
-    private func submits(_ stage: WorkItem.Stage, traps: UInt64, beacon: UInt8 = 5) -> [Payload] {
+    private func submits(
+        _ stage: WorkItem.Stage, traps: UInt64, beacon: UInt8 = 5, isAudited: Bool = true
+    ) -> [Payload] {
         let machine = machine
         _ = machine.look(at: view(.committed(mayOpen: false)))
         _ = machine.finished(task, .done(Self.result))
-        return submitted(machine.look(at: view(stage, traps: traps, beacon: beacon)))
+        return submitted(machine.look(at: view(stage, traps: traps, beacon: beacon, isAudited: isAudited)))
     }
 
     /// What was committed is what is opened, by a machine that has begun anew between the two.
@@ -179,8 +183,13 @@ private final class Machine {
         #expect(commits.count == 1 && opens.count == 1)
         #expect(opening.masked(provider: key.publicKey.address, job: task.job, attempt: 1) == masked)
         #expect(opening.commitment == Self.result)
-        let input = TrapDraw.input(job: task.job, beacon: Digest.of(Domain("test"), [5]))
-        #expect(VRF.verify(key.publicKey, opening.proof, alpha: input) != nil)
+        #expect(opening.trap == TrapProof(job: task.job, beacon: Digest.of(Domain("test"), [5]), key: key))
+        // The mask was made before the draw of auditors; the proof is for them.
+        guard
+            case .openResult(_, _, let other)? = submits(.committed(mayOpen: true), traps: traps, isAudited: false)
+                .first
+        else { return #expect(Bool(false)) }
+        #expect(other.trap == nil && other.decoy == opening.decoy)
         #expect((opening.decoy == nil) == (traps == 0))
         #expect(submits(.committed(mayOpen: true), traps: traps) == opens)
     }
@@ -208,7 +217,7 @@ private final class Machine {
                 case .openResult(_, _, let opening)? = submits(.committed(mayOpen: true), traps: 500, beacon: beacon)
                     .first
             else { return #expect(Bool(false)) }
-            let isSet = TrapDraw.isSet(VRF.output(of: opening.proof), perMille: 500)
+            let isSet = try #require(opening.trap).isSet(perMille: 500)
             #expect((opening.decoy != nil) == isSet)
             traps += isSet ? 1 : 0
         }

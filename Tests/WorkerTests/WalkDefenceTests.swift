@@ -166,10 +166,9 @@ import Worker
     @Test func whatIsDecidedIsForgotten() throws {
         _ = try pair.answer(ask())
         #expect(pair.defence.count == 1)
-        let task = WorkTask(job: pair.id, attempt: 1, role: .executor)
-        pair.defence.keep(only: [task])
+        pair.defence.keep(only: [pair.attempt])
         #expect(pair.defence.count == 1)
-        pair.defence.keep(only: [WorkTask(job: pair.id, attempt: 2, role: .executor)])
+        pair.defence.keep(only: [DisputeDesk.Attempt(job: pair.id, number: 2)])
         #expect(pair.defence.count == 0)
         // What is found out too late is nobody's.
         let duty = DisputeDuty(job: pair.id, attempt: 1, move: .answer(at: .steps(TreeNode(topOf: 37))))

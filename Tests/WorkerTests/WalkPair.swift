@@ -34,7 +34,7 @@ final class WalkPair {
         let result = try job.run(liar)
         subject = DisputeSubject(
             program: job.spec.program, axes: job.spec.axes.map(\.size), seed: job.spec.seed,
-            parameters: job.spec.parameters, inputs: AgreedList(job.spec.inputs.map(\.root)),
+            parameters: job.spec.parameters, inputs: AgreedList(job.spec.inputs.compactMap(\.root)),
             initialState: job.spec.initialState, steps: result.steps, outputRoot: result.outputRoot,
             stateRoot: result.stateRoot)
         desk = DisputeDesk(key: challenger)
@@ -44,7 +44,7 @@ final class WalkPair {
     var attempt: DisputeDesk.Attempt { DisputeDesk.Attempt(job: id, number: 1) }
 
     func permit(isAuditor: Bool = true) -> WalkPermit {
-        WalkPermit(subject: subject, spec: job.spec, isAuditor: isAuditor)
+        WalkPermit(subject: subject, order: WorkOrder(spec: job.spec), isAuditor: isAuditor)
     }
 
     private var item: DisputeItem {

@@ -63,16 +63,15 @@ void pk_pack_i8(pk_variant variant, int n, int k, const int8_t *b, size_t ldb, u
 void pk_contract_i8(pk_variant variant, int m, int n, int k, const int *extents, const int8_t *a, size_t lda, const uint8_t *packed,
                     int32_t *c, size_t ldc);
 
-/* A row of n f32 as whole numbers: amax of |x|, scale = amax/127, q = rint(x·r) within ±127 with r = 127/amax, 0 where amax is not above 0; no number
-   becomes 0. */
-void pk_round_rows(pk_variant variant, int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale);
-/* c[i,j] = (f32(sums[i,j])·scale[i])·columns[j], then the epilogue. */
-void pk_scale_rows(pk_variant variant, int rows, int n, const int32_t *sums, size_t lds, const float *scale, const float *columns,
-                   const pk_epilogue *epilogue, float *c, size_t ldc);
-/* Both around pk_contract_i8: a linear layer of w8a8, some rows at a time. Scratch is in floats. */
-size_t pk_linear_i8_scratch(int n, int k);
-void pk_linear_i8(pk_variant variant, int m, int n, int k, const float *x, size_t ldx, const uint8_t *packed, const float *columns,
-                  const pk_epilogue *epilogue, float *c, size_t ldc, float *scratch);
+/* A row of n > 0 f32 as whole numbers, but for its greatest: the first of the greatest magnitude (rule 5) stands apart as `top` at `place`. Of the others amax of |x|,
+   scale = amax/127, q = rint(x·r) within ±127 with r = 127/amax, 0 where amax is not above 0; no number becomes 0; q at the place is 0. */
+void pk_round_rows(pk_variant variant, int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale, float *top,
+                   int32_t *place);
+/* A linear layer of such rows: c[i,j] = fma(f32(Σ q·b), scale[i], top[i]·f32(b[j, place[i]]))·columns[j], then the epilogue. Scratch is in bytes. */
+size_t pk_linear_i8_scratch(pk_variant variant, int k);
+void pk_linear_i8(pk_variant variant, int m, int n, int k, const int8_t *q, size_t ldq, const float *scale, const float *top,
+                  const int32_t *place, const uint8_t *packed, const float *columns, const pk_epilogue *epilogue, float *c, size_t ldc,
+                  void *scratch);
 
 /* p = softmax(x·scale) over the first extents[i] of each row's n (NULL: all), +0 beyond; x may be y. */
 void pk_softmax_f32(pk_variant variant, int rows, int n, const int *extents, const float *x, size_t ldx, float scale,

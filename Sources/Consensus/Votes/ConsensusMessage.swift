@@ -75,6 +75,16 @@ public enum ConsensusMessage: Hashable, Sendable, CanonicalCodable {
         case .request, .positionRequest, .position: false
         }
     }
+
+    /// The view of which, or of one after it, a final block makes this useless: nobody counts a vote on what is final. Nil for what is always of use.
+    public var end: (epoch: Epoch, view: View)? {
+        switch self {
+        case .vote(let vote): (vote.subject.epoch, vote.subject.view)
+        // The newest finalization is news to whoever has missed it.
+        case .certificate(let certificate): (certificate.subject.epoch, certificate.subject.view.next())
+        case .evidence, .request, .positionRequest, .position: nil
+        }
+    }
 }
 
 /// Two votes of one validator that no honest one casts.

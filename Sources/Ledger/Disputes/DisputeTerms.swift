@@ -35,10 +35,10 @@ public struct DisputeTerms: Hashable, Sendable {
 extension Job {
     /// What its provider is bound to in a dispute; nil before it has opened its result.
     public var disputeSubject: DisputeSubject? {
-        guard let commitment = assignment?.commitment else { return nil }
+        guard let commitment = assignment?.commitment, let roots else { return nil }
         return DisputeSubject(
             program: spec.program, axes: spec.axes.map(\.size), seed: spec.seed, parameters: spec.parameters,
-            inputs: AgreedList(spec.inputs.map(\.root)), initialState: spec.initialState, steps: commitment.steps,
+            inputs: AgreedList(roots.inputs), initialState: roots.initialState, steps: commitment.steps,
             outputRoot: commitment.outputRoot, stateRoot: commitment.stateRoot)
     }
 

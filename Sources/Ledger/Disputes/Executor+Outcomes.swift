@@ -21,12 +21,16 @@ extension Executor {
         _ job: inout Job, _ assignment: Assignment, bountyTo finders: [Address], _ reason: String
     ) throws {
         try release(&job)
-        let bounty = try assignment.share.scaled(parameters.bountyPerMille, over: 1000)
-        let rest = try assignment.share.subtracting(bounty)
-        let compensation = min(rest, assignment.price)
-        try penalise(assignment.provider, bounty, toEach: finders)
-        try penalise(assignment.provider, compensation, to: job.requester)
-        try penalise(assignment.provider, try rest.subtracting(compensation), to: nil)
+        if assignment.isNewcomer {
+            try convictNewcomer(job, assignment, bountyTo: finders)
+        } else {
+            let bounty = try assignment.share.scaled(parameters.bountyPerMille, over: 1000)
+            let rest = try assignment.share.subtracting(bounty)
+            let compensation = min(rest, assignment.price)
+            try penalise(assignment.provider, bounty, toEach: finders)
+            try penalise(assignment.provider, compensation, to: job.requester)
+            try penalise(assignment.provider, try rest.subtracting(compensation), to: nil)
+        }
         try disgrace(assignment.provider)
         for index in job.audits.indices where !job.audits[index].isSilent {
             let audit = job.audits[index]
@@ -46,7 +50,7 @@ extension Executor {
         try reopen(&job, without: assignment.provider)
     }
 
-    private mutating func penalise(_ address: Address, _ amount: Amount, toEach finders: [Address]) throws {
+    mutating func penalise(_ address: Address, _ amount: Amount, toEach finders: [Address]) throws {
         var left = amount
         for finder in finders.dropFirst() {
             let part = try amount.scaled(1, over: UInt64(finders.count))

@@ -52,7 +52,10 @@ public enum Admission {
         var isProvider = false
         do throws(LedgerFault) {
             account = try Query.account(sender, in: store)
-            if transaction.payload.isMarketMove { isProvider = try Query.provider(sender, in: store) != nil }
+            if transaction.payload.isMarketMove, let provider = try Query.provider(sender, in: store) {
+                // A move that fails is paid from these. A block may have it all the same: what is left of a bond is not for validity to look at.
+                isProvider = account.balance > .zero || provider.bond > .zero || provider.cover > .zero
+            }
         } catch { throw .state(error) }
         let expected = Nonce(account.nonce.value &+ pending.count)
         if mayBeEarly ? transaction.nonce < expected : transaction.nonce != expected {

@@ -27,12 +27,23 @@ public struct ExecutionResult: Sendable {
     public let events: [LedgerEvent]
     /// The state's changes and the tree's, to be committed at `height`.
     public let writes: StateWrites
+
+    /// The jobs that were written. As long as all that was.
+    public var changedJobs: [Digest] {
+        var jobs: [Digest] = []
+        writes.forEach { space, key, _ in
+            if space == .state, key.first == StateKey.jobs[0], let id = try? Digest(bytes: key.dropFirst()) {
+                jobs.append(id)
+            }
+        }
+        return jobs
+    }
 }
 
 /// Execution of finalized blocks: a pure function of the state and the block.
 public enum Execution {
     /// Runs the block on the committed state without committing. In order: the clock, the votes it tells of, the matches and draws by this
-    /// block's beacon, the timers that are due, the transactions, the epoch, the block's record.
+    /// block's beacon, the timers that are due, the jobs that waited for others, the transactions, the epoch, the block's record.
     public static func execute(
         _ block: Block, parameters: ChainParameters, on store: any StateStore
     ) throws(LedgerFault) -> ExecutionResult {
@@ -94,6 +105,7 @@ struct Executor {
         try matchOpenJobs()
         try runTimers()
         try runDisputeTimers()
+        try wakeJobs()
         let place = Int(header.proposer)
         let proposer = place < epoch.members.count ? epoch.members[place].operatorAddress : nil
         let digests = TransactionDigests(block.transactions)
@@ -191,6 +203,8 @@ struct Executor {
             try overlay.set(provider, StateKey.provider(sender))
             try lower(\.bonded, fromBond)
             taken = try taken.adding(fromBond)
+            // Its fee is paid already: the less of it stands for its word.
+            try lowerStanding(of: sender, by: try fee.subtracting(taken))
         }
         let toProposer = min(tip, taken)
         if let proposer, toProposer > .zero {

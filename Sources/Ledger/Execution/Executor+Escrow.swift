@@ -35,6 +35,7 @@ extension Executor {
 
     /// Puts a job into the queue; matched by the next block's beacon.
     mutating func enqueue(_ job: inout Job) throws {
+        if job.attempt == 0 { job.openClock = clock }
         enter(&job, .open)
         job.stage = .none
         try overlay.set(QueueEntry(job: job.id), StateKey.queued(job.number))
@@ -73,7 +74,7 @@ extension Executor {
         job.assignment = nil
         job.audits = []
         job.redraws = 0
-        let isLate = clock > later(job.submittedClock, job.spec.deadlineMilliseconds)
+        let isLate = clock > later(job.openClock, job.spec.deadlineMilliseconds)
         if job.lost >= parameters.maximumAttempts || isLate || job.excluded.count >= Job.maximumExcluded {
             if isLate { job.reason = "its deadline is over" }
             try close(&job, .failed)
@@ -93,11 +94,14 @@ extension Executor {
         enter(&job, state)
         try setTimer(&job, nil)
         try save(job)
+        if job.isAwaited { try overlay.set(bytes: [], StateKey.end(job.id)) }
     }
 
     /// Pays from a job's escrow. The protocol's fee is 4%, rounded down: 40% of it burned, 30% to the stakers' pool, 20% to the
-    /// treasury, each rounded down, and the rest of it to the audit pool. The royalty is rounded down; the payee gets all else.
-    private mutating func pay(_ amount: Amount, to payee: Address, from job: inout Job, royaltyTo: Address?) throws {
+    /// treasury, each rounded down, and the rest of it to the audit pool. The royalty is rounded down; the payee gets all else, a `newcomer` its bond first.
+    private mutating func pay(
+        _ amount: Amount, to payee: Address, from job: inout Job, royaltyTo: Address?, newcomer: Address? = nil
+    ) throws {
         job.escrow = try job.escrow.subtracting(amount)
         try lower(\.escrowed, amount)
         let fee = try amount.scaled(parameters.protocolFeePerMille, over: 1000)
@@ -114,7 +118,7 @@ extension Executor {
             rest = try rest.subtracting(royalty)
             try credit(royaltyTo, royalty)
         }
-        try credit(payee, rest)
+        if let newcomer { try withhold(rest, newcomer) } else { try credit(payee, rest) }
     }
 
     /// The part of the price of the whole job for what was really run, rounded up: nobody works for nothing.
@@ -159,7 +163,9 @@ extension Executor {
         else { throw LedgerFault.corrupt("a job settles without its result") }
         let units = job.spec.computeUnits(taken: commitment.steps)
         let price = try Executor.price(of: units, job, whole: assignment.price)
-        try pay(price, to: provider.payout, from: &job, royaltyTo: job.royaltyTo)
+        try pay(
+            price, to: provider.payout, from: &job, royaltyTo: job.royaltyTo,
+            newcomer: provider.newcomer == nil ? nil : provider.address)
         var auditors: [Address] = []
         var auditFees = Amount.zero
         for audit in job.audits where !audit.isSilent && audit.commitment == commitment {

@@ -32,6 +32,7 @@ extension Executor {
             throw TransactionFailure(reason: "the sender has no job \(id)")
         }
         switch job.state {
+        case .waiting: try waitNoMore(&job)
         case .open: try overlay.set(bytes: nil, StateKey.queued(job.number))
         case .assigned: try release(&job)
         default: throw TransactionFailure(reason: "the job is \(job.state): it can be cancelled only before its start")
@@ -45,7 +46,8 @@ extension Executor {
         var job = try ownJob(id, attempt, in: .assigned, sender).0
         job.reason = "declined: \(reason)"
         try release(&job)
-        if !reason.blamesJob {
+        // A newcomer's word ends nobody's job.
+        if try !reason.blamesJob || overlay.object(Provider.self, StateKey.provider(sender))?.newcomer != nil {
             try countDecline(sender)
         } else {
             job.reports.append(sender)
@@ -67,6 +69,7 @@ extension Executor {
         try store(provider)
         if provider.declines > parameters.freeDeclines {
             try penalise(address, try provider.bond.scaled(parameters.silencePenaltyPerMille, over: 1000), to: nil)
+            try strike(address)
         }
     }
 
@@ -86,6 +89,25 @@ extension Executor {
 
     mutating func start(_ id: Digest, _ attempt: UInt32, _ sender: Address) throws {
         var (job, assignment) = try ownJob(id, attempt, in: .assigned, sender)
+        if job.roots == nil {
+            throw TransactionFailure(reason: "the job reads what others left: its start must show where that stands")
+        }
+        try start(&job, assignment)
+    }
+
+    /// The first start of a job that reads what others left.
+    mutating func start(_ id: Digest, _ attempt: UInt32, showing resolution: Resolution, _ sender: Address) throws {
+        var (job, assignment) = try ownJob(id, attempt, in: .assigned, sender)
+        if job.roots != nil { throw TransactionFailure(reason: "it is known what the job reads: start it without") }
+        let results = try parentResults(of: job.spec)
+        do throws(ResolutionFault) { job.found = try resolution.roots(of: job.spec, reading: results) } catch {
+            throw TransactionFailure(reason: error.description)
+        }
+        try start(&job, assignment)
+    }
+
+    private mutating func start(_ job: inout Job, _ running: Assignment) throws {
+        var assignment = running
         // Somebody can run it: the others have just declined.
         for reporter in job.reports { try countDecline(reporter) }
         job.reports = []
@@ -136,21 +158,30 @@ extension Executor {
         }
     }
 
-    /// A mask holds a decoy where the draw says so, and there alone.
+    /// A mask holds a decoy where the draw says so, and there alone. Where nobody was drawn to fall into it, nobody asks.
     private func checkTrap(_ opening: ResultOpening, _ job: Job, _ assignment: Assignment) throws {
-        if opening.beacon != assignment.beacon {
+        if let decoy = opening.decoy {
+            if decoy == opening.commitment {
+                throw TransactionFailure(reason: "a decoy is another result than the true one")
+            }
+            try checkSteps(decoy, job)
+        }
+        guard let trap = opening.trap else {
+            if job.audits.isEmpty { return }
+            throw TransactionFailure(reason: "auditors were drawn: the opening must prove whether it holds a trap")
+        }
+        if job.audits.isEmpty {
+            throw TransactionFailure(reason: "no auditor was drawn: the opening needs no proof")
+        }
+        if trap.beacon != assignment.beacon {
             throw TransactionFailure(reason: "the proof is on another beacon than that of the job's assignment")
         }
-        let isSet = TrapDraw.isSet(VRF.output(of: opening.proof), perMille: parameters.trapPerMille)
-        guard let decoy = opening.decoy else {
-            if isSet { throw TransactionFailure(reason: "the draw set a trap: the mask must hold a decoy") }
-            return
+        switch (trap.isSet(perMille: parameters.trapPerMille), opening.decoy) {
+        case (true, nil): throw TransactionFailure(reason: "the draw set a trap: the mask must hold a decoy")
+        case (false, .some):
+            throw TransactionFailure(reason: "the draw set no trap: the mask must hold the result alone")
+        default: break
         }
-        if !isSet { throw TransactionFailure(reason: "the draw set no trap: the mask must hold the result alone") }
-        if decoy == opening.commitment {
-            throw TransactionFailure(reason: "a decoy is another result than the true one")
-        }
-        try checkSteps(decoy, job)
     }
 
     /// All auditors have answered or fallen silent: the result lies open for as long as it may be challenged, and longer where it is.
@@ -163,7 +194,7 @@ extension Executor {
         }
     }
 
-    /// That the proof is the sender's on the beacon it names was seen where its signature was.
+    /// That a proof is the sender's on the beacon it names was seen where its signature was.
     mutating func open(_ id: Digest, _ attempt: UInt32, _ opening: ResultOpening, _ sender: Address) throws {
         var (job, assignment) = try ownJob(id, attempt, in: .committed, sender)
         if job.stage != .opening { throw TransactionFailure(reason: "the auditors have not all committed yet") }

@@ -31,7 +31,9 @@ extension Executor {
             if let timer = job.timer, clock > timer { continue }
             let plan = Matching.plan(
                 job.spec, excluding: job.excluded, offers: offers, providers: providers, height: height, parameters)
-            guard let match = Matching.pick(plan, beacon: header.beacon, job: job.id, attempt: job.attempt),
+            guard
+                let match = Matching.pick(
+                    plan, beacon: header.beacon, job: job.id, attempt: job.attempt, parameters),
                 let index = offers.firstIndex(where: {
                     $0.provider == match.provider && $0.terms.device == match.device
                 }),
@@ -41,7 +43,8 @@ extension Executor {
                 try overlay.set(entry, key)
                 continue
             }
-            let share = try Matching.share(match.price, job.spec.policy)
+            // A newcomer's fee stands for what its bond lacks.
+            let share = min(try Matching.share(match.price, job.spec.policy), provider.free)
             provider.locked = try provider.locked.adding(share)
             providers[match.provider] = provider
             try store(provider)
@@ -51,8 +54,8 @@ extension Executor {
             job.assignment = Assignment(
                 provider: match.provider, device: match.device, price: match.price, share: share,
                 milliseconds: match.milliseconds,
-                slowestMilliseconds: plan.eligible.map(\.milliseconds).max() ?? match.milliseconds, height: height,
-                beacon: header.beacon)
+                slowestMilliseconds: plan.slowestMilliseconds ?? match.milliseconds, height: height,
+                beacon: header.beacon, isNewcomer: match.isNewcomer)
             try overlay.set(bytes: nil, key)
             enter(&job, .assigned)
             events.append(.assigned(job: job.id, provider: match.provider, price: match.price))
@@ -113,7 +116,7 @@ extension Executor {
                 // As it is now: another job of this block may have taken of its bond.
                 let provider = try overlay.object(Provider.self, StateKey.provider(offer.provider)),
                 !provider.isWithdrawn, provider.address != assignment.provider, provider.free >= share,
-                provider.bond > .zero,
+                provider.bond > .zero, provider.newcomer == nil,
                 // Who gave this job up, or fell silent over it, would be silent again.
                 !job.excluded.contains(provider.address),
                 !job.audits.contains(where: { $0.auditor == provider.address }),
@@ -187,6 +190,7 @@ extension Executor {
         let bond = try overlay.object(Provider.self, StateKey.provider(assignment.provider))?.bond ?? .zero
         try release(&job)
         try penalise(assignment.provider, try bond.scaled(parameters.silencePenaltyPerMille, over: 1000), to: nil)
+        try strike(assignment.provider)
         let key = StateKey.offer(assignment.provider, assignment.device)
         if var offer = try overlay.object(Offer.self, key) {
             offer.isPaused = true
@@ -196,8 +200,9 @@ extension Executor {
         try reopen(&job, without: assignment.provider)
     }
 
+    /// A newcomer's attempts are not among those that a job has.
     mutating func loseAttempt(_ job: inout Job, _ assignment: Assignment) throws {
-        job.lost += 1
+        if !assignment.isNewcomer { job.lost += 1 }
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.lost += 1
             provider.reputation.lose(assignment.price)
@@ -209,6 +214,7 @@ extension Executor {
         try release(&job)
         let outage = try assignment.price.scaled(parameters.outagePricePerMille, over: 1000)
         try penalise(assignment.provider, outage, to: job.requester)
+        try strike(assignment.provider)
         try loseAttempt(&job, assignment)
         job.reason = clock > assignment.runDeadline ? "the run took too long" : "the provider fell silent"
         try reopen(&job, without: assignment.provider)
@@ -217,9 +223,13 @@ extension Executor {
     /// Not opened in time: the share goes half to the requester, at most the price, and is burned for the rest.
     private mutating func convict(_ job: inout Job, _ assignment: Assignment) throws {
         try release(&job)
-        let compensation = min(try assignment.share.scaled(1, over: 2), assignment.price)
-        try penalise(assignment.provider, compensation, to: job.requester)
-        try penalise(assignment.provider, try assignment.share.subtracting(compensation), to: nil)
+        if assignment.isNewcomer {
+            try convictNewcomer(job, assignment, bountyTo: [])
+        } else {
+            let compensation = min(try assignment.share.scaled(1, over: 2), assignment.price)
+            try penalise(assignment.provider, compensation, to: job.requester)
+            try penalise(assignment.provider, try assignment.share.subtracting(compensation), to: nil)
+        }
         try loseAttempt(&job, assignment)
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.convictions += 1
@@ -280,8 +290,18 @@ extension Executor {
         if job.openDisputes > 0 || restsUntil(job, assignment) >= disputeClock {
             try rest(&job, assignment)
             try save(job)
+        } else if assignment.isNewcomer, !job.audits.contains(where: { !$0.isSilent }) {
+            try leaveUnaudited(&job, assignment)
         } else {
             try settle(&job)
         }
+    }
+
+    /// A newcomer's result is not paid on its word alone: where no auditor has answered, the job runs elsewhere, and nobody is blamed.
+    private mutating func leaveUnaudited(_ job: inout Job, _ assignment: Assignment) throws {
+        try release(&job)
+        try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))
+        job.reason = "no auditor has answered, and the provider is a newcomer"
+        try reopen(&job, without: assignment.provider)
     }
 }

@@ -9,24 +9,10 @@ extension Executor {
             try credit(to, amount)
             events.append(.transferred(from: sender, to: to, amount: amount))
         case .registerProvider(let name, let node, let payout, let bond):
-            try registerProvider(name, node, payout, bond, sender)
-        case .addBond(let amount):
-            var provider = try ownProvider(sender)
-            try debit(sender, amount)
-            provider.bond = try provider.bond.adding(amount)
-            try raise(\.bonded, amount)
-            try store(provider)
-            overlay.chain.marketChange = max(overlay.chain.marketChange, height.next())
-        case .withdrawProvider:
-            var provider = try ownProvider(sender)
-            if provider.locked > .zero {
-                throw TransactionFailure(reason: "\(provider.locked) XPL of the bond are held by outstanding jobs")
-            }
-            try lower(\.bonded, provider.bond)
-            try credit(sender, provider.bond)
-            provider.bond = .zero
-            provider.isWithdrawn = true
-            try store(provider)
+            try register(name, node, payout, bond: bond, at: sender, paidBy: sender)
+        case .addBond(let amount): try addBond(amount, sender)
+        case .withdrawProvider: try withdrawProvider(sender)
+        case .sponsorProvider(let registration, let gift): try sponsor(registration, gift, sender)
         case .setOffer(let terms): try setOffer(terms, sender)
         case .pauseOffer(let device):
             guard var offer = try overlay.object(Offer.self, StateKey.offer(sender, device)) else {
@@ -40,6 +26,7 @@ extension Executor {
         case .cancelJob(let job): try cancel(job, sender)
         case .declineJob(let job, let attempt, let reason): try decline(job, attempt, reason, sender)
         case .startJob(let job, let attempt): try start(job, attempt, sender)
+        case .startAfter(let job, let attempt, let resolution): try start(job, attempt, showing: resolution, sender)
         case .heartbeatJob(let job, let attempt): try heartbeat(job, attempt, sender)
         case .commitResult(let job, let attempt, let masked): try commit(job, attempt, masked, sender)
         case .commitAudit(let job, let attempt, let masked): try commitAudit(job, attempt, masked, sender)
@@ -79,27 +66,6 @@ extension Executor {
         return provider
     }
 
-    private mutating func registerProvider(
-        _ name: String, _ node: PublicKey, _ payout: Address, _ bond: Amount, _ sender: Address
-    ) throws {
-        if bond < parameters.minimumBond {
-            throw TransactionFailure(reason: "the bond is \(bond) XPL, the least is \(parameters.minimumBond)")
-        }
-        try debit(sender, bond)
-        var provider = Provider(address: sender, name: name, node: node, payout: payout, bond: bond)
-        if let old = try overlay.object(Provider.self, StateKey.provider(sender)) {
-            if !old.isWithdrawn { throw TransactionFailure(reason: "the sender is already registered") }
-            // It comes back with the reputation it left with.
-            provider.reputation = old.reputation
-            provider.settled = old.settled
-            provider.lost = old.lost
-            provider.convictions = old.convictions
-        }
-        try raise(\.bonded, bond)
-        try store(provider)
-        overlay.chain.marketChange = max(overlay.chain.marketChange, height.next())
-    }
-
     private mutating func setOffer(_ terms: OfferTerms, _ sender: Address) throws {
         _ = try ownProvider(sender)
         let active = height.advanced(by: parameters.offerActivationHeights)
@@ -133,23 +99,5 @@ extension Executor {
         try overlay.set(model, StateKey.model(name))
         try overlay.set(model, StateKey.manifest(manifest))
         events.append(.model(name: name))
-    }
-
-    private mutating func submit(_ spec: JobSpec, id: Digest, _ sender: Address) throws {
-        let escrow = try Fees.escrow(spec, parameters)
-        try debit(sender, try escrow.adding(parameters.postingFee))
-        try raise(\.escrowed, escrow)
-        try raise(\.burned, parameters.postingFee)
-        overlay.chain.jobs += 1
-        var job = Job(
-            id: id, number: overlay.chain.jobs, requester: sender, spec: spec, height: height, clock: clock,
-            escrow: escrow, allowance: parameters.feeAllowance)
-        if let model = try overlay.object(Model.self, StateKey.manifest(spec.manifest)) {
-            job.royaltyTo = model.publisher
-            job.royaltyBasisPoints = model.royaltyBasisPoints
-        }
-        try overlay.set(id, StateKey.jobNumber(job.number))
-        try enqueue(&job)
-        try save(job)
     }
 }

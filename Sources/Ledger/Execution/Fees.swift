@@ -8,7 +8,8 @@ public enum Fees {
         switch payload {
         case .transfer, .opaque: kind = 0
         case .submitJob: kind = parameters.weightPerJob
-        case .openResult: kind = parameters.weightPerMarketPayload + parameters.weightPerVRFProof
+        case .openResult(_, _, let opening) where opening.trap != nil:
+            kind = parameters.weightPerMarketPayload + parameters.weightPerVRFProof
         case _ where payload.isDisputeMove:
             kind = parameters.weightPerDisputeMove + UInt64(bytes + 64) * parameters.weightPerDisputeByte
         default: kind = parameters.weightPerMarketPayload
@@ -70,7 +71,9 @@ public enum Fees {
     public static func declaredValue(_ payload: Payload, _ parameters: ChainParameters) throws(AmountFault) -> Amount {
         switch payload {
         case .transfer(_, let amount, _): amount
-        case .registerProvider(_, _, _, let bond): bond
+        case .registerProvider(_, _, _, let bond):
+            bond < parameters.minimumBond ? try bond.adding(parameters.newcomerFee) : bond
+        case .sponsorProvider(_, let gift): try parameters.newcomerFee.adding(gift)
         case .addBond(let amount): amount
         case .registerValidator(_, _, let stake, _): stake
         case .addStake(_, let amount): amount

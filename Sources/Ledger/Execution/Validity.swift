@@ -43,7 +43,7 @@ public enum AdmissionFault: Error, Equatable, Sendable, CustomStringConvertible 
         case .notEnough(let missing): "not enough XPL: \(missing) more needed in the sender's account"
         case .feeTooLow(let needed, let ceiling): "its fee is now \(needed) XPL, above its ceiling of \(ceiling)"
         case .amount(let fault): fault.description
-        case .notAProvider: "only a registered provider can move a job"
+        case .notAProvider: "only a registered provider with something to lose can move a job"
         case .tooManyMoves(let limit): "more than \(limit) moves of one provider wait to be executed"
         case .tipOnMove: "a market move carries no tip: the job's allowance pays for it"
         case .state(let fault): fault.description

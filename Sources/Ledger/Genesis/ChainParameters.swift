@@ -37,6 +37,12 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     public var maximumRoyaltyBasisPoints: UInt16 = 2000
     // Market
     public var minimumBond = Amount.xpl(100)
+    /// What it costs to register with less than that. It goes to the audit pool, and stands for what the bond lacks.
+    public var newcomerFee = Amount.xpl(5)
+    /// Attempts of jobs that are always audited for which a newcomer is drawn, in thousandths.
+    public var newcomerSharePerMille: UInt64 = 100
+    /// What is left of a newcomer's standing less with each attempt that it loses, start that it misses, and decline beyond the free ones: of the fee, in thousandths.
+    public var newcomerStrikePerMille: UInt64 = 100
     public var offerActivationHeights: UInt64 = 10
     public var priceBandPerMille: UInt64 = 100
     public var reputationCap: UInt64 = 10
@@ -107,6 +113,8 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         // All nodes are one loopback away: a leader that is gone costs 400 ms.
         parameters.deltaMilliseconds = 200
         parameters.heartbeatMilliseconds = 1000
+        // A draw of auditors comes 16 blocks after a result, transactions or not.
+        parameters.blockPaceMilliseconds = 30
         parameters.epochLength = 600
         parameters.epochMargin = 16
         parameters.unbondingEpochs = 3
@@ -137,6 +145,8 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("treasury_per_mille", \.treasuryPerMille),
         ("offer_activation_heights", \.offerActivationHeights),
         ("price_band_per_mille", \.priceBandPerMille),
+        ("newcomer_share_per_mille", \.newcomerSharePerMille),
+        ("newcomer_strike_per_mille", \.newcomerStrikePerMille),
         ("reputation_cap", \.reputationCap),
         ("silence_penalty_per_mille", \.silencePenaltyPerMille),
         ("outage_price_per_mille", \.outagePricePerMille),
@@ -182,6 +192,7 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("posting_fee", \.postingFee),
         ("fee_allowance", \.feeAllowance),
         ("minimum_bond", \.minimumBond),
+        ("newcomer_fee", \.newcomerFee),
         ("minimum_stake", \.minimumStake),
         ("minimum_challenge_bond", \.minimumChallengeBond),
     ]
@@ -209,6 +220,9 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         }
         if maximumRoyaltyBasisPoints > 2000 { return "a royalty is at most 2000 basis points" }
         if silencePenaltyPerMille > 1000 || outagePricePerMille > 1000 { return "a penalty is at most the whole" }
+        if newcomerSharePerMille > 1000 || newcomerStrikePerMille > 1000 {
+            return "a newcomers' share or strike is at most the whole"
+        }
         if priceBandPerMille > 1000 || reputationCap < 1 || reputationCap > 1000 {
             return "the price band or the reputation cap is out of bounds"
         }
@@ -242,7 +256,9 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         {
             return "the dispute lane is more than half a block and one move, and at most a block"
         }
-        if max(postingFee, feeAllowance, minimumBond, max(minimumStake, minimumChallengeBond)) > Genesis.totalSupply {
+        if max(postingFee, feeAllowance, minimumBond, max(newcomerFee, minimumStake, minimumChallengeBond))
+            > Genesis.totalSupply
+        {
             return "an amount is above the supply"
         }
         if auditLag < 1 || auditLag > 1024 || executionLagLimit < 2 || executionLagLimit > 1024 {

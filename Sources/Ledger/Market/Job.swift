@@ -13,6 +13,8 @@ public enum JobState: UInt8, Sendable, Hashable, CaseIterable, CustomStringConve
     case cancelled = 8
     case failed = 9
     case disputed = 10
+    /// It reads what other jobs leave, and not all of these are settled.
+    case waiting = 11
 
     /// Nothing more happens to it.
     public var isTerminal: Bool { self == .settled || self == .expired || self == .cancelled || self == .failed }
@@ -30,6 +32,7 @@ public enum JobState: UInt8, Sendable, Hashable, CaseIterable, CustomStringConve
         case .cancelled: "cancelled"
         case .failed: "failed"
         case .disputed: "disputed"
+        case .waiting: "waiting"
         }
     }
 }
@@ -51,7 +54,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
     public let device: UInt16
     /// What the requester pays for the whole job.
     public let price: Amount
-    /// What the job holds of the provider's bond.
+    /// What the job holds of the provider's bond; of a newcomer's, as much of it as there is.
     public let share: Amount
     /// The job's time on this device, and on the slowest that was eligible.
     public let milliseconds: UInt64
@@ -59,6 +62,8 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
     public let height: Height
     /// Of the block that assigned it: what its trap is drawn by.
     public let beacon: Digest
+    /// Whether the provider was a newcomer when it was drawn.
+    public let isNewcomer: Bool
     /// The chain clock by which the run must be committed; set at the start.
     public var runDeadline: UInt64 = 0
     public var masked: Digest?
@@ -73,7 +78,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
 
     public init(
         provider: Address, device: UInt16, price: Amount, share: Amount, milliseconds: UInt64,
-        slowestMilliseconds: UInt64, height: Height, beacon: Digest
+        slowestMilliseconds: UInt64, height: Height, beacon: Digest, isNewcomer: Bool = false
     ) {
         self.provider = provider
         self.device = device
@@ -83,6 +88,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         self.slowestMilliseconds = slowestMilliseconds
         self.height = height
         self.beacon = beacon
+        self.isNewcomer = isNewcomer
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
@@ -94,6 +100,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         slowestMilliseconds = try reader.readUInt64()
         height = try reader.read(Height.self)
         beacon = try reader.read(Digest.self)
+        isNewcomer = try reader.readBool()
         runDeadline = try reader.readUInt64()
         masked = try reader.readOptional(Digest.self)
         committedHeight = try reader.read(Height.self)
@@ -112,6 +119,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         writer.write(slowestMilliseconds)
         writer.write(height)
         writer.write(beacon)
+        writer.write(bool: isNewcomer)
         writer.write(runDeadline)
         writer.write(optional: masked)
         writer.write(committedHeight)
@@ -238,12 +246,19 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     public let requester: Address
     public let spec: JobSpec
     public let submittedHeight: Height
-    public let submittedClock: UInt64
+    /// When it was open for the first time, in chain clock: its deadline runs from here.
+    public var openClock: UInt64 = 0
+    /// The parents that have not settled yet.
+    public var awaited: [Digest] = []
+    /// Whether other jobs have waited for this one.
+    public var isAwaited = false
+    /// What it reads of its parents, once a provider has shown where it stands.
+    public var found: JobRoots?
     public var state: JobState = .open
     public var stage: CommitStage = .none
     /// The number of the present or last attempt; the first is 1.
     public var attempt: UInt32 = 0
-    /// Attempts lost while running or committed.
+    /// Attempts lost while running or committed, but for those of newcomers.
     public var lost: UInt64 = 0
     public var excluded: [Address] = []
     /// Who has declined because nobody could run it, since it was posted.
@@ -265,11 +280,14 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     /// Why it stands where it stands, where that needs words.
     public var reason: String = ""
 
+    /// What it reads, by root; nil while nobody has shown what its parents left.
+    public var roots: JobRoots? { found ?? spec.roots }
+
     /// Whether an auditor's result is still masked.
     public var awaitsReveals: Bool { audits.contains { !$0.isSilent && $0.commitment == nil } }
 
     public init(
-        id: Digest, number: UInt64, requester: Address, spec: JobSpec, height: Height, clock: UInt64, escrow: Amount,
+        id: Digest, number: UInt64, requester: Address, spec: JobSpec, height: Height, escrow: Amount,
         allowance: Amount
     ) {
         self.id = id
@@ -277,7 +295,6 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         self.requester = requester
         self.spec = spec
         submittedHeight = height
-        submittedClock = clock
         self.escrow = escrow
         self.allowance = allowance
     }
@@ -288,7 +305,10 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         requester = try reader.read(Address.self)
         spec = try reader.read(JobSpec.self)
         submittedHeight = try reader.read(Height.self)
-        submittedClock = try reader.readUInt64()
+        openClock = try reader.readUInt64()
+        awaited = try reader.readList(Digest.self, max: JobSpec.maximumParents)
+        isAwaited = try reader.readBool()
+        found = try reader.readOptional(JobRoots.self)
         let stateCode = try reader.readUInt8()
         let stageCode = try reader.readUInt8()
         guard let state = JobState(rawValue: stateCode), let stage = CommitStage(rawValue: stageCode) else {
@@ -319,7 +339,10 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         writer.write(requester)
         writer.write(spec)
         writer.write(submittedHeight)
-        writer.write(submittedClock)
+        writer.write(openClock)
+        writer.write(list: awaited)
+        writer.write(bool: isAwaited)
+        writer.write(optional: found)
         writer.write(state.rawValue)
         writer.write(stage.rawValue)
         writer.write(attempt)

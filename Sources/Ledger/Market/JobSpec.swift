@@ -79,27 +79,6 @@ public struct JobAxis: Hashable, Sendable, CanonicalCodable {
     }
 }
 
-/// One input of a job: its name in the program, and its tensor root.
-public struct JobInput: Hashable, Sendable, CanonicalCodable {
-    public var name: String
-    public var root: Digest
-
-    public init(name: String, root: Digest) {
-        self.name = name
-        self.root = root
-    }
-
-    public init(from reader: inout ByteReader) throws(DecodingFault) {
-        name = try reader.readString(max: JobSpec.maximumNameBytes)
-        root = try reader.read(Digest.self)
-    }
-
-    public func encode(into writer: inout ByteWriter) {
-        writer.write(string: name)
-        writer.write(root)
-    }
-}
-
 /// One scan of a job's program: the most steps that it takes, and what a step costs.
 public struct JobScan: Hashable, Sendable, CanonicalCodable {
     public var steps: UInt64
@@ -133,6 +112,10 @@ public struct JobScan: Hashable, Sendable, CanonicalCodable {
 public struct JobSpec: Hashable, Sendable, CanonicalCodable {
     public static let maximumAxes = 16
     public static let maximumInputs = 32
+    /// Inputs that other jobs leave: the paths to all of them fit a transaction.
+    public static let maximumReferences = 12
+    /// Jobs whose results a job can read.
+    public static let maximumParents = maximumReferences + 1
     public static let maximumScans = ResultCommitment.maximumScans
     /// Of all scans together.
     public static let maximumSteps: UInt64 = 1 << 20
@@ -151,8 +134,10 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
     public var inputs: [JobInput]
     /// Carried tensors that are given, in the program's order; the others begin as zeros.
     public var carried: [JobInput]
-    /// The Merkle root over the roots of all carried tensors before the first step.
+    /// The Merkle root over the roots of all carried tensors before the first step; zero where `stateOf` says.
     public var initialState: Digest
+    /// Another job, whose kept tensors are all carried tensors before the first step.
+    public var stateOf: Digest?
     /// Of the program's random words.
     public var seed: UInt64
     public var scans: [JobScan]
@@ -164,14 +149,15 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
     public var policy: AuditPolicy
     /// How long it may wait for a match, in milliseconds of chain clock.
     public var queueMilliseconds: UInt64
-    /// After this long since submission no new attempt starts, in milliseconds of chain clock.
+    /// After this long since it could first be run no new attempt starts, in milliseconds of chain clock.
     public var deadlineMilliseconds: UInt64
     /// The node that serves the inputs.
     public var storageHint: PublicKey
 
     public init(
         program: Digest, manifest: Digest, axes: [JobAxis], parameters: AgreedList, inputs: [JobInput],
-        carried: [JobInput] = [], initialState: Digest = .zero, seed: UInt64 = 0, scans: [JobScan],
+        carried: [JobInput] = [], initialState: Digest = .zero, stateOf: Digest? = nil, seed: UInt64 = 0,
+        scans: [JobScan],
         computeUnits: ComputeUnits, memory: UInt64, maximumPricePer1000CU: Amount, policy: AuditPolicy,
         queueMilliseconds: UInt64, deadlineMilliseconds: UInt64, storageHint: PublicKey
     ) {
@@ -182,6 +168,7 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
         self.inputs = inputs
         self.carried = carried
         self.initialState = initialState
+        self.stateOf = stateOf
         self.seed = seed
         self.scans = scans
         self.computeUnits = computeUnits
@@ -201,6 +188,7 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
         inputs = try reader.readList(JobInput.self, max: JobSpec.maximumInputs)
         carried = try reader.readList(JobInput.self, max: JobSpec.maximumInputs)
         initialState = try reader.read(Digest.self)
+        stateOf = try reader.readOptional(Digest.self)
         seed = try reader.readUInt64()
         scans = try reader.readList(JobScan.self, max: JobSpec.maximumScans)
         computeUnits = try reader.read(ComputeUnits.self)
@@ -221,6 +209,15 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
         if operations(of: scans.map(\.steps)) > UInt128(computeUnits.weightedOperations) {
             throw .invalid("a job's steps cost more than the job")
         }
+        if inputs.count(where: { $0.root == nil }) > JobSpec.maximumReferences {
+            throw .invalid("a job reads at most \(JobSpec.maximumReferences) results of others")
+        }
+        if carried.contains(where: { $0.root == nil }) {
+            throw .invalid("carried tensors are given by their roots, or all of them by another job's state")
+        }
+        if stateOf != nil, !carried.isEmpty || initialState != .zero {
+            throw .invalid("a job that begins with another's state names no other")
+        }
         if max(queueMilliseconds, deadlineMilliseconds) > JobSpec.maximumMilliseconds {
             throw .invalid("a job's times are at most 30 days")
         }
@@ -234,6 +231,7 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
         writer.write(list: inputs)
         writer.write(list: carried)
         writer.write(initialState)
+        writer.write(optional: stateOf)
         writer.write(seed)
         writer.write(list: scans)
         writer.write(computeUnits)

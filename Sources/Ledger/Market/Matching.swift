@@ -12,6 +12,8 @@ public struct EligibleOffer: Hashable, Sendable, CanonicalCodable {
     public let milliseconds: UInt64
     /// Free capacity times capped reputation: its weight in the draw.
     public let weight: UInt64
+    /// Whether its provider's bond is not full: it is drawn among newcomers alone, and not every time.
+    public let isNewcomer: Bool
     /// Whether it lies within the band above the best.
     public var isInDraw: Bool
 
@@ -22,16 +24,20 @@ public struct EligibleOffer: Hashable, Sendable, CanonicalCodable {
         effectivePrice = try reader.read(Amount.self)
         milliseconds = try reader.readUInt64()
         weight = try reader.readUInt64()
+        isNewcomer = try reader.readBool()
         isInDraw = try reader.readBool()
     }
 
-    init(offer: Offer, price: Amount, effectivePrice: Amount, milliseconds: UInt64, weight: UInt64) {
+    init(
+        offer: Offer, price: Amount, effectivePrice: Amount, milliseconds: UInt64, weight: UInt64, isNewcomer: Bool
+    ) {
         provider = offer.provider
         device = offer.terms.device
         self.price = price
         self.effectivePrice = effectivePrice
         self.milliseconds = milliseconds
         self.weight = weight
+        self.isNewcomer = isNewcomer
         isInDraw = false
     }
 
@@ -42,6 +48,7 @@ public struct EligibleOffer: Hashable, Sendable, CanonicalCodable {
         writer.write(effectivePrice)
         writer.write(milliseconds)
         writer.write(weight)
+        writer.write(bool: isNewcomer)
         writer.write(bool: isInDraw)
     }
 }
@@ -61,8 +68,10 @@ public struct MatchPlan: Hashable, Sendable {
     public var maximumPrice: Amount = .zero
     /// What the requester must have liquid, fees of the transaction apart.
     public var escrowAndPosting: Amount = .zero
-    /// The exact price if the cheapest in the draw is drawn; nil where none is.
-    public var price: Amount? { eligible.filter(\.isInDraw).map(\.price).min() }
+    /// The exact price if the cheapest in the draw is drawn, newcomers apart; nil where none is.
+    public var price: Amount? { eligible.filter { $0.isInDraw && !$0.isNewcomer }.map(\.price).min() }
+    /// The job's time on the slowest device that could take it, newcomers' apart.
+    var slowestMilliseconds: UInt64? { eligible.filter { !$0.isNewcomer }.map(\.milliseconds).max() }
 }
 
 /// Who gets a job. The same function for execution and for `job plan`.
@@ -101,31 +110,40 @@ public enum Matching {
             (try? spec.computeUnits.price(perThousandUnits: spec.maximumPricePer1000CU)) ?? Amount(baseUnits: .max)
         plan.escrowAndPosting =
             (try? Fees.escrow(spec, parameters).adding(parameters.postingFee)) ?? Amount(baseUnits: .max)
+        var running: [Address: UInt64] = [:]
+        for offer in offers { running[offer.provider, default: 0] += UInt64(offer.running) }
         for offer in offers {
             if let reason = exclusion(
-                offer, spec, providers[offer.provider], excluding, plan.maximumPrice, height, &plan.eligible, parameters
+                offer, spec, providers[offer.provider], running[offer.provider] ?? 0, excluding, plan.maximumPrice,
+                height, &plan.eligible, parameters
             ) {
                 plan.excluded.append(
                     ExcludedOffer(provider: offer.provider, device: offer.terms.device, reason: reason))
             }
         }
-        guard let best = plan.eligible.map(\.effectivePrice).min() else { return plan }
+        // Newcomers make neither the best price nor the time that others wait for.
+        guard let best = plan.eligible.filter({ !$0.isNewcomer }).map(\.effectivePrice).min(),
+            let slowest = plan.slowestMilliseconds
+        else { return plan }
         let limit = (try? best.scaled(1000 + parameters.priceBandPerMille, over: 1000)) ?? best
         for index in plan.eligible.indices {
-            plan.eligible[index].isInDraw = plan.eligible[index].effectivePrice <= limit
+            let offer = plan.eligible[index]
+            plan.eligible[index].isInDraw =
+                offer.effectivePrice <= limit && (!offer.isNewcomer || offer.milliseconds <= slowest)
         }
         return plan
     }
 
     /// Adds the offer to `eligible` and returns nil, or returns why not.
     private static func exclusion(
-        _ offer: Offer, _ spec: JobSpec, _ provider: Provider?, _ excluding: [Address], _ ceiling: Amount,
-        _ height: Height,
+        _ offer: Offer, _ spec: JobSpec, _ provider: Provider?, _ running: UInt64, _ excluding: [Address],
+        _ ceiling: Amount, _ height: Height,
         _ eligible: inout [EligibleOffer], _ parameters: ChainParameters
     ) -> String? {
         let terms = offer.terms
         guard let provider, !provider.isWithdrawn else { return "the provider has withdrawn" }
         if offer.isPaused { return "the offer is paused" }
+        if let newcomer = provider.newcomer, let reason = exclusion(newcomer, spec.policy, running) { return reason }
         if excluding.contains(offer.provider) { return "the provider has already given this job up" }
         if offer.activeFrom > height {
             return "the offer becomes active at height \(offer.activeFrom), the next is \(height)"
@@ -143,14 +161,27 @@ public enum Matching {
             let share = try? share(price, spec.policy),
             let effective = try? price.scaled(1000, over: provider.reputation.reliabilityPerMille(at: price))
         else { return "the price is larger than any amount" }
-        if provider.free < share { return "\(provider.free) XPL of its bond are free, the job needs \(share)" }
+        if provider.cover < share {
+            let also = provider.newcomer.map { ", \($0.standing) of its fee stand for it" } ?? ""
+            return "\(provider.free) XPL of its bond are free\(also), the job needs \(share)"
+        }
+        let isNewcomer = provider.newcomer != nil
         let weight =
-            UInt64(terms.capacity - offer.running)
+            (isNewcomer ? 1 : UInt64(terms.capacity - offer.running))
             * provider.reputation.weight(at: price, cap: parameters.reputationCap)
         eligible.append(
             EligibleOffer(
                 offer: offer, price: price, effectivePrice: effective,
-                milliseconds: milliseconds(spec.computeUnits, rate: terms.measuredRate), weight: weight))
+                milliseconds: milliseconds(spec.computeUnits, rate: terms.measuredRate), weight: weight,
+                isNewcomer: isNewcomer))
+        return nil
+    }
+
+    /// Why a newcomer cannot have a job, besides what holds for all.
+    private static func exclusion(_ newcomer: Newcomer, _ policy: AuditPolicy, _ running: UInt64) -> String? {
+        if policy.perMille < 1000 { return "its bond is not full, and the job is not audited always" }
+        if newcomer.standing == .zero { return "its bond is not full, and nothing of its registration fee is left" }
+        if running > 0 { return "its bond is not full, and it has a job already" }
         return nil
     }
 
@@ -166,9 +197,14 @@ public enum Matching {
         return bound == 0 ? 0 : word % bound
     }
 
-    /// The offer drawn, by weight.
-    static func pick(_ plan: MatchPlan, beacon: Digest, job: Digest, attempt: UInt32) -> EligibleOffer? {
-        let candidates = plan.eligible.filter { $0.isInDraw && $0.weight > 0 }
+    /// The offer drawn, by weight. Whether it is the newcomers' turn is drawn first; where none of them is there it is the others'.
+    static func pick(
+        _ plan: MatchPlan, beacon: Digest, job: Digest, attempt: UInt32, _ parameters: ChainParameters
+    ) -> EligibleOffer? {
+        var candidates = plan.eligible.filter { $0.isInDraw && $0.weight > 0 }
+        let turn = draw(beacon, job, 1 << 63 | UInt64(attempt), below: 1000)
+        let isTheirs = turn < UInt128(parameters.newcomerSharePerMille) && candidates.contains(where: \.isNewcomer)
+        candidates.removeAll { $0.isNewcomer != isTheirs }
         let total = candidates.reduce(UInt128(0)) { $0 + UInt128($1.weight) }
         var ticket = draw(beacon, job, UInt64(attempt), below: total)
         for candidate in candidates {

@@ -19,6 +19,8 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
     /// The chain clock when the count of declines began.
     public var declinesSince: UInt64 = 0
     public var isWithdrawn = false
+    /// Nil once its bond has been full.
+    public var newcomer: Newcomer?
 
     public init(address: Address, name: String, node: PublicKey, payout: Address, bond: Amount) {
         self.address = address
@@ -42,6 +44,7 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
         declines = try reader.readUInt64()
         declinesSince = try reader.readUInt64()
         isWithdrawn = try reader.readBool()
+        newcomer = try reader.readOptional(Newcomer.self)
     }
 
     public func encode(into writer: inout ByteWriter) {
@@ -58,10 +61,16 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
         writer.write(declines)
         writer.write(declinesSince)
         writer.write(bool: isWithdrawn)
+        writer.write(optional: newcomer)
     }
 
     /// The bond that no job holds.
     public var free: Amount { (try? bond.subtracting(locked)) ?? .zero }
+}
+
+extension Provider {
+    /// What jobs are measured against: the bond that no job holds and, of a newcomer, what is left of its fee.
+    var cover: Amount { (try? free.adding(newcomer?.standing ?? .zero)) ?? free }
 }
 
 /// A standing offer with what the chain adds to its terms.

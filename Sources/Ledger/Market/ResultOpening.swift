@@ -20,6 +20,42 @@ public enum TrapDraw {
     }
 }
 
+/// The draw of a trap, for all to see.
+public struct TrapProof: Hashable, Sendable, CanonicalCodable {
+    /// Of the block that assigned the job.
+    public var beacon: Digest
+    /// By the provider's own key.
+    public var proof: VRFProof
+
+    public init(beacon: Digest, proof: VRFProof) {
+        self.beacon = beacon
+        self.proof = proof
+    }
+
+    /// The draw of a job that the block with this beacon assigned to the key's owner.
+    public init(job: Digest, beacon: Digest, key: SecretKey) {
+        self.init(beacon: beacon, proof: VRF.prove(key, alpha: TrapDraw.input(job: job, beacon: beacon)))
+    }
+
+    public init(from reader: inout ByteReader) throws(DecodingFault) {
+        beacon = try reader.read(Digest.self)
+        proof = try reader.read(VRFProof.self)
+    }
+
+    public func encode(into writer: inout ByteWriter) {
+        writer.write(beacon)
+        writer.write(proof)
+    }
+
+    /// Whether it sets a trap.
+    public func isSet(perMille: UInt64) -> Bool { TrapDraw.isSet(VRF.output(of: proof), perMille: perMille) }
+
+    /// Whether the proof is the key's, on this job and the beacon that stands here. That the beacon is the assignment's, the state says.
+    func isProven(job: Digest, by key: PublicKey) -> Bool {
+        VRF.verify(key, proof, alpha: TrapDraw.input(job: job, beacon: beacon)) != nil
+    }
+}
+
 /// How a provider opens its masked result.
 public struct ResultOpening: Hashable, Sendable, CanonicalCodable {
     /// What it has found: this alone is audited, disputed, paid, and what the requester gets.
@@ -27,35 +63,30 @@ public struct ResultOpening: Hashable, Sendable, CanonicalCodable {
     /// Where the draw set a trap: the other result that the mask held.
     public var decoy: ResultCommitment?
     public var salt: Digest
-    /// Of the block that assigned the job.
-    public var beacon: Digest
-    /// The draw's, by the provider's own key.
-    public var proof: VRFProof
+    /// Where auditors were drawn: a trap is for them alone.
+    public var trap: TrapProof?
 
     public init(
-        commitment: ResultCommitment, decoy: ResultCommitment? = nil, salt: Digest, beacon: Digest, proof: VRFProof
+        commitment: ResultCommitment, decoy: ResultCommitment? = nil, salt: Digest, trap: TrapProof? = nil
     ) {
         self.commitment = commitment
         self.decoy = decoy
         self.salt = salt
-        self.beacon = beacon
-        self.proof = proof
+        self.trap = trap
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
         commitment = try reader.read(ResultCommitment.self)
         decoy = try reader.readOptional(ResultCommitment.self)
         salt = try reader.read(Digest.self)
-        beacon = try reader.read(Digest.self)
-        proof = try reader.read(VRFProof.self)
+        trap = try reader.readOptional(TrapProof.self)
     }
 
     public func encode(into writer: inout ByteWriter) {
         writer.write(commitment)
         writer.write(optional: decoy)
         writer.write(salt)
-        writer.write(beacon)
-        writer.write(proof)
+        writer.write(optional: trap)
     }
 
     /// The mask that was posted. With and without a decoy they are of two domains and look alike.
@@ -71,10 +102,5 @@ public struct ResultOpening: Hashable, Sendable, CanonicalCodable {
         writer.write(job)
         writer.write(attempt)
         return Digest.of(.maskedTrap, writer.bytes)
-    }
-
-    /// Whether the proof is the key's, on this job and the beacon that stands here. That the beacon is the assignment's, the state says.
-    func isProven(job: Digest, by key: PublicKey) -> Bool {
-        VRF.verify(key, proof, alpha: TrapDraw.input(job: job, beacon: beacon)) != nil
     }
 }

@@ -170,7 +170,7 @@ public enum Query {
     }
 
     /// Whether the state itself wants another block (`docs/consensus.md`, rule 2): a match that the market's last change may
-    /// have made possible, a draw that waits for a height, or a timer whose time has come. A running job is none of these.
+    /// have made possible, a draw that waits for a height, a job that others waited for, or a timer whose time has come. A running job is none of these.
     public static func hasWork(in store: any StateStore, at time: Timestamp? = nil) throws(LedgerFault) -> Bool {
         let chain = try chain(in: store)
         // What the clock would read in a block of this time.
@@ -180,7 +180,9 @@ public enum Query {
             } ?? chain.clock
         let entries: [(key: [UInt8], value: [UInt8])]
         do {
-            if !(try store.scan(.state, prefix: StateKey.draws, after: nil, limit: 1)).isEmpty { return true }
+            for prefix in [StateKey.draws, StateKey.ends] {
+                if !(try store.scan(.state, prefix: prefix, after: nil, limit: 1)).isEmpty { return true }
+            }
             let timers = try store.scan(.state, prefix: StateKey.timers, after: nil, limit: 1)
             if let first = timers.first, StateKey.number(first.key.dropFirst()) < clock { return true }
             let disputes = try store.scan(.state, prefix: StateKey.disputeTimers, after: nil, limit: 1)

@@ -31,6 +31,8 @@ public enum StateKey {
     static let disputeTimers: [UInt8] = [0x54]
     static let reveals: [UInt8] = [0x52]
     static let sweeps: [UInt8] = [0x53]
+    static let waits: [UInt8] = [0x57]
+    static let ends: [UInt8] = [0x4c]
 
     /// An account's key: what a balance proof is about.
     public static func account(_ address: Address) -> [UInt8] { accounts + address.bytes }
@@ -57,8 +59,9 @@ public enum StateKey {
     static func epochRecord(_ epoch: Epoch) -> [UInt8] { epochRecords + big(epoch.value) }
     static func epochStart(_ epoch: Epoch) -> [UInt8] { epochStarts + big(epoch.value) }
     static func provider(_ address: Address) -> [UInt8] { providers + address.bytes }
+    static func offers(of provider: Address) -> [UInt8] { offers + provider.bytes }
     static func offer(_ provider: Address, _ device: UInt16) -> [UInt8] {
-        offers + provider.bytes + [UInt8(device >> 8), UInt8(device & 255)]
+        offers(of: provider) + [UInt8(device >> 8), UInt8(device & 255)]
     }
     static func model(_ name: String) -> [UInt8] { models + Array(name.utf8) }
     static func manifest(_ manifest: Digest) -> [UInt8] { manifests + manifest.bytes }
@@ -77,6 +80,11 @@ public enum StateKey {
         reveals + job.bytes + attempt.bigEndianBytes + Digest.of(.dispute, encoding: point).bytes
     }
     static func sweep(_ job: Digest, _ attempt: UInt32) -> [UInt8] { sweeps + job.bytes + attempt.bigEndianBytes }
+    /// A job that waits for another.
+    static func wait(for parent: Digest, _ child: Digest) -> [UInt8] { waits(for: parent) + child.bytes }
+    static func waits(for parent: Digest) -> [UInt8] { waits + parent.bytes }
+    /// A job that is over, and of which those that wait for it are to be told.
+    static func end(_ parent: Digest) -> [UInt8] { ends + parent.bytes }
     static func draw(_ height: Height, _ job: Digest) -> [UInt8] { draws + big(height.value) + job.bytes }
 }
 

@@ -11,6 +11,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     public static let maximumReasonBytes = 128
 
     case transfer(to: Address, amount: Amount, memo: [UInt8])
+    /// With less than the least bond as a newcomer, for its fee.
     indirect case registerProvider(name: String, node: PublicKey, payout: Address, bond: Amount)
     case addBond(amount: Amount)
     case withdrawProvider
@@ -21,6 +22,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     case cancelJob(job: Digest)
     case declineJob(job: Digest, attempt: UInt32, reason: DeclineReason)
     case startJob(job: Digest, attempt: UInt32)
+    /// The start of a job whose parents' results nobody has shown yet.
+    indirect case startAfter(job: Digest, attempt: UInt32, resolution: Resolution)
     case heartbeatJob(job: Digest, attempt: UInt32)
     case commitResult(job: Digest, attempt: UInt32, masked: Digest)
     case commitAudit(job: Digest, attempt: UInt32, masked: Digest)
@@ -49,11 +52,13 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     indirect case unjail(validator: PublicKey)
     /// Bytes for others to read, in their order among all: carried, paid for, and nothing else. `ChainParameters.opaqueByteLimit` allows them.
     case opaque(OpaqueBytes)
+    /// Pays the fee of a newcomer whose owner has signed for it, and gives it `gift` for the fees of its own transactions.
+    indirect case sponsorProvider(Registration, gift: Amount)
 
     /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance.
     public var isMarketMove: Bool {
         switch self {
-        case .declineJob, .startJob, .heartbeatJob, .commitResult, .commitAudit, .openResult, .revealAudit,
+        case .declineJob, .startJob, .startAfter, .heartbeatJob, .commitResult, .commitAudit, .openResult, .revealAudit,
             .revealDispute:
             true
         default: false
@@ -76,7 +81,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     /// The job this moves; nil where it moves none that exists.
     public var job: Digest? {
         switch self {
-        case .cancelJob(let job), .declineJob(let job, _, _), .startJob(let job, _), .heartbeatJob(let job, _),
+        case .cancelJob(let job), .declineJob(let job, _, _), .startJob(let job, _), .startAfter(let job, _, _),
+            .heartbeatJob(let job, _),
             .commitResult(let job, _, _), .commitAudit(let job, _, _), .openResult(let job, _, _),
             .revealAudit(let job, _, _, _), .challenge(let job, _, _, _), .revealDispute(let job, _, _, _, _),
             .pickDispute(let job, _, _, _), .settleByTranscript(let job, _, _, _, _),
@@ -120,6 +126,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .pickDispute: 24
         case .settleByTranscript: 25
         case .showContradiction: 26
+        case .sponsorProvider: 30
+        case .startAfter: 31
         }
     }
 
@@ -173,6 +181,10 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .startJob(let job, let attempt), .heartbeatJob(let job, let attempt):
             writer.write(job)
             writer.write(attempt)
+        case .startAfter(let job, let attempt, let resolution):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(resolution)
         case .commitResult(let job, let attempt, let masked), .commitAudit(let job, let attempt, let masked):
             writer.write(job)
             writer.write(attempt)
@@ -214,6 +226,9 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(key)
             writer.write(first)
             writer.write(optional: second)
+        case .sponsorProvider(let registration, let gift):
+            writer.write(registration)
+            writer.write(gift)
         }
     }
 
@@ -295,6 +310,11 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             self = .showContradiction(
                 job: job, attempt: attempt, key: try reader.read(PublicKey.self),
                 first: try reader.read(SignedTranscript.self), second: try reader.readOptional(SignedTranscript.self))
+        case 30:
+            self = .sponsorProvider(try reader.read(Registration.self), gift: try reader.read(Amount.self))
+        case 31:
+            let (job, attempt) = (try reader.read(Digest.self), try reader.readUInt32())
+            self = .startAfter(job: job, attempt: attempt, resolution: try reader.read(Resolution.self))
         case let other: throw .invalid("no payload has the tag \(other)")
         }
     }

@@ -103,10 +103,14 @@ public struct SignedTransaction: Hashable, Sendable, CanonicalCodable {
     /// The length of its canonical bytes.
     public var byteCount: Int { transaction.summary.count + transaction.payload.summaryExcess + 64 }
 
-    /// Whether the sender's key made it: the signature, and the VRF proof where it carries one.
+    /// Whether the sender's key made it: the signature, and where it carries one the VRF proof, or another's signature.
     public var isSigned: Bool {
         if !transaction.sender.verify(signature, of: transaction.signedMessage) { return false }
-        guard case .openResult(let job, _, let opening) = transaction.payload else { return true }
-        return opening.isProven(job: job, by: transaction.sender)
+        switch transaction.payload {
+        case .openResult(let job, _, let opening):
+            return opening.trap.map { $0.isProven(job: job, by: transaction.sender) } ?? true
+        case .sponsorProvider(let registration, _): return registration.isSigned(for: transaction.network)
+        default: return true
+        }
     }
 }

@@ -93,6 +93,11 @@ final class BlobService: BlobAccess, @unchecked Sendable {
 
     func storeOutputs(_ steps: [[Digest]]) throws -> Digest { try put(.outputs(steps: steps), []) }
 
+    func outputs(of id: Digest) throws -> [[Digest]]? {
+        guard case .outputs(let steps)? = kind(of: id) else { return nil }
+        return steps
+    }
+
     /// What a blob is, where its manifest is here.
     func kind(of id: Digest) -> BlobManifest.Kind? { manifest(id)?.kind }
 

@@ -21,6 +21,7 @@ protocol ReplicaTransport: AnyObject, Sendable {
 /// What the driver tells the rest of the node. Called on the driver's thread: must not block.
 protocol ReplicaObserver: AnyObject, Sendable {
     func executed(_ block: Block, _ result: ExecutionResult)
+    func refused(_ transaction: Digest, _ fault: SubmissionFault)
     func certified(_ header: Header, _ certificate: Certificate)
     func epochEnded()
     /// The state after the height at which the next set is fixed, for a snapshot.
@@ -256,6 +257,7 @@ final class ReplicaDriver: @unchecked Sendable {
         case .broadcastBlock(let bytes): transport?.broadcast(block: bytes)
         case .sendBlock(let bytes, let peer): transport?.send(block: bytes, to: peer)
         case .broadcastTransactions(let transactions): transport?.broadcast(transactions: transactions)
+        case .refused(let transaction, let fault): observer?.refused(transaction, fault)
         case .requestBlock(let digest, let peer): transport?.request(block: digest, from: peer)
         case .requestBlocks(let height, let count, let peer):
             transport?.requestBlocks(from: height, count: count, peer: peer)

@@ -24,7 +24,10 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     private let lock = NSLock()
     // Guarded by `lock`.
     private var relay: Relay
+    private var queue = RelayQueue<Relayed>()
+    private var isPassingOn = false
     private var head: UInt64 = 0
+    private var final = ChainPlace(epoch: 0, view: 0)
     weak var network: NetworkService?
     /// Told of what peers are given.
     var pruning: PruningService?
@@ -46,7 +49,19 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
 
     static let maximumBatch = 4_096
 
-    func setHead(_ height: Height) { lock.withLock { head = height.value } }
+    /// What came in and waits to be passed on.
+    private struct Relayed: Sendable {
+        let bytes: [UInt8]
+        let channel: NetworkChannel
+        let source: PeerID
+    }
+
+    func executed(_ header: Header) {
+        lock.withLock {
+            head = header.height.value
+            final = ChainPlace(epoch: header.epoch, view: header.view)
+        }
+    }
 
     private var now: Instant { Instant(nanoseconds: Int64(DispatchTime.now().uptimeNanoseconds)) }
 
@@ -54,6 +69,32 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
         if !relays { return false }
         let digest = Digest.of(.seen, bytes)
         return lock.withLock { relay.passesOn(digest, at: now) }
+    }
+
+    /// Passes a message on after a while, if it is still of use then.
+    private func hold(_ bytes: [UInt8], on channel: NetworkChannel, from peer: PeerID, until end: ChainPlace) {
+        let isFirst = lock.withLock {
+            queue.hold(Relayed(bytes: bytes, channel: channel, source: peer), bytes: bytes.count, until: end, at: now)
+            if isPassingOn { return false }
+            isPassingOn = true
+            return true
+        }
+        if isFirst { passOnHeld(after: RelayQueue<Relayed>.pause) }
+    }
+
+    private func passOnHeld(after pause: Interval) {
+        checking.asyncAfter(deadline: .now() + .nanoseconds(Int(max(0, pause.nanoseconds)))) { [weak self] in
+            guard let self else { return }
+            let (messages, next) = lock.withLock {
+                let messages = queue.take(at: now, final: final)
+                isPassingOn = queue.due != nil
+                return (messages, queue.due)
+            }
+            for message in messages {
+                network?.broadcast(message.bytes, on: message.channel, except: message.source)
+            }
+            if let next { passOnHeld(after: next.interval(since: now)) }
+        }
     }
 
     private func hears(_ transaction: Digest) -> Bool {
@@ -85,12 +126,17 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
                 return
             }
             if message.isRelayed, passesOn(bytes) {
-                network?.broadcast(bytes, on: .consensus, except: peer)
+                if let end = message.end {
+                    hold(bytes, on: .consensus, from: peer, until: ChainPlace(epoch: end.epoch, view: end.view))
+                } else {
+                    network?.broadcast(bytes, on: .consensus, except: peer)
+                }
             }
             driver.enqueue(.consensus(message, from: peer))
         case .blocks:
-            if passesOn(bytes), Replica.block(bytes, network: chain) != nil {
-                network?.broadcast(bytes, on: .blocks, except: peer)
+            if passesOn(bytes), let header = Replica.block(bytes, network: chain)?.header {
+                hold(
+                    bytes, on: .blocks, from: peer, until: ChainPlace(epoch: header.epoch, view: header.view))
             }
             driver.enqueue(.block(bytes, from: peer))
         case .transactions:

@@ -10,13 +10,21 @@ extension RPCMethods {
         let (providers, offers) = try await node.driver.access {
             (try Query.providers(in: $0.stateStore), try Query.offers(in: $0.stateStore))
         }
+        let minimumBond = node.genesis.parameters.minimumBond
         return [
+            "minimumBond": text(minimumBond),
             "providers": .array(
                 providers.map { provider in
                     [
                         "operator": .string(provider.address.description), "name": .string(provider.name),
                         "node": .string(provider.node.hex), "bond": text(provider.bond), "free": text(provider.free),
-                        "settled": JSONValue(provider.settled),
+                        "settled": JSONValue(provider.settled), "withdrawn": .bool(provider.isWithdrawn),
+                        "newcomer": provider.newcomer.map { newcomer in
+                            [
+                                "missing": text((try? minimumBond.subtracting(provider.bond)) ?? .zero),
+                                "withheld": text(newcomer.withheld), "standing": text(newcomer.standing),
+                            ]
+                        } ?? .null,
                         "offers": .array(
                             offers.filter { $0.provider == provider.address }.map { offer in
                                 [
@@ -28,7 +36,7 @@ extension RPCMethods {
                                 ]
                             }),
                     ]
-                })
+                }),
         ]
     }
 
@@ -63,6 +71,7 @@ extension RPCMethods {
                     [
                         "provider": .string($0.provider.description), "price": text($0.price),
                         "effectivePrice": text($0.effectivePrice), "inDraw": .bool($0.isInDraw),
+                        "newcomer": .bool($0.isNewcomer),
                     ]
                 }),
             "excluded": .array(

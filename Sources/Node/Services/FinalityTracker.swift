@@ -11,6 +11,9 @@ actor FinalityTracker {
     private var first = 0
     private var waiters: [Digest: [UUID: CheckedContinuation<Outcome?, Never>]] = [:]
 
+    /// Those whose refusal somebody asks for, with its reason once there is one.
+    private var expected: [Digest: String?] = [:]
+
     private var isClosed = false
 
     static let kept = 200_000
@@ -41,6 +44,25 @@ actor FinalityTracker {
     }
 
     func outcome(of id: Digest) -> Outcome? { outcomes[id] }
+
+    /// Transactions are about to be handed in, and whoever does will ask for their `end`.
+    func expect(_ ids: [Digest]) { for id in ids { expected[id] = .some(nil) } }
+
+    /// A transaction may not wait here: whoever waits for it waits no longer.
+    func refused(_ id: Digest, _ reason: String) {
+        guard expected[id] != nil else { return }
+        expected[id] = reason
+        for waiter in (waiters.removeValue(forKey: id) ?? [:]).values { waiter.resume(returning: nil) }
+    }
+
+    /// Why an expected transaction had no effect; nil where it had.
+    func end(of id: Digest, timeout: TimeInterval) async -> String? {
+        var outcome = outcomes[id]
+        if outcome == nil, expected[id] == .some(nil) { outcome = await wait(for: id, timeout: timeout) }
+        let refusal = expected.removeValue(forKey: id) ?? nil
+        if let outcome { return outcome.failure }
+        return refusal ?? "it was not final within \(Int(timeout)) s"
+    }
 
     /// The outcome once there is one, or nil after `timeout`.
     func wait(for id: Digest, timeout: TimeInterval) async -> Outcome? {

@@ -55,9 +55,12 @@ public enum TensorRoot {
 public enum ResultRoots {
     /// Over all step outputs: for each step the tree over its tensors' roots, then the tree over the steps.
     public static func outputRoot(_ steps: [[Digest]]) -> Digest {
-        Digest.of(.outputs, MerkleTree.root(steps.map { MerkleTree.root($0) }).bytes)
+        wrapped(MerkleTree.root(steps.map { MerkleTree.root($0) }))
     }
 
     /// Over the kept carried tensors.
-    public static func stateRoot(_ kept: [Digest]) -> Digest { Digest.of(.outputs, MerkleTree.root(kept).bytes) }
+    public static func stateRoot(_ kept: [Digest]) -> Digest { wrapped(MerkleTree.root(kept)) }
+
+    /// A tree's root as a commitment names it.
+    public static func wrapped(_ root: Digest) -> Digest { Digest.of(.outputs, root.bytes) }
 }

@@ -36,7 +36,7 @@ extension Walk {
             return false
         }
         let combined = node.digest(ofChildren: children, levels: Reveal.levels)
-        guard (wrap ? Walk.wrapped(combined) : combined) == root else {
+        guard (wrap ? ResultRoots.wrapped(combined) : combined) == root else {
             convict("the reveal does not combine to its node")
             return false
         }
@@ -55,7 +55,7 @@ extension Walk {
             if outputs != claim.outputs || last.state != claim.state {
                 return convict("the reveal of steps does not combine to its node")
             }
-        } else if Walk.wrapped(outputs) != subject.outputRoot {
+        } else if ResultRoots.wrapped(outputs) != subject.outputRoot {
             return convict("the reveal of steps does not combine to the outputs of the result")
         }
         stage = .chooseStep(node, before: before, children)
@@ -79,7 +79,7 @@ extension Walk {
         guard let ends = step.node ?? told, step.node == nil || told == nil else {
             return convict("the reveal of a step does not say where it ends")
         }
-        if step.node == nil && Walk.wrapped(ends.outputs) != subject.outputRoot {
+        if step.node == nil && ResultRoots.wrapped(ends.outputs) != subject.outputRoot {
             return convict("the outputs of the step are not those of the result")
         }
         stage = .chooseOperation(

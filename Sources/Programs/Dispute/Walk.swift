@@ -112,11 +112,11 @@ public struct Walk: Hashable, Sendable, CanonicalCodable {
     private static func first(_ subject: DisputeSubject, _ frame: ProgramFrame) -> WalkStage {
         if let problem = problem(subject, frame) { return .over(.convicted(problem)) }
         let all = subject.steps.reduce(0, +)
-        if frame.kept.count == 0 && subject.stateRoot != wrapped(.zero) {
+        if frame.kept.count == 0 && subject.stateRoot != ResultRoots.wrapped(.zero) {
             return .over(.convicted("the program keeps no state, and the result has one"))
         }
         if all == 0 {
-            if subject.outputRoot != wrapped(.zero) {
+            if subject.outputRoot != ResultRoots.wrapped(.zero) {
                 return .over(.convicted("the program takes no step, and the result has outputs"))
             }
             // All that is left to disagree about is what was kept of the first state.
@@ -156,9 +156,6 @@ public struct Walk: Hashable, Sendable, CanonicalCodable {
         }
         return nil
     }
-
-    /// A root as the commitment has it.
-    static func wrapped(_ root: Digest) -> Digest { Digest.of(.outputs, root.bytes) }
 
     static func operations(of step: WalkStep, _ subject: DisputeSubject, _ frame: ProgramFrame) -> WalkStage {
         let scan = frame.scans[subject.place(ofStep: step.index).scan]

@@ -217,6 +217,7 @@ extension Replica {
         // A ledger timer may come due by the clock alone.
         if !lastWork { consider(250) }
         if synchronization.isWaiting { consider(200) }
+        if let next = relayed.first { consider(next.due.interval(since: time.monotonic).milliseconds) }
         if let wait { outputs.append(.setTimer(time.monotonic.adding(wait))) }
     }
 }

@@ -3,14 +3,19 @@ public import Primitives
 
 /// Transactions that come to wait, and what lets those follow that came too early.
 extension Replica {
-    /// Takes transactions whose signatures hold; passes on what is new, ready and not bulky.
+    /// Takes transactions whose signatures hold. What is new, ready and not bulky is told: at once what began here, after a while what others have told.
     mutating func receive(_ transactions: [SignedTransaction], local: Bool) {
         var ready: [SignedTransaction] = []
-        for transaction in transactions { ready += (try? admit(transaction)) ?? [] }
-        tell(ready)
+        for transaction in transactions {
+            do throws(SubmissionFault) { ready += try admit(transaction) } catch {
+                if local { outputs.append(.refused(transaction.id, error)) }
+            }
+        }
+        if ready.isEmpty { return }
+        if local { tell(ready) } else { relayed.append((ready, time.monotonic.adding(Replica.relayPause))) }
     }
 
-    private mutating func tell(_ transactions: [SignedTransaction]) {
+    mutating func tell(_ transactions: [SignedTransaction]) {
         let light = transactions.filter { !$0.transaction.payload.isBulky }
         if !light.isEmpty { outputs.append(.broadcastTransactions(light)) }
     }
@@ -23,18 +28,27 @@ extension Replica {
         }
     }
 
-    /// A transaction that can follow what its sender has waiting here, at up to four times the present base fee. The shell signs it.
+    /// Transactions that can follow what their sender has waiting here, one after another, at up to four times the present base fee. The shell signs them.
+    public func drafts(_ payloads: [Payload], from sender: PublicKey) throws(LedgerFault) -> [Transaction] {
+        var nonce = mempool.nextNonce(of: sender, after: try Query.account(sender.address, in: state).nonce)
+        var drafts: [Transaction] = []
+        for payload in payloads {
+            var draft = Transaction(
+                network: network, sender: sender, nonce: nonce, maximumFee: .zero, payload: payload)
+            do throws(AmountFault) {
+                draft.maximumFee = try Fees.fee(
+                    weight: Fees.weight(draft, parameters), baseFee: tree.finalizedHeader.baseFee * 4, tip: .zero)
+            } catch { throw .money("\(error)") }
+            drafts.append(draft)
+            nonce = nonce.next()
+        }
+        return drafts
+    }
+
+    /// The same for one.
     public func draft(_ payload: Payload, from sender: PublicKey) throws(LedgerFault) -> Transaction {
-        let account = try Query.account(sender.address, in: state)
-        let probe = Transaction(
-            network: network, sender: sender, nonce: mempool.nextNonce(of: sender, after: account.nonce),
-            maximumFee: .zero, payload: payload)
-        do throws(AmountFault) {
-            let ceiling = try Fees.fee(
-                weight: Fees.weight(probe, parameters), baseFee: tree.finalizedHeader.baseFee * 4, tip: .zero)
-            return Transaction(
-                network: network, sender: sender, nonce: probe.nonce, maximumFee: ceiling, payload: payload)
-        } catch { throw .money("\(error)") }
+        // One payload, one draft.
+        try drafts([payload], from: sender)[0]
     }
 
     /// Checks one transaction against the state and what its sender has waiting, and lets it wait too.

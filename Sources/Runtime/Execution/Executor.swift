@@ -120,6 +120,7 @@ public final class Executor: Sendable {
             let shape = types[Int(id.index)].dimensions
             if shape.count == 1 { return (1, shape[0]) }
             if sentenceMade.contains(id.index) { return (sentences, shape[1]) }
+            if types[Int(id.index)].element == .i8 { return (tokens, RoundedMemory.floats(width: shape[1])) }
             return (shape[0] == total ? tokens : shape[0], shape[1])
         }
     }
@@ -131,8 +132,8 @@ public final class Executor: Sendable {
             case .attention(_, _, _, _, let width, _, _):
                 return max(size, Int(pk_attention_scratch(Int32(length), Int32(length), Int32(width))) + 64)
             case .wholeLinear(_, let words, _, _, _, _, _):
-                let shape = types[Int(words.index)].dimensions
-                return max(size, (pk_linear_i8_scratch(Int32(shape[0]), Int32(shape[1])) + 79) / 16 * 16)
+                let bytes = pk_linear_i8_scratch(model.variant.code, Int32(types[Int(words.index)].dimensions[1]))
+                return max(size, (bytes / 4 + 79) / 16 * 16)
             default: return size
             }
         }

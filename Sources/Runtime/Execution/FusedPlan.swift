@@ -8,7 +8,9 @@ enum FusedStep: Equatable, Sendable {
     /// Elementwise; the second operand may be a vector over the last axis.
     case add(ValueID, ValueID, out: ValueID)
     case linear(ValueID, weight: ValueID, bias: ValueID, gelu: Bool, residual: ValueID?, out: ValueID)
-    /// The same on whole numbers: i8 weights, [n, k], and their scales.
+    /// Rows as whole numbers of eight bits; what belongs to them lies behind the words.
+    case rounded(ValueID, words: ValueID)
+    /// A linear layer of such rows: i8 weights, [n, k], and their scales.
     case wholeLinear(
         ValueID, words: ValueID, scales: ValueID, bias: ValueID, gelu: Bool, residual: ValueID?, out: ValueID)
     case layerNorm(ValueID, gain: ValueID, bias: ValueID, epsilon: Float, out: ValueID)
@@ -20,13 +22,13 @@ enum FusedStep: Equatable, Sendable {
         switch self {
         case .rows(_, _, let out), .row(_, _, let out), .add(_, _, let out), .linear(_, _, _, _, _, let out),
             .wholeLinear(_, _, _, _, _, _, let out), .layerNorm(_, _, _, _, let out),
-            .attention(_, _, _, _, _, _, let out), .pool(_, let out),
+            .attention(_, _, _, _, _, _, let out), .pool(_, let out), .rounded(_, let out),
             .normalize(_, _, let out):
             out
         }
     }
 
-    /// The f32 tensors that it reads.
+    /// The tensors that it reads, but for the batch's layout.
     var operands: [ValueID] {
         switch self {
         case .rows(let table, _, _), .row(_, let table, _): [table]
@@ -37,7 +39,7 @@ enum FusedStep: Equatable, Sendable {
             [x, words, scales, bias] + (residual.map { [$0] } ?? [])
         case .layerNorm(let x, let gain, let bias, _, _): [x, gain, bias]
         case .attention(let query, let key, let value, _, _, _, _): [query, key, value]
-        case .pool(let x, _), .normalize(let x, _, _): [x]
+        case .pool(let x, _), .normalize(let x, _, _), .rounded(let x, _): [x]
         }
     }
 }
@@ -59,6 +61,7 @@ struct FusedPlan: Sendable {
         let step: FusedStep
         let length: Int
         var layout: PackedLayout?
+        var rounded: RoundedRows?
     }
 
     /// The plan of a scan, or nil where some op belongs to no known composition.
@@ -69,9 +72,11 @@ struct FusedPlan: Sendable {
         var layout: PackedLayout?
         var at = 0
         var inner: Set<ValueID> = []
+        var rounded: [ValueID: RoundedRows] = [:]
         while at < scan.operations.count {
-            let matcher = Matcher(records: scan.operations, types: types, leading: leading, at: at)
+            let matcher = Matcher(records: scan.operations, types: types, leading: leading, at: at, rounded: rounded)
             guard let match = matcher.match() else { return nil }
+            if let rows = match.rounded { rounded[rows.words] = rows }
             if let found = match.layout {
                 if let held = layout {
                     if held.slots != found.slots || held.lengths != found.lengths { return nil }
@@ -96,6 +101,7 @@ struct FusedPlan: Sendable {
         let types: [TensorType]
         let leading: Int
         let at: Int
+        let rounded: [ValueID: RoundedRows]
 
         private func builder() -> GraphBuilder { GraphBuilder(leading: Array(types[0..<leading + at])) }
 
@@ -132,7 +138,9 @@ struct FusedPlan: Sendable {
         }
 
         func match() -> Match? {
-            attention() ?? layerNorm() ?? pool() ?? normalize() ?? linear() ?? wholeLinear() ?? rows() ?? row() ?? add()
+            attention() ?? layerNorm() ?? pool() ?? normalize() ?? linear() ?? rounding() ?? wholeLinear() ?? rows()
+                ?? row()
+                ?? add()
         }
 
         private func attention() -> Match? {
@@ -225,33 +233,40 @@ struct FusedPlan: Sendable {
             return Match(step: .linear(x, weight: weight, bias: bias, gelu: false, residual: nil, out: sum), length: 2)
         }
 
+        private func rounding() -> Match? {
+            guard inputs(0).count == 1, types[Int(inputs(0)[0].index)].shape.count == 2 else { return nil }
+            var graph = builder()
+            let rows = graph.rounded(inputs(0)[0])
+            guard agrees(graph) else { return nil }
+            return Match(
+                step: .rounded(inputs(0)[0], words: rows.words), length: graph.operations.count, rounded: rows)
+        }
+
         private func wholeLinear() -> Match? {
-            guard case .reduce(.maximum, let x, nil, false) = records[at].operation, at + 10 < records.count,
-                case .contract(_, let words, nil, false) = records[at + 8].operation, inputs(9).count == 3,
-                inputs(10).count == 2, types[Int(x.index)].shape.count == 2, types[Int(words.index)].shape.count == 2
+            guard case .contract(let left, let words, nil, false) = records[at].operation, let row = rounded[left],
+                inputs(3).count == 4, inputs(4).count == 2, types[Int(words.index)].shape.count == 2
             else { return nil }
-            let (scales, bias) = (inputs(9)[2], inputs(10)[1])
+            let (scales, bias) = (inputs(3)[3], inputs(4)[1])
             let columns = [types[Int(words.index)].shape[0]]
             guard types[Int(bias.index)].shape == columns, types[Int(scales.index)].shape == columns else { return nil }
             var plain = builder()
-            let row = plain.rounded(x)
-            let result = TensorType(.f32, [types[Int(x.index)].shape[0]] + columns)
+            let result = TensorType(.f32, [types[Int(left.index)].shape[0]] + columns)
             let sum = plain.sum(plain.product(row, words: words, scale: scales, result), bias)
             guard agrees(plain) else { return nil }
             func match(gelu: Bool, residual: ValueID?, _ graph: GraphBuilder, _ out: ValueID) -> Match {
                 Match(
                     step: .wholeLinear(
-                        x, words: words, scales: scales, bias: bias, gelu: gelu, residual: residual, out: out),
+                        left, words: words, scales: scales, bias: bias, gelu: gelu, residual: residual, out: out),
                     length: graph.operations.count)
             }
             var activated = plain
             let activation = activated.gelu(sum)
             if agrees(activated) { return match(gelu: true, residual: nil, activated, activation) }
-            if inputs(11).count == 2, inputs(11)[0] == sum, types[Int(inputs(11)[1].index)] == types[Int(sum.index)] {
+            if inputs(5).count == 2, inputs(5)[0] == sum, types[Int(inputs(5)[1].index)] == types[Int(sum.index)] {
                 var added = plain
-                let out = added.sum(sum, inputs(11)[1])
-                if agrees(added), inputs(11)[1] != sum {
-                    return match(gelu: false, residual: inputs(11)[1], added, out)
+                let out = added.sum(sum, inputs(5)[1])
+                if agrees(added), inputs(5)[1] != sum {
+                    return match(gelu: false, residual: inputs(5)[1], added, out)
                 }
             }
             return match(gelu: false, residual: nil, plain, sum)

@@ -129,9 +129,19 @@ struct GroupJob: @unchecked Sendable {
                     packed,
                     target + part.lowerBound * width, width, &epilogue)
             }
-        case .wholeLinear(let x, let words, let scales, let bias, let gelu, let residual, _):
+        case .rounded(let x, _):
             nonisolated(unsafe) let source = tensor(x, group, memory).0
+            nonisolated(unsafe) let words = RoundedMemory(target, rows: rows, width: width)
+            share(rows) { part in
+                let first = part.lowerBound
+                pk_round_rows(
+                    variant, Int32(part.count), Int32(width), source + first * width, width,
+                    words.words + first * width,
+                    width, words.scale + first, words.top + first, words.place + first)
+            }
+        case .wholeLinear(let x, let words, let scales, let bias, let gelu, let residual, _):
             let depth = types[Int(x.index)].dimensions[1]
+            nonisolated(unsafe) let source = RoundedMemory(tensor(x, group, memory).0, rows: rows, width: depth)
             nonisolated(unsafe) let packed = model.packedWords(words)
             nonisolated(unsafe) let columns = tensor(scales, group, memory).0
             nonisolated(unsafe) let biases = tensor(bias, group, memory).0
@@ -139,12 +149,14 @@ struct GroupJob: @unchecked Sendable {
             nonisolated(unsafe) let scratch = memory.scratch
             let perThread = self.scratch
             share(rows) { part, thread in
+                let first = part.lowerBound
                 var epilogue = pk_epilogue(
                     bias: biases, activation: gelu ? PK_GELU : PK_NONE,
-                    residual: added.map { UnsafePointer($0 + part.lowerBound * width) }, ldr: width)
+                    residual: added.map { UnsafePointer($0 + first * width) }, ldr: width)
                 pk_linear_i8(
-                    variant, Int32(part.count), Int32(width), Int32(depth), source + part.lowerBound * depth, depth,
-                    packed, columns, &epilogue, target + part.lowerBound * width, width, scratch + thread * perThread)
+                    variant, Int32(part.count), Int32(width), Int32(depth), source.words + first * depth, depth,
+                    source.scale + first, source.top + first, source.place + first, packed, columns, &epilogue,
+                    target + first * width, width, scratch + thread * perThread)
             }
         case .layerNorm(let x, let gain, let bias, let epsilon, _):
             nonisolated(unsafe) let source = tensor(x, group, memory).0
@@ -213,5 +225,23 @@ struct GroupJob: @unchecked Sendable {
             }
         }
         if parts == 1 { body(0) } else { DispatchQueue.concurrentPerform(iterations: parts, execute: body) }
+    }
+}
+
+/// Rounded rows in a place of the arena: the words, then each row's scale, number apart and its place.
+struct RoundedMemory {
+    let words: UnsafeMutablePointer<Int8>
+    let scale: UnsafeMutablePointer<Float>
+    let top: UnsafeMutablePointer<Float>
+    let place: UnsafeMutablePointer<Int32>
+
+    /// Floats of a row in all.
+    static func floats(width: Int) -> Int { (width + 3) / 4 + 3 }
+
+    init(_ base: UnsafeMutablePointer<Float>, rows: Int, width: Int) {
+        words = UnsafeMutableRawPointer(base).assumingMemoryBound(to: Int8.self)
+        scale = base + rows * ((width + 3) / 4)
+        top = scale + rows
+        place = UnsafeMutableRawPointer(top + rows).assumingMemoryBound(to: Int32.self)
     }
 }

@@ -37,7 +37,10 @@ struct ContractStep: Sendable {
     private func sharesBatch(_ threads: Int) -> Bool { batch >= 2 * threads || (threads == 1 && batch > 1) }
 
     /// Whether the right side is packed by segments while the product is computed: the left one lies across, as those of weights' gradients do.
-    private var isOuter: Bool { batch == 1 && !isWeight && extents == nil && left.step != 1 && k > 1 }
+    /// Its scratch is a segment of all columns for each thread: where that is much, or more than all of the right side packed, it is not done.
+    private var isOuter: Bool {
+        batch == 1 && !isWeight && extents == nil && left.step != 1 && k >= 256 && n <= 1 << 14
+    }
 
     private var packedFloats: Int { pk_pack_size(variant.code, Int32(n), Int32(k)) }
 

@@ -6,6 +6,8 @@ enum PlanStep: Sendable {
     case rows(RowGroup)
     case contract(ContractStep)
     case wholeContract(WholeContractStep)
+    case roundRows(RoundRowsStep)
+    case wholeLinear(WholeLinearStep)
     case selected(SelectedContractStep)
     case gather(GatherStep)
     case sort(SortStep)
@@ -16,6 +18,8 @@ enum PlanStep: Sendable {
         case .rows(let step): step.run(memory)
         case .contract(let step): step.run(memory)
         case .wholeContract(let step): step.run(memory)
+        case .roundRows(let step): step.run(memory)
+        case .wholeLinear(let step): step.run(memory)
         case .selected(let step): step.run(memory)
         case .gather(let step): step.run(memory)
         case .sort(let step): step.run(memory)
@@ -29,9 +33,10 @@ enum PlanStep: Sendable {
         case .rows(let step): (step.scratch, 0)
         case .contract(let step): step.scratch(threads: threads)
         case .wholeContract(let step): step.scratch
+        case .wholeLinear(let step): (step.scratch, 0)
         case .selected(let step): (step.scratch, 0)
         case .sort(let step): (step.scratch, 0)
-        case .gather, .columnSum: (0, 0)
+        case .gather, .columnSum, .roundRows: (0, 0)
         }
     }
 }
@@ -77,6 +82,9 @@ struct GraphPlan: Sendable {
         case .wholeContract(var step):
             step.packed = packed
             steps[index] = .wholeContract(step)
+        case .wholeLinear(var step):
+            step.packed = packed
+            steps[index] = .wholeLinear(step)
         default: return
         }
     }

@@ -30,6 +30,8 @@ struct GraphPlanner {
     var lastRead: [UInt32: Int] = [:]
     var updated: [Int: ValueID] = [:]
     var open = OpenGroup()
+    /// Rows that a step rounds, by their words.
+    var rounded: [ValueID: RoundedRows] = [:]
     /// Weights that are packed once, and the bytes that more of them may take.
     var packed: Set<WeightAccess> = []
     var packingBudget: UInt64
@@ -77,8 +79,14 @@ struct GraphPlanner {
             accesses[value] = Access(whole: ValueID(value), shape: shapes[value])
             storage[UInt32(value)] = .leading(value)
         }
-        for (number, record) in operations.enumerated() where needed[leading + number] {
-            place(record, number)
+        // Ops below this belong to a composition that is placed.
+        var next = 0
+        for (number, record) in operations.enumerated() where number >= next && needed[leading + number] {
+            if let length = placeRounded(number) ?? placeWholeLinear(number) {
+                next = number + length
+            } else {
+                place(record, number)
+            }
         }
         closeGroup()
         let (copied, swapped) = placeCarried()

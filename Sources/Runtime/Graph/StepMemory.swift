@@ -88,6 +88,8 @@ struct SharedPointer: @unchecked Sendable {
 
     func floats(_ offset: Int) -> UnsafeMutablePointer<Float> { raw.assumingMemoryBound(to: Float.self) + offset }
 
+    func whole(_ offset: Int) -> UnsafeMutablePointer<Int32> { raw.assumingMemoryBound(to: Int32.self) + offset }
+
     func bytes(_ offset: Int) -> UnsafeMutablePointer<Int8> { raw.assumingMemoryBound(to: Int8.self) + offset }
 }
 

@@ -61,7 +61,7 @@ struct WholeContractStep: Sendable {
             }
         }
         for item in 0..<batch {
-            let (height, width) = tile(panel, memory.team.threads)
+            let (height, width) = WholeContractStep.tile(panel, memory.team.threads, m: m, n: n)
             let across = (n + width - 1) / width
             memory.team.run(((m + height - 1) / height) * across) { task, thread in
                 let rows = task / across * height..<min(m, (task / across + 1) * height)
@@ -72,7 +72,7 @@ struct WholeContractStep: Sendable {
     }
 
     /// Rows and columns of a task: about four tasks a thread, whole register tiles and panels.
-    private func tile(_ panel: Int, _ threads: Int) -> (height: Int, width: Int) {
+    static func tile(_ panel: Int, _ threads: Int, m: Int, n: Int) -> (height: Int, width: Int) {
         if threads == 1 { return (max(1, m), max(1, n)) }
         let height = m <= 48 ? m : max(48, min(192, (m / (2 * threads) + 11) / 12 * 12))
         let down = (m + height - 1) / max(1, height)

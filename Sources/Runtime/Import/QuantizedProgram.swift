@@ -9,7 +9,8 @@ public enum Quantization: String, Sendable, CaseIterable {
 /// A program whose linear layers work on whole numbers of eight bits. Rows are scaled when they are there, weights once at import; all of it is ordinary ops, so the
 /// result is as exact as any program's: a run of it has one result, but that is near the f32 program's, not equal to it.
 ///
-/// The projections to queries, keys and values stay f32: what they lose costs most and gains least.
+/// A row's greatest number stands apart and is multiplied as it is: in trained networks one number of a row is often many times the others, and a scale made for
+/// it leaves them few of the eight bits.
 package struct QuantizedProgram: Sendable {
     /// A weight as a contraction reads it, [n, k], in the memory of a parameter.
     package struct Matrix: Sendable, Hashable {
@@ -36,11 +37,6 @@ package struct QuantizedProgram: Sendable {
     /// In the order of the program's parameters.
     package let sources: [Source]
 
-    /// Parts of names that say that a weight makes queries, keys or values.
-    private static let projections = [
-        "attention.self.", "attention.attention.", "q_proj", "k_proj", "v_proj", "c_attn",
-    ]
-
     /// The longest sum of products of eight bits that fits 32.
     private static let longestSum = 131_071
 
@@ -66,7 +62,7 @@ package struct QuantizedProgram: Sendable {
         for (scan, chosen) in zip(original.scans, found) {
             var graph = GraphBuilder(leading: leading + declarations.map(\.type))
             var numbers = leading.indices.map { ValueID($0) }
-            var rounded: [ValueID: (words: ValueID, scale: ValueID)] = [:]
+            var rounded: [ValueID: RoundedRows] = [:]
             for (number, record) in scan.operations.enumerated() {
                 if let matrix = chosen[number], case .contract(let left, _, _, _) = record.operation,
                     let place = matrices.firstIndex(of: matrix)
@@ -129,9 +125,7 @@ package struct QuantizedProgram: Sendable {
                 guard let access = weights[right], types[Int(left.index)].element == .f32 else { continue }
                 let shape = types[Int(right.index)].dimensions
                 let parameter = Int(access.root.index)
-                let name = program.parameters[parameter].name
                 if shape[1] > longestSum || shape[0] == 0 || shape[1] == 0 { continue }
-                if projections.contains(where: name.contains) { continue }
                 found[number] = Matrix(
                     parameter: parameter, offset: access.offset, row: access.strides[0], step: access.strides[1],
                     n: shape[0], k: shape[1])
@@ -142,18 +136,39 @@ package struct QuantizedProgram: Sendable {
     }
 }
 
+/// Rows as whole numbers of eight bits, but for the greatest of each.
+struct RoundedRows: Sendable, Hashable {
+    /// i8, the rows' shape; 0 at the place.
+    let words: ValueID
+    /// f32, with a last axis of 1.
+    let scale: ValueID
+    /// The number that stands apart, and the place where it stood, an i32 without the last axis.
+    let top: ValueID
+    let place: ValueID
+}
+
 extension GraphBuilder {
-    /// Rows as whole numbers: q = rint(x·r) within ±127 with r = 127/amax, 0 where amax is not above 0, and the rows' scales amax/127, with a last axis of 1.
-    mutating func rounded(_ x: ValueID) -> (words: ValueID, scale: ValueID) {
+    /// Rows as whole numbers. The first of the greatest magnitude stands apart; of the others q = rint(x·r) within ±127 with r = 127/amax, 0 where amax is not
+    /// above 0, and the scale is amax/127. The words are made last.
+    mutating func rounded(_ x: ValueID) -> RoundedRows {
         let shape = type(x).shape
+        let axis = UInt8(shape.count - 1)
         let rows = Array(shape.dropLast()) + [1]
         let most = Float(127).bitPattern
-        let greatest = column(reduce(.maximum, x))
-        let least = column(reduce(.minimum, x))
-        let extent = map(.f32, rows, [greatest, least]) { e in
-            let (high, low) = (e.input(0), e.input(1))
-            _ = e.apply(.maximum, high, e.apply(.subtract, e.constant(bits: 0), low))
+        let magnitude = map(.f32, shape, [x]) { e in
+            let value = e.input(0)
+            _ = e.apply(.maximum, value, e.apply(.subtract, e.constant(bits: 0), value))
         }
+        let place = reduce(.argumentOfMaximum, magnitude)
+        let top = gather(
+            x, rows, (0..<axis).map { .axis($0) } + [Coordinate(table: place, tableAxes: Array(0..<axis))])
+        let column = column(place)
+        let others = map(.f32, shape, [magnitude, column]) { e in
+            let value = e.input(0)
+            let isTop = e.apply(.equal, e.node(.index(axis)), e.apply(.toI64, e.input(1)))
+            _ = e.apply(.select, isTop, e.constant(bits: 0), value)
+        }
+        let extent = self.column(reduce(.maximum, others))
         let scale = map(.f32, rows, [extent]) { e in
             let amax = e.input(0)
             _ = e.apply(.divide, amax, e.constant(bits: most))
@@ -164,23 +179,33 @@ extension GraphBuilder {
             let quotient = e.apply(.divide, e.constant(bits: most), amax)
             _ = e.apply(.select, e.apply(.less, zero, amax), quotient, zero)
         }
-        let words = map(.i8, shape, [x, factor]) { e in
+        let words = map(.i8, shape, [x, factor, column]) { e in
             let (value, r) = (e.input(0), e.input(1))
             let t = e.apply(.multiply, value, r)
             let above = e.apply(.maximum, t, e.constant(bits: Float(-127).bitPattern))
-            _ = e.apply(.toI8, e.apply(.minimum, above, e.constant(bits: most)))
+            let within = e.apply(.minimum, above, e.constant(bits: most))
+            let isTop = e.apply(.equal, e.node(.index(axis)), e.apply(.toI64, e.input(2)))
+            _ = e.apply(.toI8, e.apply(.select, isTop, e.constant(bits: 0), within))
         }
-        return (words, scale)
+        return RoundedRows(words: words, scale: scale, top: top, place: place)
     }
 
-    /// (f32(Σ q·w)·sᵢ)·wⱼ.
+    /// fma(f32(Σ q·w), sᵢ, topᵢ·f32(w of its place))·wⱼ.
     mutating func product(
-        _ x: (words: ValueID, scale: ValueID), words: ValueID, scale: ValueID, _ result: TensorType
+        _ x: RoundedRows, words: ValueID, scale: ValueID, _ result: TensorType
     ) -> ValueID {
-        map(.f32, result.shape, [contract(x.words, words), x.scale, scale]) { e in
+        let axis = UInt8(result.shape.count - 1)
+        let sums = contract(x.words, words)
+        let right = gather(
+            words, result.shape, [.axis(axis), Coordinate(table: x.place, tableAxes: Array(0..<axis))])
+        let apart = map(.f32, result.shape, [x.top, right]) { e in
+            let top = e.input(0)
+            _ = e.apply(.multiply, top, e.apply(.toF32, e.input(1)))
+        }
+        return map(.f32, result.shape, [sums, x.scale, apart, scale]) { e in
             let sum = e.apply(.toF32, e.input(0))
-            let scaled = e.apply(.multiply, sum, e.input(1))
-            _ = e.apply(.multiply, scaled, e.input(2))
+            let all = e.apply(.fma, sum, e.input(1), e.input(2))
+            _ = e.apply(.multiply, all, e.input(3))
         }
     }
 }

@@ -110,6 +110,7 @@ final class Market {
         case .ring: provider = ColludingProvider.self
         case .sharingRing: provider = SharingProvider.self
         case .sybil: provider = SybilProvider.self
+        case .newcomers: provider = NewcomerLiars.self
         case .washTrader: provider = WashTrader.self
         case .dearWashTrader: provider = DearWashTrader.self
         case .dustTrader: provider = DustTrader.self
@@ -142,7 +143,7 @@ final class Market {
         return owner.claim(of: job, seat, as: .executor)
     }
 
-    func published(like job: JobSpec) -> ResultCommitment? { job.inputs.first.flatMap { publishedByInputs[$0.root] } }
+    func published(like job: JobSpec) -> ResultCommitment? { job.inputs.first?.root.flatMap { publishedByInputs[$0] } }
 
     func published(rows: UInt64) -> ResultCommitment? { publishedByRows[rows] }
 
@@ -310,10 +311,10 @@ final class Market {
     private func heedOpening(_ id: Digest) throws {
         // A job comes back to "opened" after a dispute.
         guard let job = try Query.job(id, in: chain.state), let assignment = job.assignment,
-            let commitment = assignment.commitment, let input = job.spec.inputs.first, liesUnderWay[id] == nil,
+            let commitment = assignment.commitment, let input = job.spec.inputs.first?.root, liesUnderWay[id] == nil,
             let (_, owner) = seats[assignment.provider]
         else { return }
-        publishedByInputs[input.root] = commitment
+        publishedByInputs[input] = commitment
         publishedByRows[work.rows(of: job.spec)] = commitment
         if commitment == (try work.truth(job.spec)) { return }
         owner.purse.tally.lies += 1

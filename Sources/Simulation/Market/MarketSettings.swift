@@ -54,9 +54,9 @@ public struct MarketSettings: Sendable {
 
     public init() {}
 
-    /// Everybody at once: 30 purses with equal bonds, of which a ring has a third.
+    /// Everybody at once: 31 purses with equal bonds, of which a ring has a third.
     public static let everybody: [MarketStrategy: Int] = [
-        .honest: 10, .ring: 10, .liar: 2, .lazyProvider: 1, .lazyAuditor: 1, .sybil: 1, .washTrader: 1,
+        .honest: 10, .ring: 10, .liar: 2, .lazyProvider: 1, .lazyAuditor: 1, .sybil: 1, .newcomers: 1, .washTrader: 1,
         .dearWashTrader: 1, .silentProvider: 1, .falseAuditor: 1, .falseChallenger: 1, .requester: 4,
         .cancellingRequester: 1,
         .unrunnableRequester: 1,

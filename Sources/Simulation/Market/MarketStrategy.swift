@@ -16,6 +16,8 @@ public enum MarketStrategy: String, CaseIterable, Sendable {
     case ring = "colluding-ring"
     /// One purse as several providers that agree with each other; whichever was convicted is left behind for a fresh one.
     case sybil
+    /// Names without a bond that lie, beside a provider with one that agrees where it audits them.
+    case newcomers = "lying-newcomers"
     /// Trades with itself, so as to be drawn more often for the jobs of others.
     case washTrader = "wash-trader"
     /// The same with audits by others.
@@ -42,7 +44,7 @@ public enum MarketStrategy: String, CaseIterable, Sendable {
     }
 
     /// Whether somebody outside pays for its lies.
-    var sellsLies: Bool { self == .liar || self == .cheapLiar || self == .ring }
+    var sellsLies: Bool { self == .liar || self == .cheapLiar || self == .ring || self == .newcomers }
 
     /// Whether it is known to pay, by how much at most, and why that is borne (docs/economics.md).
     public var isBorne: Bool { self == .sharingRing }

@@ -82,11 +82,16 @@ extension NodeSimulation {
         let from = nodes[sender].key.publicKey
         switch word {
         case .consensus(let message):
-            relay(word, from: sender, by: node, isRelayed: message.isRelayed) { message.canonicalBytes }
+            if message.isRelayed {
+                let end = message.end.map { ChainPlace(epoch: $0.epoch, view: $0.view) }
+                relay(word, from: sender, by: node, until: end) { message.canonicalBytes }
+            }
             hear(.consensus(message, from: from), at: node)
         case .block(let bytes):
-            let isWhole = node.place == nil && Replica.block(bytes, network: genesis.digest) != nil
-            relay(word, from: sender, by: node, isRelayed: isWhole) { bytes }
+            if node.place == nil, let header = Replica.block(bytes, network: genesis.digest)?.header {
+                let end = ChainPlace(epoch: header.epoch, view: header.view)
+                relay(word, from: sender, by: node, until: end) { bytes }
+            }
             hear(.block(bytes, from: from), at: node)
         case .transactions(let batch):
             let fresh = batch.filter {
@@ -99,12 +104,23 @@ extension NodeSimulation {
     }
 
     private mutating func relay(
-        _ word: Word, from sender: Int, by node: SimulatedNode, isRelayed: Bool, bytes: () -> [UInt8]
+        _ word: Word, from sender: Int, by node: SimulatedNode, until end: ChainPlace?, bytes: () -> [UInt8]
     ) {
-        guard node.place == nil, isRelayed,
-            node.relay.passesOn(Digest.of(Domain("sim.seen"), bytes()), at: now)
-        else { return }
+        guard node.place == nil else { return }
+        let bytes = bytes()
+        guard node.relay.passesOn(Digest.of(Domain("sim.seen"), bytes), at: now) else { return }
+        guard let end else { return passOn(word, from: sender, by: node) }
+        node.relayed.hold((word, sender), bytes: bytes.count, until: end, at: now)
+        schedule(node.index, after: RelayQueue<Word>.pause, .relay)
+    }
+
+    private mutating func passOn(_ word: Word, from sender: Int, by node: SimulatedNode) {
         for target in peers(of: node) where target != sender { transmit(word, from: node.index, to: target) }
+    }
+
+    /// What a follower has kept for long enough.
+    mutating func passOnHeld(_ node: SimulatedNode) {
+        for (word, sender) in node.relayed.take(at: now, final: node.final) { passOn(word, from: sender, by: node) }
     }
 
     private mutating func hear(_ input: ReplicaInput, at node: SimulatedNode) {

@@ -207,9 +207,11 @@ extension NodeSimulation {
             let results = items.map { signatures.verify($0) }
             schedule(node.index, after: .milliseconds(1), .verified(.signaturesVerified(id: id, results: results)))
         case .setTimer(let instant): if node.timer.map({ instant < $0 }) ?? true { node.timer = instant }
-        case .executed(let block, _): node.head = block.header.height
+        case .executed(let block, _):
+            node.head = block.header.height
+            node.final = ChainPlace(epoch: block.header.epoch, view: block.header.view)
         case .persist, .storeBlock, .markFinalized, .certified, .misbehaviour, .keyInUseElsewhere, .evidence,
-            .epochEnded:
+            .epochEnded, .refused:
             break
         }
     }

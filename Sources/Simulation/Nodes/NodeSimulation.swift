@@ -79,6 +79,8 @@ public struct NodeSimulation {
         case answer(id: UInt64, ReplicaInput)
         case verified(ReplicaInput)
         case timer
+        /// A follower has kept something for long enough.
+        case relay
         case wake
         case restart
         case submit
@@ -319,6 +321,7 @@ public struct NodeSimulation {
             node.inbox.append(input)
         case .verified(let input): node.inbox.append(input)
         case .wake: wake(node)
+        case .relay: passOnHeld(node)
         case .timer: if let alarm = node.alarm, alarm <= now { node.alarm = nil }
         case .blobRequest(let ids, let id, let asker, let life):
             writer.write(list: ids)

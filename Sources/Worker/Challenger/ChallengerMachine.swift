@@ -12,8 +12,8 @@ public import Programs
 public struct ChallengerMachine: Sendable {
     public enum Output: Sendable {
         /// Fetch what the job reads and run it (`checked`).
-        case check(DisputeDesk.Attempt, JobSpec)
-        case play(DisputeItem, JobSpec)
+        case check(DisputeDesk.Attempt, WorkOrder)
+        case play(DisputeItem, WorkOrder)
         case ask(WalkAsk, of: PublicKey, after: Interval)
         case submit(Payload, DisputeDuty)
     }
@@ -71,18 +71,18 @@ public struct ChallengerMachine: Sendable {
         findings = findings.filter { current.contains($0.key) }
         own = own.filter { current.contains($0.key) }
         var items = view.disputes
-        var specs = view.specs
+        var orders = view.orders
         var free = free(view)
         for result in view.results {
-            specs[result.attempt.job] = result.spec
+            orders[result.attempt.job] = result.order
             begin(result, &outputs)
             if let item = item(of: result, &free) { items.append(item) }
         }
         for output in desk.look(at: items, revealed: view.revealed, clock: view.disputeClock) {
             switch output {
             case .play(let item):
-                guard let spec = specs[item.duty.job] else { continue }
-                outputs.append(.play(item, spec))
+                guard let order = orders[item.duty.job] else { continue }
+                outputs.append(.play(item, order))
             case .submit(let payload, let duty): outputs.append(.submit(payload, duty))
             case .ask(let ask, let node, let pause): outputs.append(.ask(ask, of: node, after: pause))
             }
@@ -106,7 +106,7 @@ public struct ChallengerMachine: Sendable {
         }
         if findings.values.count(where: { $0 == .checking }) >= ChallengerMachine.maximumChecks { return }
         findings[result.attempt] = .checking
-        outputs.append(.check(result.attempt, result.spec))
+        outputs.append(.check(result.attempt, result.order))
     }
 
     private func isDrawn(_ attempt: DisputeDesk.Attempt) -> Bool {

@@ -10,8 +10,9 @@ public protocol ChallengerAccess: AnyObject, Sendable {
     func results(
         for account: Address, _ rules: ChallengerRules, watching: [DisputeDesk.Attempt: [RevealPoint]]
     ) async throws -> ChallengerView
-    /// Signs and submits a move; returns once it is final or refused.
-    func submit(_ payload: Payload, as key: SecretKey) async throws
+    /// Signs moves and submits them together, as `ChainAccess` does.
+    func submit(
+        _ payloads: [Payload], as key: SecretKey, ended: @escaping @Sendable (Int, String?) async -> Void) async
 }
 
 /// What a person sees of a challenger.
@@ -99,8 +100,8 @@ public actor ChallengerService {
 
     private func carryOut(_ output: ChallengerMachine.Output) {
         switch output {
-        case .check(let attempt, let spec): check(attempt, spec)
-        case .play(let item, let spec): play(item, spec)
+        case .check(let attempt, let order): check(attempt, order)
+        case .play(let item, let order): play(item, order)
         case .ask(let ask, let node, let pause):
             Task {
                 if pause > .zero { try? await Task.sleep(nanoseconds: UInt64(pause.nanoseconds)) }
@@ -109,26 +110,29 @@ public actor ChallengerService {
             }
         case .submit(let payload, let duty):
             Task {
-                do { try await chain.submit(payload, as: key) } catch {
-                    logger.warning(
-                        "a move in the dispute of job \(duty.job.hex.prefix(8)) was refused: \(error)")
-                    let pause = ProviderMachine.Submission.dispute(duty).pause
-                    try? await Task.sleep(nanoseconds: UInt64(pause.nanoseconds))
-                }
-                machine.ended(duty)
-                await look()
+                await chain.submit([payload], as: key) { _, refusal in await self.ended(duty, refusal) }
             }
         }
     }
 
-    private func check(_ attempt: DisputeDesk.Attempt, _ spec: JobSpec) {
+    private func ended(_ duty: DisputeDuty, _ refusal: String?) async {
+        if let refusal {
+            logger.warning("a move in the dispute of job \(duty.job.hex.prefix(8)) was refused: \(refusal)")
+            let pause = ProviderMachine.Submission.dispute(duty).pause
+            try? await Task.sleep(nanoseconds: UInt64(pause.nanoseconds))
+        }
+        machine.ended(duty)
+        await look()
+    }
+
+    private func check(_ attempt: DisputeDesk.Attempt, _ order: WorkOrder) {
         Task {
-            do { try await fetcher.fetch(spec) } catch {
+            do { _ = try await fetcher.fetch(order) } catch {
                 return await checked(attempt, .failure(error as? WorkRefusal ?? .failed("\(error)")))
             }
             let runner = runner
             running.async {
-                let outcome = Result { try runner.commitment(attempt.job, spec) }
+                let outcome = Result { try runner.commitment(attempt.job, runner.resolved(order).spec) }
                     .mapError { $0 as? WorkRefusal ?? .failed("\($0)") }
                 Task { await self.checked(attempt, outcome) }
             }
@@ -146,15 +150,15 @@ public actor ChallengerService {
     }
 
     /// Finds what a dispute asks for on a thread.
-    private func play(_ item: DisputeItem, _ spec: JobSpec) {
+    private func play(_ item: DisputeItem, _ order: WorkOrder) {
         Task {
-            do { try await fetcher.fetch(spec) } catch {
+            do { _ = try await fetcher.fetch(order) } catch {
                 return finish(item.duty, .refused(error as? WorkRefusal ?? .failed("\(error)")))
             }
             let runner = runner
             running.async {
                 let outcome: DisputeProgress
-                do { outcome = .done(try runner.play(item, spec)) } catch {
+                do { outcome = .done(try runner.play(item, runner.resolved(order).spec)) } catch {
                     outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
                 }
                 Task { await self.finish(item.duty, outcome) }

@@ -38,16 +38,16 @@ public struct ChallengerView: Sendable {
     /// A provider's result that may be run again.
     public struct Result: Sendable {
         public let attempt: DisputeDesk.Attempt
-        public let spec: JobSpec
+        public let order: WorkOrder
         /// What the provider is bound to, and on what terms it can be challenged; nil before it has opened, and where it cannot be challenged (any more).
         public let subject: DisputeSubject?
         public let terms: ChallengeTerms?
 
         public init(
-            attempt: DisputeDesk.Attempt, spec: JobSpec, subject: DisputeSubject?, terms: ChallengeTerms?
+            attempt: DisputeDesk.Attempt, order: WorkOrder, subject: DisputeSubject?, terms: ChallengeTerms?
         ) {
             self.attempt = attempt
-            self.spec = spec
+            self.order = order
             self.subject = subject
             self.terms = terms
         }
@@ -55,9 +55,9 @@ public struct ChallengerView: Sendable {
 
     /// What is due soonest comes first.
     public var results: [Result]
-    /// Own disputes that wait for a move, with the specs of their jobs.
+    /// Own disputes that wait for a move, with their jobs.
     public var disputes: [DisputeItem]
-    public var specs: [Digest: JobSpec]
+    public var orders: [Digest: WorkOrder]
     public var balance: Amount
     /// What lies in deposits now.
     public var locked: Amount
@@ -65,13 +65,13 @@ public struct ChallengerView: Sendable {
     public var revealed: [DisputeDesk.Attempt: [RevealPoint: Reveal]]
 
     public init(
-        results: [Result], disputes: [DisputeItem] = [], specs: [Digest: JobSpec] = [:], balance: Amount,
+        results: [Result], disputes: [DisputeItem] = [], orders: [Digest: WorkOrder] = [:], balance: Amount,
         locked: Amount = .zero, disputeClock: UInt64 = 0,
         revealed: [DisputeDesk.Attempt: [RevealPoint: Reveal]] = [:]
     ) {
         self.results = results
         self.disputes = disputes
-        self.specs = specs
+        self.orders = orders
         self.balance = balance
         self.locked = locked
         self.disputeClock = disputeClock
@@ -92,23 +92,28 @@ public struct ChallengerView: Sendable {
             else { continue }
             let attempt = DisputeDesk.Attempt(job: job.id, number: job.attempt)
             if let own = try Query.dispute(job: job.id, attempt: job.attempt, challenger: account, in: state) {
-                try take(own, job)
+                try take(own, job, in: state)
             } else if rules.wants(job) {
                 var terms: ChallengeTerms?
                 if case .success(let right) = try Query.challengeRight(of: job, by: account, in: state) {
                     terms = try ChallengeTerms(of: job, right, in: state)
                 }
-                results.append(Result(attempt: attempt, spec: job.spec, subject: job.disputeSubject, terms: terms))
+                results.append(
+                    Result(
+                        attempt: attempt, order: try WorkOrder(of: job, in: state), subject: job.disputeSubject,
+                        terms: terms))
             }
         }
     }
 
-    private mutating func take(_ dispute: Dispute, _ job: Job) throws(LedgerFault) {
+    private mutating func take(
+        _ dispute: Dispute, _ job: Job, in state: any StateStore
+    ) throws(LedgerFault) {
         guard dispute.state == .open, let subject = job.disputeSubject else { return }
         do throws(AmountFault) { locked = try locked.adding(dispute.deposit) } catch {
             throw .corrupt("deposits above all there is")
         }
-        specs[job.id] = job.spec
+        orders[job.id] = try WorkOrder(of: job, in: state)
         if dispute.walk.turn != .challenger { return }
         let duty = DisputeDuty(job: job.id, attempt: job.attempt, move: .pick(round: dispute.round))
         disputes.append(DisputeItem(duty: duty, subject: subject, walk: dispute.walk))

@@ -1,4 +1,4 @@
-public import Ledger
+internal import Ledger
 public import Primitives
 public import Programs
 

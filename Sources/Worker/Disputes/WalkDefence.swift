@@ -6,7 +6,7 @@
 /// 4. What is said at a point comes from the run alone. It is found out once, kept until the attempt is decided, and the same for all.
 /// 5. A challenger is told as many points as the longest walk has, and has one found out at a time; strangers together get two walks' worth an attempt, so that
 ///    many accounts that take turns with one deposit cost no more. Whoever is refused may challenge on chain, for money.
-public import Ledger
+internal import Ledger
 public import Primitives
 internal import Programs
 
@@ -20,11 +20,6 @@ public struct WalkDefence: Sendable {
     /// Reveals of all attempts that are kept: each is at most some 4 KiB.
     public static let maximumReveals = 1_024
 
-    private struct Attempt: Hashable, Sendable {
-        let job: Digest
-        let number: UInt32
-    }
-
     private struct Answers: Sendable {
         var found: [RevealPoint: DisputeProgress] = [:]
         /// Who is waited for.
@@ -35,7 +30,7 @@ public struct WalkDefence: Sendable {
     }
 
     private let key: SecretKey
-    private var attempts: [Attempt: Answers] = [:]
+    private var attempts: [DisputeDesk.Attempt: Answers] = [:]
 
     public init(key: SecretKey) { self.key = key }
 
@@ -43,10 +38,8 @@ public struct WalkDefence: Sendable {
     public var count: Int { attempts.values.reduce(0) { $0 + $1.found.count } }
 
     /// Only these attempts are still of use.
-    public mutating func keep(only tasks: Set<WorkTask>) {
-        attempts = attempts.filter {
-            tasks.contains(WorkTask(job: $0.key.job, attempt: $0.key.number, role: .executor))
-        }
+    public mutating func keep(only current: Set<DisputeDesk.Attempt>) {
+        attempts = attempts.filter { current.contains($0.key) }
     }
 
     /// A challenger asks. The second is what to find out before it asks again.
@@ -58,7 +51,7 @@ public struct WalkDefence: Sendable {
         }
         // Rule 3.
         guard isOwn(ask, permit.subject) else { return (.refused(.noWalk), nil) }
-        let attempt = Attempt(job: ask.job, number: ask.attempt)
+        let attempt = DisputeDesk.Attempt(job: ask.job, number: ask.attempt)
         switch attempts[attempt]?.found[point] {
         case .done(.reveal(let reveal)): return (answer(ask, reveal, permit.subject), nil)
         case .done, .refused: return (.refused(.failed), nil)
@@ -114,7 +107,7 @@ public struct WalkDefence: Sendable {
     /// What was to be found out is there, or is not to be had. Returns whether it was asked for here.
     public mutating func finished(_ duty: DisputeDuty, _ outcome: DisputeProgress) -> Bool {
         guard case .answer(let point) = duty.move else { return false }
-        let attempt = Attempt(job: duty.job, number: duty.attempt)
+        let attempt = DisputeDesk.Attempt(job: duty.job, number: duty.attempt)
         attempts[attempt]?.asker[point] = nil
         guard attempts[attempt]?.found[point] != nil else { return true }
         if case .refused(.unavailable) = outcome {

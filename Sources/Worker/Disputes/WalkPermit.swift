@@ -6,13 +6,13 @@ public import Programs
 public struct WalkPermit: Hashable, Sendable {
     /// What the provider is bound to.
     public let subject: DisputeSubject
-    public let spec: JobSpec
+    public let order: WorkOrder
     /// Drawn for this very attempt, and found another result: its bond is locked. Anybody else shows that it has what a challenge takes.
     public let isAuditor: Bool
 
-    public init(subject: DisputeSubject, spec: JobSpec, isAuditor: Bool) {
+    public init(subject: DisputeSubject, order: WorkOrder, isAuditor: Bool) {
         self.subject = subject
-        self.spec = spec
+        self.order = order
         self.isAuditor = isAuditor
     }
 
@@ -27,7 +27,7 @@ public struct WalkPermit: Hashable, Sendable {
             guard case .success(let right) = try Query.challengeRight(of: job, by: challenger, in: state),
                 try Query.account(challenger, in: state).balance >= right.deposit
             else { throw WalkAskRefusal.noRight }
-            self.init(subject: subject, spec: job.spec, isAuditor: right.isAuditor)
+            self.init(subject: subject, order: try WorkOrder(of: job, in: state), isAuditor: right.isAuditor)
         } catch let refusal as WalkAskRefusal {
             throw refusal
         } catch {

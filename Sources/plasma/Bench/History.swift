@@ -158,7 +158,7 @@ final class History {
                 }
             case .requestBlocks(_, _, let peer): queue.append((index, .finalizedBlocks([], from: peer)))
             case .broadcastTransactions, .executed, .certified, .misbehaviour, .keyInUseElsewhere, .evidence,
-                .epochEnded:
+                .epochEnded, .refused:
                 break
             }
         }

@@ -43,6 +43,7 @@ struct MarketBench {
         _ layout: DevnetLayout, _ body: (NodeClient, SecretKey, PublicKey) async throws -> JSONValue
     ) async throws -> JSONValue {
         let processes = DevnetProcesses(layout: layout)
+        say("a new network of \(layout.names.count) nodes …")
         try layout.create()
         do {
             try await processes.up()
@@ -58,6 +59,9 @@ struct MarketBench {
             throw error
         }
     }
+
+    /// Progress is for people: the figures alone go to the standard output.
+    private func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 
     private func waitForOffers(_ node: NodeClient) async throws {
         let deadline = Date().addingTimeInterval(120)
@@ -98,6 +102,7 @@ struct MarketBench {
         var sent = 0
         var settled = 0
         var changed = began
+        var told = began
         var halves: [Double] = []
         let deadline = Date().addingTimeInterval(600)
         while settled < count {
@@ -112,6 +117,10 @@ struct MarketBench {
             let found = try await settledJobs(node) - before
             if found != settled || room > 0 { changed = ModelBench.now() }
             settled = found
+            if ModelBench.now() - told > 5 {
+                told = ModelBench.now()
+                say("\(settled) of \(count) small jobs are settled")
+            }
             if halves.isEmpty && settled >= count / 4 { halves.append(ModelBench.now() - began) }
             if halves.count == 1 && settled >= count * 3 / 4 { halves.append(ModelBench.now() - began) }
             if Date() > deadline { throw Failure("\(settled) of \(count) jobs were settled within 600 s") }
@@ -212,6 +221,7 @@ struct MarketBench {
             if round == 1 || isDrawn != (policy == .audited) { continue }
             paid.append(ModelBench.now() - began)
             if let atOpening { opened.append(atOpening) }
+            say("\(paid.count) of \(rounds) jobs of MiniLM are paid")
         }
         guard let firstOpened = opened.sorted().dropFirst(opened.count / 2).first,
             let firstPaid = paid.sorted().dropFirst(paid.count / 2).first

@@ -45,7 +45,7 @@ struct GenerationJob {
         for (input, named) in zip(request.inputs, spec.inputs) {
             let answer = try await node.rpc.upload(
                 input.bytes, as: .tensor(type: input.element.name, shape: input.shape.map { UInt64($0) }))
-            if answer["id"]?.string != named.root.hex {
+            if answer["id"]?.string != named.root?.hex {
                 throw Failure("the node computed another root for the input \(input.name): do not trust it")
             }
         }

@@ -65,7 +65,7 @@ struct JobRequest {
         for (input, named) in zip(inputs.inputs, spec.inputs) {
             let answer = try await node.rpc.upload(
                 JobRequest.bytes(of: input), as: .tensor(type: "i32", shape: input.shape.map { UInt64($0) }))
-            if answer["id"]?.string != named.root.hex {
+            if answer["id"]?.string != named.root?.hex {
                 throw Failure("the node computed another root for the input \(input.name): do not trust it")
             }
         }

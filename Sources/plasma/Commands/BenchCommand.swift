@@ -23,7 +23,7 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(parsing: .upToNextOption, help: "Numbers of threads.")
         var threads = [1, 2]
 
-        @Option(help: "w8a8: linear layers on whole numbers of eight bits, but for queries, keys and values.")
+        @Option(help: "w8a8: linear layers on whole numbers of eight bits.")
         var quantize: Quantization?
 
         func run() throws {

@@ -11,7 +11,7 @@ struct InitCommand: ParsableCommand {
         commandName: "init", abstract: "Make a node's home: configuration, keys and genesis.",
         discussion: """
             A follower:  plasma init --home ~/.plasma --genesis genesis.toml --bootstrap 203.0.113.7:27600
-            A provider:  the same with --provider; its operator account needs the bond and some XPL.
+            A provider:  the same with --provider; its operator account needs the bond and some XPL, or a sponsor (plasma provider request).
             A validator: the same with --validator; the genesis of a new network names it, or plasma stake register brings it in.
             """)
 
@@ -45,7 +45,7 @@ struct InitCommand: ParsableCommand {
     @Option(parsing: .upToNextOption, help: "Addresses of nodes to start from, host:port.")
     var bootstrap: [String] = []
 
-    @Option(help: "A provider's bond, in XPL.")
+    @Option(help: "A provider's bond, in XPL. With less than the network's least it fills from the machine's pay.")
     var bond = "1000"
 
     @Option(help: "A provider's price for 1,000 compute units, in XPL.")

@@ -101,7 +101,8 @@ struct JobCommand: AsyncParsableCommand {
             return names[address] ?? address
         }
         for offer in plan["eligible"]?.array ?? [] {
-            let draw = offer["inDraw"]?.bool == true ? "in the draw" : "too dear beside the best"
+            var draw = offer["inDraw"]?.bool == true ? "in the draw" : "too dear or too slow beside the others"
+            if offer["newcomer"]?.bool == true { draw += ", among newcomers" }
             lines.append("  \(name(offer)): \(offer["price"]?.string ?? "") XPL, \(draw)")
         }
         for offer in plan["excluded"]?.array ?? [] {

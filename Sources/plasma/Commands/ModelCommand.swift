@@ -128,33 +128,3 @@ struct ModelCommand: AsyncParsableCommand {
         }
     }
 }
-
-struct ProviderCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "provider", abstract: "Look at providers.", subcommands: [List.self])
-
-    struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "List the providers and their offers.")
-
-        @OptionGroup var options: ClientOptions
-
-        func run() async throws {
-            let answer = try await options.withNode { try await $0.call("provider.list") }
-            options.show(answer) { answer in
-                let providers = answer["providers"]?.array ?? []
-                if providers.isEmpty { return "no provider has joined yet" }
-                return providers.map { provider in
-                    let offers = (provider["offers"]?.array ?? []).map { offer in
-                        "device \(offer["device"]?.uint64 ?? 0): \(offer["price"]?.string ?? "") XPL/1000 CU"
-                            + (offer["paused"]?.bool == true ? ", paused" : "")
-                    }
-                    return [
-                        provider["name"]?.string ?? "", provider["operator"]?.string ?? "",
-                        "bond \(provider["bond"]?.string ?? "") XPL",
-                        offers.isEmpty ? "no offer" : offers.joined(separator: "; "),
-                    ].joined(separator: "\t")
-                }.joined(separator: "\n")
-            }
-        }
-    }
-}

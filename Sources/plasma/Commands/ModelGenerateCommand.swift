@@ -31,7 +31,7 @@ extension ModelCommand {
 
         @OptionGroup var sampling: SamplingOptions
 
-        @Option(help: "w8a8: linear layers on whole numbers of eight bits, but for queries, keys and values.")
+        @Option(help: "w8a8: linear layers on whole numbers of eight bits.")
         var quantize: Quantization?
 
         @OptionGroup var options: LocalRunOptions

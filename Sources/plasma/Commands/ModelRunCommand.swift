@@ -49,7 +49,7 @@ extension ModelCommand {
 
         @Option(
             help:
-                "w8a8: linear layers of a folder's model on whole numbers of eight bits, but for queries, keys and values."
+                "w8a8: linear layers of a folder's model on whole numbers of eight bits."
         )
         var quantize: Quantization?
 

@@ -109,6 +109,21 @@ import Testing
         #expect(try Self.row(.sybil, report).verdict == .below)
     }
 
+    /// Names for nothing are not to be had: what one may lie about is bounded by its fee, and a lie that is found costs the name.
+    @Test func newcomersThatLieEarnLessThanTheHonest() throws {
+        let report = try Self.run(MarketSettings.alone(.newcomers)) {
+            $0.policies = [.audited]
+            $0.parameters.newcomerSharePerMille = 300
+        }
+        let (lies, paid) = (
+            try Self.count("lies", .newcomers, report), try Self.count("liesPaid", .newcomers, report)
+        )
+        #expect(lies > 20 && paid < lies)
+        #expect(try Self.count("convicted", .newcomers, report) > 0)
+        #expect(try Self.count("convicted", .honest, report) == 0)
+        #expect(try Self.row(.newcomers, report).verdict == .below)
+    }
+
     @Test func tradingWithOneselfCostsMoreThanItBrings() throws {
         for strategy in [MarketStrategy.washTrader, .dearWashTrader] {
             let report = try Self.run(MarketSettings.alone(strategy))

@@ -54,14 +54,17 @@ class HonestProvider {
 
     // MARK: What all do
 
-    func addSeat(_ key: SecretKey, bond: Amount, offers: [OfferTerms]) throws {
+    /// `registers`: nobody else has registered it.
+    func addSeat(_ key: SecretKey, bond: Amount, offers: [OfferTerms], registers: Bool = true) throws {
         let seat = MarketSeat(key, purse, bond: bond, offers: offers)
         seats.append(seat)
         market.seat(seat, of: self)
-        market.chain.submit(
-            .registerProvider(
-                name: "\(purse.strategy.rawValue) \(purse.index)", node: key.publicKey, payout: key.publicKey.address,
-                bond: bond), by: key)
+        if registers {
+            market.chain.submit(
+                .registerProvider(
+                    name: "\(purse.strategy.rawValue) \(purse.index)", node: key.publicKey,
+                    payout: key.publicKey.address, bond: bond), by: key)
+        }
         for offer in offers { market.chain.submit(.setOffer(offer), by: key) }
     }
 
@@ -113,13 +116,11 @@ class HonestProvider {
 
     /// What its mask holds as an executor: beside a decoy where its draw has set a trap.
     private func opening(_ plan: MarketSeat.Plan, _ job: Job, _ seat: MarketSeat) -> ResultOpening {
-        let beacon = job.assignment?.beacon ?? .zero
-        let proof = VRF.prove(seat.key, alpha: TrapDraw.input(job: job.id, beacon: beacon))
-        let perMille = market.settings.parameters.trapPerMille
-        let decoy = TrapDraw.isSet(VRF.output(of: proof), perMille: perMille)
+        let trap = TrapProof(job: job.id, beacon: job.assignment?.beacon ?? .zero, key: seat.key)
+        let isSet = trap.isSet(perMille: market.settings.parameters.trapPerMille)
         return ResultOpening(
-            commitment: plan.commitment, decoy: decoy ? MarketWork.noise(seat.salt(job.id)) : nil,
-            salt: seat.salt(job.id), beacon: beacon, proof: proof)
+            commitment: plan.commitment, decoy: isSet ? MarketWork.noise(seat.salt(job.id)) : nil,
+            salt: seat.salt(job.id), trap: job.audits.isEmpty ? nil : trap)
     }
 
     // MARK: As executor

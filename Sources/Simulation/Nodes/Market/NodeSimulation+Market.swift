@@ -157,20 +157,20 @@ extension NodeSimulation {
                     provider.end()
                     return
                 }
-            case .fetch(let task, let spec):
-                provider.specs[task] = spec
-                provider.fetches[task] = SimulatedProvider.Fetch(spec: spec)
+            case .fetch(let task, let order):
+                provider.orders[task] = order
+                provider.fetches[task] = SimulatedProvider.Fetch(order: order)
                 arrange(provider, .fetch(task), after: .milliseconds(1))
-            case .run(let task, let spec):
-                provider.specs[task] = spec
+            case .run(let task, let order):
+                provider.orders[task] = order
                 arrange(provider, .ran(task), after: drawOnMarket(5...60))
-            case .play(let item, let spec):
-                provider.plays[item.duty] = (item, spec)
+            case .play(let item, let order):
+                provider.plays[item.duty] = (item, order)
                 arrange(provider, .played(item.duty), after: drawOnMarket(5...120))
             case .ask(let ask, let target, let pause): arrange(provider, .ask(ask, of: target), after: pause)
             case .forget(let task):
                 provider.fetches[task] = nil
-                provider.specs[task] = nil
+                provider.orders[task] = nil
             }
         }
     }
@@ -201,15 +201,15 @@ extension NodeSimulation {
     }
 
     private mutating func ran(_ task: WorkTask, by provider: SimulatedProvider, at node: SimulatedNode) {
-        guard let spec = provider.specs[task] else { return }
+        guard let order = provider.orders[task] else { return }
         if provider.actor == .lazyAuditor, task.role == .auditor {
             return finish(task, .done(word(to: provider, task, at: node)), of: provider)
         }
         let lies = provider.actor == .lyingProvider && task.role == .executor
         let outcome: WorkProgress
         do {
-            outcome = .done(
-                try provider.runner(on: node.disk.blobs, flipsBit: lies).run(spec, progress: { _ in }))
+            let runner = provider.runner(on: node.disk.blobs, flipsBit: lies)
+            outcome = .done(try runner.run(runner.resolved(order).spec, progress: { _ in }))
         } catch { outcome = .refused(error as? WorkRefusal ?? .failed("\(error)")) }
         finish(task, outcome, of: provider)
     }
@@ -225,7 +225,7 @@ extension NodeSimulation {
 
     /// The answer to what a dispute asks, from a run over the blobs that are on this node's disk.
     private mutating func played(_ duty: DisputeDuty, by provider: SimulatedProvider, at node: SimulatedNode) {
-        guard let (item, spec) = provider.plays.removeValue(forKey: duty) else { return }
+        guard let (item, order) = provider.plays.removeValue(forKey: duty) else { return }
         let lies = provider.actor == .lyingProvider && duty.move.isDefence
         let outcome: DisputeProgress
         if provider.actor == .lazyAuditor, duty.move == .challenge {
@@ -234,7 +234,7 @@ extension NodeSimulation {
                 LazyAuditor().asks(about: duty.job)
                 ? .refused(.failed("it has not run")) : .done(.opening(jobs.opening))
         } else {
-            outcome = answer(item, spec, provider.runner(on: node.disk.blobs, flipsBit: lies))
+            outcome = answer(item, order, provider.runner(on: node.disk.blobs, flipsBit: lies))
         }
         if provider.machine?.finished(duty, outcome) == true {
             arrange(provider, .retryPlay(duty), after: ProviderMachine.fetchPause)
@@ -243,8 +243,8 @@ extension NodeSimulation {
         }
     }
 
-    private func answer(_ item: DisputeItem, _ spec: JobSpec, _ runner: JobRunner) -> DisputeProgress {
-        do { return .done(try runner.play(item, spec)) } catch {
+    private func answer(_ item: DisputeItem, _ order: WorkOrder, _ runner: JobRunner) -> DisputeProgress {
+        do { return .done(try runner.play(item, runner.resolved(order).spec)) } catch {
             return .refused(error as? WorkRefusal ?? .failed("\(error)"))
         }
     }
@@ -255,13 +255,16 @@ extension NodeSimulation {
         guard var fetch = provider.fetches[task] else { return }
         if provider.actor == .lazyAuditor, task.role == .auditor { return finish(task, .fetched, of: provider) }
         let runner = provider.runner(on: node.disk.blobs)
-        let hasManifest = node.disk.blobs.contains(fetch.spec.manifest)
+        let first = [fetch.order.spec.manifest] + fetch.order.lists
+        let hasManifest = first.allSatisfy { node.disk.blobs.contains($0) }
         let wanted: [Digest]
         do {
-            wanted = hasManifest ? try runner.blobs(of: fetch.spec) : [fetch.spec.manifest]
+            wanted = hasManifest ? try runner.blobs(of: fetch.order) : first
             let missing = wanted.filter { !node.disk.blobs.contains($0) }
             if missing.isEmpty {
-                try runner.check(fetch.spec)
+                let (spec, resolution) = try runner.resolved(fetch.order)
+                try runner.check(spec)
+                if let resolution { provider.machine?.found(resolution, for: task) }
                 return finish(task, .fetched, of: provider)
             }
             if fetch.peers.isEmpty {

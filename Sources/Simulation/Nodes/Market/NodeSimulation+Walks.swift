@@ -72,8 +72,8 @@ extension NodeSimulation {
                     provider: provider.key.publicKey.address, in: node.disk.state),
                 let (own, outputs) = provider.machine?.asked(ask, permit)
             else { continue }
-            for case .play(let item, let spec) in outputs {
-                provider.plays[item.duty] = (item, spec)
+            for case .play(let item, let order) in outputs {
+                provider.plays[item.duty] = (item, order)
                 arrange(provider, .played(item.duty), after: drawOnMarket(5...120))
             }
             var answer: WalkAnswer? = own

@@ -68,4 +68,9 @@ final class SimulatedBlobs: BlobKeeper, @unchecked Sendable {
     }
 
     func storeOutputs(_ steps: [[Digest]]) throws -> Digest { put(.outputs(steps: steps), []) }
+
+    func outputs(of id: Digest) throws -> [[Digest]]? {
+        guard case .outputs(let steps)? = held[id]?.manifest.kind else { return nil }
+        return steps
+    }
 }

@@ -6,7 +6,7 @@ import Worker
 final class SimulatedProvider {
     /// What is being fetched for a task.
     struct Fetch {
-        let spec: JobSpec
+        let order: WorkOrder
         /// Whom to ask next, of those who were connected when the round began.
         var peers: [Int] = []
         var rounds = 0
@@ -27,9 +27,9 @@ final class SimulatedProvider {
     /// A look is arranged besides the regular ones.
     var looksSoon = false
     var fetches: [WorkTask: Fetch] = [:]
-    var specs: [WorkTask: JobSpec] = [:]
+    var orders: [WorkTask: WorkOrder] = [:]
     /// Duties in disputes that are being answered.
-    var plays: [DisputeDuty: (DisputeItem, JobSpec)] = [:]
+    var plays: [DisputeDuty: (DisputeItem, WorkOrder)] = [:]
     /// Asks that nothing has come of yet.
     var asks: Set<UInt64> = []
     /// Submitted and neither final nor given up.
@@ -61,7 +61,7 @@ final class SimulatedProvider {
         machine = nil
         looksSoon = false
         fetches.removeAll()
-        specs.removeAll()
+        orders.removeAll()
         plays.removeAll()
         asks.removeAll()
         waiting.removeAll()
@@ -76,9 +76,9 @@ final class SimulatedProvider {
         else { return nil }
         let task = WorkTask(job: job, attempt: found.attempt, role: .executor)
         guard case .done(let result) = machine?.progress[task] else { return nil }
-        let proof = VRF.prove(key, alpha: TrapDraw.input(job: job, beacon: assignment.beacon))
-        let isTrap = TrapDraw.isSet(VRF.output(of: proof), perMille: parameters.trapPerMille)
-        return isTrap ? ProviderAgent.decoy(key: key, task: task, beside: result) : result
+        let trap = TrapProof(job: job, beacon: assignment.beacon, key: key)
+        return trap.isSet(perMille: parameters.trapPerMille)
+            ? ProviderAgent.decoy(key: key, task: task, beside: result) : result
     }
 
     /// The real runner, over the blobs of its node.

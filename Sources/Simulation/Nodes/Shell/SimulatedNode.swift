@@ -49,6 +49,10 @@ final class SimulatedNode: ClientView {
     var head: Height = 0
     /// What it passes on.
     var relay: Relay
+    /// What it will pass on, with whom it came from.
+    var relayed = RelayQueue<(word: Word, sender: Int)>()
+    /// The newest final block that it has executed.
+    var final = ChainPlace(epoch: 0, view: 0)
     var openRequests: Set<UInt64> = []
     var blobRequests: [UInt64: BlobQuestion] = [:]
     /// Submitted here and not yet looked at by the machine.
@@ -99,6 +103,8 @@ final class SimulatedNode: ClientView {
         dials.removeAll()
         penalties = [Int](repeating: 0, count: penalties.count)
         relay = Relay(relays: place == nil)
+        relayed = RelayQueue()
+        final = ChainPlace(epoch: 0, view: 0)
         openRequests.removeAll()
         blobRequests.removeAll()
         submitted.removeAll()

@@ -1,0 +1,100 @@
+import Primitives
+
+/// Jobs that read what other jobs leave.
+///
+/// Such a job waits until all its parents are settled: from then on their results stand, so nothing that was run on them is ever void. A parent that ends in another
+/// way ends its child, which gets its escrow back.
+extension Executor {
+    mutating func submit(_ spec: JobSpec, id: Digest, _ sender: Address) throws {
+        let escrow = try Fees.escrow(spec, parameters)
+        try debit(sender, try escrow.adding(parameters.postingFee))
+        try raise(\.escrowed, escrow)
+        try raise(\.burned, parameters.postingFee)
+        overlay.chain.jobs += 1
+        var job = Job(
+            id: id, number: overlay.chain.jobs, requester: sender, spec: spec, height: height, escrow: escrow,
+            allowance: parameters.feeAllowance)
+        if let model = try overlay.object(Model.self, StateKey.manifest(spec.manifest)) {
+            job.royaltyTo = model.publisher
+            job.royaltyBasisPoints = model.royaltyBasisPoints
+        }
+        try overlay.set(id, StateKey.jobNumber(job.number))
+        for parent in spec.parents { try wait(for: parent, &job) }
+        if job.awaited.isEmpty {
+            if let problem = spec.problem(with: try parentResults(of: spec)) {
+                throw TransactionFailure(reason: problem)
+            }
+            try enqueue(&job)
+        } else {
+            enter(&job, .waiting)
+        }
+        try save(job)
+    }
+
+    /// Notes a parent that is not settled.
+    private mutating func wait(for id: Digest, _ job: inout Job) throws {
+        guard var parent = try overlay.object(Job.self, StateKey.job(id)) else {
+            throw TransactionFailure(reason: "it reads what job \(id) leaves, which there is not: post that one first")
+        }
+        if parent.state == .settled { return }
+        if parent.state.isTerminal {
+            throw TransactionFailure(reason: "it reads what job \(id) leaves, which is \(parent.state)")
+        }
+        job.awaited.append(id)
+        try overlay.set(bytes: [], StateKey.wait(for: id, job.id))
+        if !parent.isAwaited {
+            parent.isAwaited = true
+            try save(parent)
+        }
+    }
+
+    /// What the parents of a job have ended in, as far as they are settled.
+    mutating func parentResults(of spec: JobSpec) throws -> [Digest: ResultCommitment] {
+        var results: [Digest: ResultCommitment] = [:]
+        for parent in spec.parents {
+            results[parent] = try overlay.object(JobReceipt.self, StateKey.receipt(parent))?.commitment
+        }
+        return results
+    }
+
+    /// Tells the jobs that waited for one that is over, so many a block.
+    mutating func wakeJobs() throws {
+        var left = Int(parameters.matchesPerBlock)
+        for end in try overlay.scan(prefix: StateKey.ends, limit: left) where left > 0 {
+            let parent = try Digest(bytes: end.key.suffix(32))
+            let waits = try overlay.scan(prefix: StateKey.waits(for: parent), limit: left)
+            for wait in waits {
+                try overlay.set(bytes: nil, wait.key)
+                try wake(try Digest(bytes: wait.key.suffix(32)), after: parent)
+            }
+            if waits.count < left { try overlay.set(bytes: nil, end.key) }
+            left -= max(1, waits.count)
+        }
+    }
+
+    private mutating func wake(_ id: Digest, after parent: Digest) throws {
+        guard var job = try overlay.object(Job.self, StateKey.job(id)), job.state == .waiting,
+            let over = try overlay.object(Job.self, StateKey.job(parent))
+        else { throw LedgerFault.corrupt("a job that waits is missing") }
+        job.awaited.removeAll { $0 == parent }
+        if over.state != .settled {
+            try waitNoMore(&job)
+            job.reason = "job \(parent), whose result it reads, is \(over.state)"
+            return try close(&job, .failed)
+        }
+        if job.awaited.isEmpty {
+            if let problem = job.spec.problem(with: try parentResults(of: job.spec)) {
+                job.reason = problem
+                return try close(&job, .failed)
+            }
+            try enqueue(&job)
+        }
+        try save(job)
+    }
+
+    /// Takes a job from the lists of those that it waits for.
+    mutating func waitNoMore(_ job: inout Job) throws {
+        for parent in job.awaited { try overlay.set(bytes: nil, StateKey.wait(for: parent, job.id)) }
+        job.awaited = []
+    }
+}

@@ -1,0 +1,139 @@
+public import Ledger
+public import Primitives
+public import Programs
+
+/// The jobs that concern one provider, kept between its looks at the state: a look reads what has changed since the last, not all that moves.
+///
+/// What was not told of is found by the next `readAll`: the state alone decides, and being told only spares time.
+public struct ProviderJobs: Sendable {
+    private let provider: Address
+    private var jobs: [Digest: Job] = [:]
+
+    public init(of provider: Address) { self.provider = provider }
+
+    /// Reads each job that is not over: as long as all of them are.
+    public mutating func readAll(in state: any StateStore) throws(LedgerFault) {
+        jobs.removeAll(keepingCapacity: true)
+        for job in try Query.movingJobs(in: state) { keep(job) }
+    }
+
+    /// Reads these jobs again.
+    public mutating func read(_ changed: Set<Digest>, in state: any StateStore) throws(LedgerFault) {
+        for id in changed {
+            jobs[id] = nil
+            if let job = try Query.job(id, in: state) { keep(job) }
+        }
+    }
+
+    private mutating func keep(_ job: Job) {
+        if job.state.isTerminal { return }
+        if job.assignment?.provider == provider || job.audits.contains(where: { $0.auditor == provider }) {
+            jobs[job.id] = job
+        }
+    }
+
+    /// What they give this provider to do, in the state that they were read from.
+    public func view(
+        watching watched: [DisputeDesk.Attempt: [RevealPoint]] = [:], in state: any StateStore
+    ) throws(LedgerFault) -> ProviderView {
+        let parameters = try Query.parameters(in: state)
+        let chain = try Query.chain(in: state)
+        let clock = chain.clock
+        var view = ProviderView(
+            registered: try Query.provider(provider, in: state) != nil,
+            offer: try Query.offers(in: state).first {
+                $0.provider == provider && $0.terms.device == 0 && !$0.isPaused
+            }?.terms,
+            items: [], jobs: [:], maximumMoves: Int(clamping: parameters.maximumPendingMoves),
+            trapPerMille: parameters.trapPerMille, disputeClock: chain.disputeClock,
+            revealed: try ProviderView.revealed(watched, in: state))
+        var disputes: [(deadline: UInt64, item: DisputeItem)] = []
+        // In no order: the machine sorts what it has to do.
+        for job in jobs.values {
+            if job.isDisputable, job.assignment?.provider == provider {
+                view.disputable.insert(DisputeDesk.Attempt(job: job.id, number: job.attempt))
+            }
+            let due = try dueMoves(job, in: state)
+            let items = [executorItem(job, clock, parameters), auditorItem(job)].compactMap { $0 }
+            if items.isEmpty && due.isEmpty { continue }
+            view.items += items
+            view.jobs[job.id] = job.spec
+            if job.roots == nil { view.unresolved.insert(job.id) }
+            for parent in job.spec.parents where view.results[parent] == nil {
+                view.results[parent] = try Query.receipt(job: parent, in: state)?.commitment
+            }
+            disputes += due
+            if let assignment = job.assignment, assignment.provider == provider {
+                view.draws[WorkTask(job: job.id, attempt: job.attempt, role: .executor)] = TrapTerms(
+                    beacon: assignment.beacon, isAudited: !job.audits.isEmpty)
+            }
+        }
+        // The most urgent first.
+        view.disputes = disputes.sorted { ($0.deadline, $0.item.duty.job) < ($1.deadline, $1.item.duty.job) }.map(
+            \.item)
+        return view
+    }
+
+    /// What disputes about a job ask of this provider, with the dispute clock by which it must come.
+    private func dueMoves(_ job: Job, in state: any StateStore) throws(LedgerFault) -> [(
+        deadline: UInt64, item: DisputeItem
+    )] {
+        guard job.isDisputable, let assignment = job.assignment, let subject = job.disputeSubject else { return [] }
+        func item(_ move: DisputeDuty.Move, _ walk: Walk?) -> DisputeItem {
+            DisputeItem(
+                duty: DisputeDuty(job: job.id, attempt: job.attempt, move: move), subject: subject, walk: walk)
+        }
+        if assignment.provider == provider {
+            if job.openDisputes == 0 { return [] }
+            var due: [(deadline: UInt64, item: DisputeItem)] = []
+            var points: Set<RevealPoint> = []
+            for dispute in try Query.openDisputes(of: job.id, attempt: job.attempt, in: state) {
+                // One reveal serves all that wait at its point.
+                guard let point = dispute.walk.point, points.insert(point).inserted else { continue }
+                due.append((dispute.deadline, item(.reveal(to: dispute.challenger, at: point), dispute.walk)))
+            }
+            return due
+        }
+        guard let audit = job.audits.first(where: { $0.auditor == provider }), !audit.isSilent,
+            audit.disagrees(with: assignment)
+        else { return [] }
+        guard let dispute = try Query.dispute(job: job.id, attempt: job.attempt, challenger: provider, in: state) else {
+            guard case .success(let right) = try Query.challengeRight(of: job, by: provider, in: state) else {
+                return []
+            }
+            let duty = DisputeDuty(job: job.id, attempt: job.attempt, move: .challenge)
+            let terms = try ChallengeTerms(of: job, right, in: state)
+            return [(audit.challengeBy, DisputeItem(duty: duty, subject: subject, walk: nil, terms: terms))]
+        }
+        guard dispute.state == .open, dispute.walk.turn == .challenger else { return [] }
+        return [(dispute.deadline, item(.pick(round: dispute.round), dispute.walk))]
+    }
+
+    private func executorItem(_ job: Job, _ clock: UInt64, _ parameters: ChainParameters) -> WorkItem? {
+        guard let assignment = job.assignment, assignment.provider == provider else { return nil }
+        let task = WorkTask(job: job.id, attempt: job.attempt, role: .executor)
+        switch job.state {
+        case .assigned:
+            // A third of the time is left: enough to say that it will not be.
+            let isLate = job.timer.map { $0 < clock + parameters.startWindow / 3 } ?? false
+            return WorkItem(task: task, stage: .assigned(isLate: isLate))
+        case .running:
+            // Two thirds of the silence that is allowed have passed.
+            let due = job.timer.map { $0 < clock + parameters.heartbeatWindow / 3 } ?? false
+            return WorkItem(task: task, stage: .running(heartbeatDue: due))
+        case .committed: return WorkItem(task: task, stage: .committed(mayOpen: job.stage == .opening))
+        default: return nil
+        }
+    }
+
+    private func auditorItem(_ job: Job) -> WorkItem? {
+        guard let audit = job.audits.first(where: { $0.auditor == provider }), !audit.isSilent,
+            audit.commitment == nil
+        else { return nil }
+        let task = WorkTask(job: job.id, attempt: job.attempt, role: .auditor)
+        if audit.masked == nil {
+            return job.state == .committed && job.stage == .auditors ? WorkItem(task: task, stage: .drawn) : nil
+        }
+        return WorkItem(task: task, stage: .masked(mayReveal: job.state == .auditing))
+    }
+}
