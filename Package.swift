@@ -155,7 +155,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "NodeTests",
-            dependencies: ["Node", "Primitives", "Ledger", "Replica", "Storage"],
+            dependencies: ["Node", "Primitives", "Ledger", "Replica", "Storage", "Worker"],
             swiftSettings: strict),
         .executableTarget(
             name: "plasma",

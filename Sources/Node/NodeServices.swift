@@ -4,12 +4,13 @@ internal import Ledger
 internal import Logging
 internal import Networking
 internal import Primitives
+internal import Programs
 internal import Replica
 internal import Storage
 internal import Worker
 
 /// What the parts of a running node share.
-final class NodeServices: ChainAccess, @unchecked Sendable {
+final class NodeServices: ChainAccess, ChallengerAccess, @unchecked Sendable {
     let configuration: NodeConfiguration
     let genesis: Genesis
     let identity: PublicKey
@@ -22,6 +23,7 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     let outcomes: OutcomeIndex
     let network: NetworkService
     let blobs: BlobService
+    let walks: WalkService
     let logger: Logger
     let finality = FinalityTracker()
     let receipts: ReceiptService
@@ -32,12 +34,14 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
     private let reader = ProviderReader()
     // Written once, before anything runs.
     private(set) var worker: WorkerService?
+    private(set) var challenger: ChallengerService?
     private var working: Task<Void, Never>?
+    private var watching: Task<Void, Never>?
 
     init(
         configuration: NodeConfiguration, genesis: Genesis, identity: PublicKey, consensusKey: PublicKey?,
         epochs: EpochArchive, snapshots: SnapshotService, driver: ReplicaDriver, blocks: BlockStore,
-        outcomes: OutcomeIndex, network: NetworkService, blobs: BlobService,
+        outcomes: OutcomeIndex, network: NetworkService, blobs: BlobService, walks: WalkService,
         logger: Logger
     ) {
         self.configuration = configuration
@@ -51,15 +55,26 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
         self.outcomes = outcomes
         self.network = network
         self.blobs = blobs
+        self.walks = walks
         self.logger = logger
         restoredTip = blocks.finalizedTip ?? 0
         receipts = ReceiptService(driver: driver)
     }
 
-    func startWorker(_ configuration: WorkerConfiguration) {
-        let worker = WorkerService(configuration: configuration, chain: self, blobs: blobs, logger: logger)
+    func startWorker(_ configuration: WorkerConfiguration, answersChallengers: Bool) {
+        let worker = WorkerService(
+            configuration: configuration, chain: self, blobs: blobs, peers: walks, logger: logger)
         self.worker = worker
+        if answersChallengers { walks.attach(worker) }
         working = Task { await worker.run() }
+    }
+
+    func startChallenger(_ configuration: ChallengerConfiguration, key: SecretKey) {
+        let challenger = ChallengerService(
+            key: key, rules: configuration.rules, threads: configuration.threads, memory: configuration.memory,
+            chain: self, blobs: blobs, peers: walks, logger: logger)
+        self.challenger = challenger
+        watching = Task { await challenger.run() }
     }
 
     /// Keeps the proofs of the epochs that have ended.
@@ -72,7 +87,10 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
         } catch { logger.error("the proof of an epoch could not be kept: \(error)") }
     }
 
-    func stopWorker() { working?.cancel() }
+    func stopWorker() {
+        working?.cancel()
+        watching?.cancel()
+    }
 
     // MARK: Submitting
 
@@ -129,9 +147,34 @@ final class NodeServices: ChainAccess, @unchecked Sendable {
 
     // MARK: The provider's view
 
-    func work(of provider: Address) async throws -> ProviderView {
+    func work(
+        of provider: Address, watching: [DisputeDesk.Attempt: [RevealPoint]]
+    ) async throws -> ProviderView {
         let reader = reader
-        return try await driver.access { replica in try reader.view(of: provider, in: replica.stateStore) }
+        return try await driver.access { replica in
+            try reader.view(of: provider, watching: watching, in: replica.stateStore)
+        }
+    }
+
+    func results(
+        for account: Address, _ rules: ChallengerRules, watching: [DisputeDesk.Attempt: [RevealPoint]]
+    ) async throws -> ChallengerView {
+        try await driver.access { replica in
+            try ChallengerView(of: account, rules, watching: watching, in: replica.stateStore)
+        }
+    }
+
+    func permit(_ ask: WalkAsk, to provider: Address) async -> Result<WalkPermit, WalkAskRefusal> {
+        do {
+            return .success(
+                try await driver.access { replica in
+                    try WalkPermit(
+                        job: ask.job, attempt: ask.attempt, challenger: ask.challenger.address, provider: provider,
+                        in: replica.stateStore)
+                })
+        } catch {
+            return .failure(error as? WalkAskRefusal ?? .busy)
+        }
     }
 
     /// On the driver's thread: a block has changed the state.
@@ -152,7 +195,9 @@ private final class ProviderReader: @unchecked Sendable {
         changed.formUnion(result.changedJobs)
     }
 
-    func view(of provider: Address, in state: any StateStore) throws -> ProviderView {
+    func view(
+        of provider: Address, watching watched: [DisputeDesk.Attempt: [RevealPoint]], in state: any StateStore
+    ) throws -> ProviderView {
         let now = DispatchTime.now().uptimeNanoseconds
         var current = jobs ?? ProviderJobs(of: provider)
         if jobs == nil || now - readAt > ProviderReader.wholeEvery {
@@ -163,7 +208,7 @@ private final class ProviderReader: @unchecked Sendable {
         }
         changed.removeAll(keepingCapacity: true)
         jobs = current
-        return try current.view(in: state)
+        return try current.view(watching: watched, in: state)
     }
 }
 

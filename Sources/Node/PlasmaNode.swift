@@ -93,12 +93,14 @@ public final class PlasmaNode: @unchecked Sendable {
         bridge.pruning = pruning
         bridge.blobs = blobs
         bridge.snapshots = snapshots
+        let walks = WalkService(network: network)
+        bridge.walks = walks
         bridge.executed(replica.executed.header)
         services = NodeServices(
             configuration: configuration, genesis: genesis, identity: identity.publicKey,
             consensusKey: consensusKey?.publicKey,
             epochs: epochs, snapshots: snapshots, driver: driver, blocks: blocks, outcomes: outcomes, network: network,
-            blobs: blobs,
+            blobs: blobs, walks: walks,
             logger: logger)
         if let provider = configuration.provider {
             let key = try keys.open("operator", password: password)
@@ -112,7 +114,11 @@ public final class PlasmaNode: @unchecked Sendable {
                         device: 0, pricePer1000CUf32: provider.price, pricePer1000CUi8: provider.price,
                         memory: provider.memory, capacity: UInt16(clamping: provider.capacity), expiry: Height(.max),
                         measuredRate: provider.rate),
-                    threads: provider.threads, memory: provider.memory, flipsBit: provider.fault == "flip-bit"))
+                    threads: provider.threads, memory: provider.memory, flipsBit: provider.fault != nil),
+                answersChallengers: provider.fault != "flip-bit-silent")
+        }
+        if let challenger = configuration.challenger {
+            services.startChallenger(challenger, key: try keys.open("operator", password: password))
         }
         observer = Observer(services: services, bridge: bridge)
         driver.transport = bridge
@@ -241,6 +247,7 @@ private final class Observer: ReplicaObserver {
         Task {
             await services.finality.executed(height, outcomes)
             await services.worker?.stateChanged()
+            await services.challenger?.stateChanged()
         }
     }
 

@@ -243,16 +243,32 @@ package final class JobRunner: @unchecked Sendable {
         return ProgramResult(steps: result.steps, outputs: outputs, carried: result.carried)
     }
 
+    /// What a run of the job comes to, of which nothing is kept but for the questions of a dispute. Blocks its thread for as long as that takes.
+    package func commitment(_ job: Digest, _ spec: JobSpec) throws -> ResultCommitment {
+        let (program, _) = try specialised(spec, try manifest(of: spec))
+        let least = (program.parameters + program.inputs + program.carried).reduce(UInt64(0)) {
+            $0 &+ $1.type.byteCount
+        }
+        if least > memory { throw WorkRefusal.tooLarge(needed: least, available: memory) }
+        let run = try disputeRun(job, spec)
+        do throws(DisputeRunFault) {
+            let own = try run.commitment()
+            return ResultCommitment(steps: own.steps, outputRoot: own.outputRoot, stateRoot: own.stateRoot)
+        } catch { throw WorkRefusal.failed(error.description) }
+    }
+
     /// What a run of the job says to a duty. Blocks its thread for as long as the steps take.
     package func play(_ item: DisputeItem, _ spec: JobSpec) throws -> DisputeAnswer {
         let run = try disputeRun(item.duty.job, spec)
         do throws(DisputeRunFault) {
             switch item.duty.move {
             case .challenge: return .opening(DisputeOpening(run.program))
-            case .reveal(_, let point): return .reveal(try run.reveal(at: point))
-            case .pick:
+            case .reveal(_, let point), .answer(let point): return .reveal(try run.reveal(at: point))
+            case .pick, .name:
                 guard let walk = item.walk else { throw .notYourTurn }
                 return .pick(try run.pick(for: walk, item.subject))
+            // What is known already is not asked of a run.
+            case .settle, .contradict: throw .notYourTurn
             }
         } catch { throw WorkRefusal.failed(error.description) }
     }

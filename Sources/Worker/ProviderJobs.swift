@@ -1,6 +1,6 @@
 public import Ledger
 public import Primitives
-internal import Programs
+public import Programs
 
 /// The jobs that concern one provider, kept between its looks at the state: a look reads what has changed since the last, not all that moves.
 ///
@@ -33,19 +33,26 @@ public struct ProviderJobs: Sendable {
     }
 
     /// What they give this provider to do, in the state that they were read from.
-    public func view(in state: any StateStore) throws(LedgerFault) -> ProviderView {
+    public func view(
+        watching watched: [DisputeDesk.Attempt: [RevealPoint]] = [:], in state: any StateStore
+    ) throws(LedgerFault) -> ProviderView {
         let parameters = try Query.parameters(in: state)
-        let clock = try Query.chain(in: state).clock
+        let chain = try Query.chain(in: state)
+        let clock = chain.clock
         var view = ProviderView(
             registered: try Query.provider(provider, in: state) != nil,
             offer: try Query.offers(in: state).first {
                 $0.provider == provider && $0.terms.device == 0 && !$0.isPaused
             }?.terms,
             items: [], jobs: [:], maximumMoves: Int(clamping: parameters.maximumPendingMoves),
-            trapPerMille: parameters.trapPerMille)
+            trapPerMille: parameters.trapPerMille, disputeClock: chain.disputeClock,
+            revealed: try ProviderView.revealed(watched, in: state))
         var disputes: [(deadline: UInt64, item: DisputeItem)] = []
         // In no order: the machine sorts what it has to do.
         for job in jobs.values {
+            if job.isDisputable, job.assignment?.provider == provider {
+                view.disputable.insert(DisputeDesk.Attempt(job: job.id, number: job.attempt))
+            }
             let due = try dueMoves(job, in: state)
             let items = [executorItem(job, clock, parameters), auditorItem(job)].compactMap { $0 }
             if items.isEmpty && due.isEmpty { continue }
@@ -91,7 +98,12 @@ public struct ProviderJobs: Sendable {
             audit.disagrees(with: assignment)
         else { return [] }
         guard let dispute = try Query.dispute(job: job.id, attempt: job.attempt, challenger: provider, in: state) else {
-            return [(audit.challengeBy, item(.challenge, nil))]
+            guard case .success(let right) = try Query.challengeRight(of: job, by: provider, in: state) else {
+                return []
+            }
+            let duty = DisputeDuty(job: job.id, attempt: job.attempt, move: .challenge)
+            let terms = try ChallengeTerms(of: job, right, in: state)
+            return [(audit.challengeBy, DisputeItem(duty: duty, subject: subject, walk: nil, terms: terms))]
         }
         guard dispute.state == .open, dispute.walk.turn == .challenger else { return [] }
         return [(dispute.deadline, item(.pick(round: dispute.round), dispute.walk))]

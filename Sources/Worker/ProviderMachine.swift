@@ -5,9 +5,11 @@
 /// 2. A move is on its way until the shell says that it ended, however it ended: then it is posted again if the state still asks for it.
 /// 3. What could not be fetched is declined before the start. After it, and as an auditor, it is tried again: there is no other way out.
 /// 4. What is committed is what will be opened, after a restart too: salt, proof and decoy come from the key and the job alone.
-/// 5. What a dispute asks for is found by a run of its own, posted, and posted again until the state no longer asks for it. Nothing of it is kept but the answer.
+/// 5. Disputes are played by `DisputeDesk`, and those who ask for a reveal without the chain are answered by `WalkDefence`: what either needs is found by a run of its
+///    own. Nothing of it is kept but the answer.
 public import Ledger
 public import Primitives
+public import Programs
 
 public struct ProviderMachine: Sendable {
     public enum Output: Sendable {
@@ -17,6 +19,8 @@ public struct ProviderMachine: Sendable {
         case run(WorkTask, WorkOrder)
         /// Find the answer to a duty by a run of the job, whose blobs are fetched first where they are gone.
         case play(DisputeItem, WorkOrder)
+        /// Ask a provider's node after a pause, and give back what it says (`answered`).
+        case ask(WalkAsk, of: PublicKey, after: Interval)
         /// The task is over: what is kept of it may go.
         case forget(WorkTask)
     }
@@ -44,11 +48,8 @@ public struct ProviderMachine: Sendable {
     private let offer: OfferTerms
     public private(set) var progress: [WorkTask: WorkProgress] = [:]
     private var underWay: Set<WorkMove> = []
-    /// Duties in disputes, and which of their moves are on their way.
-    public private(set) var duties: [DisputeDuty: DisputeProgress] = [:]
-    private var dutiesUnderWay: Set<DisputeDuty> = []
-    /// Duties that are computed at a time: anybody may open disputes, and each takes a machine's time.
-    public static let maximumPlays = 4
+    private var desk: DisputeDesk
+    private var defence: WalkDefence
     private var isJoining = false
     /// Tasks that can still be declined.
     private var declinable: Set<WorkTask> = []
@@ -64,7 +65,14 @@ public struct ProviderMachine: Sendable {
         self.key = key
         self.registration = registration
         self.offer = offer
+        desk = DisputeDesk(key: key)
+        defence = WalkDefence(key: key)
     }
+
+    public var duties: [DisputeDuty: DisputeProgress] { desk.duties }
+
+    /// Where a provider's signed word is held against what it reveals on chain.
+    public var watched: [DisputeDesk.Attempt: [RevealPoint]] { desk.watched }
 
     public var address: Address { key.publicKey.address }
 
@@ -100,7 +108,7 @@ public struct ProviderMachine: Sendable {
                 outputs.append(.forget(task))
             }
         }
-        post(moves, atMost: view.maximumMoves - ProviderMachine.maximumPlays, &outputs)
+        post(moves, atMost: view.maximumMoves - DisputeDesk.maximumPlays, &outputs)
         play(view, &outputs)
         return outputs
     }
@@ -117,41 +125,35 @@ public struct ProviderMachine: Sendable {
         }
     }
 
-    /// Rule 5: the same for disputes.
+    /// Rule 5.
     private mutating func play(_ view: ProviderView, _ outputs: inout [Output]) {
-        let due = Set(view.disputes.map(\.duty))
-        for duty in duties.keys where !due.contains(duty) { duties[duty] = nil }
-        var computing = duties.values.count { $0 == .computing }
-        for item in view.disputes {
-            switch duties[item.duty] {
-            case nil:
-                // The view has the most urgent first.
-                if computing >= ProviderMachine.maximumPlays { continue }
-                computing += 1
+        defence.keep(only: view.disputable)
+        for output in desk.look(at: view.disputes, revealed: view.revealed, clock: view.disputeClock) {
+            switch output {
+            case .play(let item):
                 guard let order = view.order(for: item.duty.job) else { continue }
-                duties[item.duty] = .computing
                 outputs.append(.play(item, order))
-            case .done(let answer):
-                guard !dutiesUnderWay.contains(item.duty), let payload = item.duty.payload(answer) else { continue }
-                dutiesUnderWay.insert(item.duty)
-                outputs.append(.submit(payload, .dispute(item.duty)))
-            case .computing, .refused: break
+            case .submit(let payload, let duty): outputs.append(.submit(payload, .dispute(duty)))
+            case .ask(let ask, let node, let pause): outputs.append(.ask(ask, of: node, after: pause))
             }
         }
     }
 
-    /// The answer to a duty was found, or none. Returns whether it is to be looked for again after `fetchPause`, by `retry`.
-    public mutating func finished(_ duty: DisputeDuty, _ outcome: DisputeProgress) -> Bool {
-        // Nobody waits for it any more.
-        if duties[duty] == nil { return false }
-        duties[duty] = outcome
-        if case .refused(.unavailable) = outcome { return true }
-        return false
+    /// A challenger asks for a reveal without the chain; the state says whether it may. What is said at once, and what to find out first.
+    public mutating func asked(_ ask: WalkAsk, _ permit: WalkPermit) -> (answer: WalkAnswer, outputs: [Output]) {
+        let (answer, item) = defence.asked(ask, permit)
+        return (answer, item.map { [.play($0, permit.order)] } ?? [])
     }
 
-    public mutating func retry(_ duty: DisputeDuty) {
-        if case .refused(.unavailable)? = duties[duty] { duties[duty] = nil }
+    /// What came of an ask; nil where the node was not reached, or what it said cannot be read.
+    public mutating func answered(_ ask: WalkAsk, _ answer: WalkAnswer?) { desk.answered(ask, answer) }
+
+    /// The answer to a duty was found, or none. Returns whether it is to be looked for again after `fetchPause`, by `retry`.
+    public mutating func finished(_ duty: DisputeDuty, _ outcome: DisputeProgress) -> Bool {
+        defence.finished(duty, outcome) ? false : desk.finished(duty, outcome)
     }
+
+    public mutating func retry(_ duty: DisputeDuty) { desk.retry(duty) }
 
     /// A fetch or a run has ended. Returns whether it is to be tried again after `fetchPause`, by `retry`.
     public mutating func finished(_ task: WorkTask, _ outcome: WorkProgress) -> Bool {
@@ -177,7 +179,7 @@ public struct ProviderMachine: Sendable {
         switch submission {
         case .join: isJoining = false
         case .move(let move): underWay.remove(move)
-        case .dispute(let duty): dutiesUnderWay.remove(duty)
+        case .dispute(let duty): desk.ended(duty)
         }
     }
 

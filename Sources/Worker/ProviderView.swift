@@ -1,5 +1,6 @@
 public import Ledger
 public import Primitives
+public import Programs
 
 /// What an executor's trap is drawn by.
 public struct TrapTerms: Hashable, Sendable {
@@ -28,6 +29,12 @@ public struct ProviderView: Sendable {
     /// What the traps of the jobs are drawn by which this provider is to run.
     public var draws: [WorkTask: TrapTerms]
     public var trapPerMille: UInt64
+    /// The clock of disputes.
+    public var disputeClock: UInt64
+    /// What stands on chain at the points that are watched, of each attempt that can still be disputed.
+    public var revealed: [DisputeDesk.Attempt: [RevealPoint: Reveal]]
+    /// Own results that can still be disputed.
+    public var disputable: Set<DisputeDesk.Attempt> = []
     /// What the jobs that others read have ended in.
     public var results: [Digest: ResultCommitment] = [:]
     /// Jobs whose start must show where what they read of others stands.
@@ -36,8 +43,11 @@ public struct ProviderView: Sendable {
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],
         jobs: [Digest: JobSpec], maximumMoves: Int = .max, draws: [WorkTask: TrapTerms] = [:],
-        trapPerMille: UInt64 = 0
+        trapPerMille: UInt64 = 0, disputeClock: UInt64 = 0,
+        revealed: [DisputeDesk.Attempt: [RevealPoint: Reveal]] = [:]
     ) {
+        self.disputeClock = disputeClock
+        self.revealed = revealed
         self.maximumMoves = maximumMoves
         self.registered = registered
         self.offer = offer
@@ -48,11 +58,30 @@ public struct ProviderView: Sendable {
         self.trapPerMille = trapPerMille
     }
 
-    /// What gives this provider something to do, from an executed state. Looks at each job that is not over.
-    public init(of provider: Address, in state: any StateStore) throws(LedgerFault) {
+    /// What gives this provider something to do, from an executed state. Looks at each job that is not over. `watched`: where its machine holds others' words.
+    public init(
+        of provider: Address, watching watched: [DisputeDesk.Attempt: [RevealPoint]] = [:], in state: any StateStore
+    ) throws(LedgerFault) {
         var jobs = ProviderJobs(of: provider)
         try jobs.readAll(in: state)
-        self = try jobs.view(in: state)
+        self = try jobs.view(watching: watched, in: state)
+    }
+
+    /// What providers have revealed on chain at these points, of the attempts among them that can still be disputed.
+    static func revealed(
+        _ watched: [DisputeDesk.Attempt: [RevealPoint]], in state: any StateStore
+    ) throws(LedgerFault) -> [DisputeDesk.Attempt: [RevealPoint: Reveal]] {
+        var revealed: [DisputeDesk.Attempt: [RevealPoint: Reveal]] = [:]
+        for (attempt, points) in watched {
+            guard let job = try Query.job(attempt.job, in: state), job.attempt == attempt.number, job.isDisputable
+            else { continue }
+            var found: [RevealPoint: Reveal] = [:]
+            for point in points {
+                found[point] = try Query.reveal(job: attempt.job, attempt: attempt.number, at: point, in: state)
+            }
+            revealed[attempt] = found
+        }
+        return revealed
     }
 
     /// What a shell needs to work on a job.

@@ -13,6 +13,13 @@ public struct WorkOrder: Hashable, Sendable {
         self.results = results
     }
 
+    /// Of a job, from an executed state.
+    init(of job: Job, in state: any StateStore) throws(LedgerFault) {
+        var results: [Digest: ResultCommitment] = [:]
+        for parent in job.spec.parents { results[parent] = try Query.receipt(job: parent, in: state)?.commitment }
+        self.init(spec: job.spec, results: results)
+    }
+
     /// The lists of what the parents left: blobs that are read before it is known which tensors the job reads.
     package var lists: [Digest] {
         var lists = spec.inputs.compactMap(\.result).compactMap { tensor in

@@ -2,15 +2,26 @@ internal import Foundation
 public import Ledger
 public import Logging
 public import Primitives
+public import Programs
 
 /// The chain, as a provider needs it.
 public protocol ChainAccess: AnyObject, Sendable {
-    /// The jobs that give this operator something to do, with their specs, from the latest executed state.
-    func work(of `operator`: Address) async throws -> ProviderView
+    /// The jobs that give this operator something to do, with their specs, from the latest executed state. `watching`: where it holds others' signed words.
+    func work(
+        of `operator`: Address, watching: [DisputeDesk.Attempt: [RevealPoint]]
+    ) async throws -> ProviderView
     /// Signs moves and submits them together. `ended` is called for each, by its place, once it is final or refused, with the reason where it had no effect;
     /// returns after the last.
     func submit(
         _ payloads: [Payload], as key: SecretKey, ended: @escaping @Sendable (Int, String?) async -> Void) async
+    /// Whether this provider is bound to answer a challenger without the chain, by the latest executed state.
+    func permit(_ ask: WalkAsk, to provider: Address) async -> Result<WalkPermit, WalkAskRefusal>
+}
+
+/// Other nodes, as a challenger needs them.
+public protocol PeerAccess: AnyObject, Sendable {
+    /// Asks a node for a provider's answer; nil where it cannot be reached, or what it says is none.
+    func ask(_ ask: WalkAsk, of node: PublicKey) async -> WalkAnswer?
 }
 
 /// What a person sees of a task.
@@ -48,8 +59,9 @@ public struct WorkerConfiguration: Sendable {
 public actor WorkerService {
     private let configuration: WorkerConfiguration
     private let chain: any ChainAccess
-    private let blobs: any BlobAccess
+    private let peers: any PeerAccess
     private let runner: JobRunner
+    private let fetcher: JobFetcher
     private let logger: Logger
     /// Audits do not wait for jobs, so that a long one makes no auditor late.
     private var runs: [WorkRole: RunQueue] = [.executor: RunQueue(), .auditor: RunQueue()]
@@ -61,17 +73,19 @@ public actor WorkerService {
     private var lookAgain = false
 
     public init(
-        configuration: WorkerConfiguration, chain: any ChainAccess, blobs: any BlobAccess, logger: Logger
+        configuration: WorkerConfiguration, chain: any ChainAccess, blobs: any BlobAccess, peers: any PeerAccess,
+        logger: Logger
     ) {
         self.configuration = configuration
         self.chain = chain
-        self.blobs = blobs
+        self.peers = peers
         self.logger = logger
         machine = ProviderMachine(
             key: configuration.key, registration: configuration.registration, offer: configuration.offer)
         runner = JobRunner(
             blobs: blobs, threads: configuration.threads, memory: configuration.memory, flipsBit: configuration.flipsBit
         )
+        fetcher = JobFetcher(blobs: blobs, runner: runner)
     }
 
     /// Looks until cancelled: on every executed block (`stateChanged`) and at least twice a second.
@@ -114,7 +128,10 @@ public actor WorkerService {
         defer { looking = false }
         repeat {
             lookAgain = false
-            guard let view = try? await chain.work(of: configuration.key.publicKey.address) else { return }
+            let watched = machine.watched
+            guard let view = try? await chain.work(of: configuration.key.publicKey.address, watching: watched) else {
+                return
+            }
             var moves: [(payload: Payload, submission: ProviderMachine.Submission)] = []
             for output in machine.look(at: view) {
                 if case .submit(let payload, let submission) = output {
@@ -175,7 +192,7 @@ public actor WorkerService {
         case .fetch(let task, let order):
             Task {
                 do {
-                    let resolution = try await fetch(order) { done, total in
+                    let resolution = try await fetcher.fetch(order) { done, total in
                         Task { await self.note(fetched: done, of: total, task) }
                     }
                     if let resolution { machine.found(resolution, for: task) }
@@ -186,11 +203,29 @@ public actor WorkerService {
             }
         case .run(let task, let order): begin(runs[task.role]?.add(task, order))
         case .play(let item, let order): play(item, order)
+        case .ask(let ask, let node, let pause):
+            Task {
+                if pause > .zero { try? await Task.sleep(nanoseconds: UInt64(pause.nanoseconds)) }
+                machine.answered(ask, await peers.ask(ask, of: node))
+                await look()
+            }
         case .forget(let task):
             begin(runs[task.role]?.remove(task))
             fetched[task] = nil
             fractions[task] = nil
         }
+    }
+
+    /// A challenger asks this provider for a reveal.
+    public func asked(_ ask: WalkAsk) async -> WalkAnswer {
+        let permit: WalkPermit
+        switch await chain.permit(ask, to: configuration.key.publicKey.address) {
+        case .success(let found): permit = found
+        case .failure(let refusal): return .refused(refusal)
+        }
+        let (answer, outputs) = machine.asked(ask, permit)
+        for output in outputs { carryOut(output) }
+        return answer
     }
 
     /// Runs a job whose turn it is, on a thread of its own.
@@ -220,7 +255,7 @@ public actor WorkerService {
     private func play(_ item: DisputeItem, _ order: WorkOrder) {
         Task {
             do {
-                _ = try await fetch(order) { _, _ in }
+                _ = try await fetcher.fetch(order)
             } catch {
                 return finish(item.duty, .refused(error as? WorkRefusal ?? .failed("\(error)")))
             }
@@ -247,25 +282,6 @@ public actor WorkerService {
             }
             await look()
         }
-    }
-
-    /// Fetches what a job reads and checks it. Gives what shows where the results of others stand that it reads. Throws a refusal that says what could not be had or is
-    /// wrong.
-    private func fetch(
-        _ order: WorkOrder, progress: @escaping @Sendable (UInt64, UInt64) -> Void
-    ) async throws -> Resolution? {
-        do { try await blobs.fetch([order.spec.manifest] + order.lists, progress: { _, _ in }) } catch {
-            throw WorkRefusal.unavailable(
-                order.lists.isEmpty ? "the model's manifest" : "the model's manifest, or what other jobs left")
-        }
-        do { try await blobs.fetch(runner.blobs(of: order), progress: progress) } catch let refusal as WorkRefusal {
-            throw refusal
-        } catch {
-            throw WorkRefusal.unavailable("an input of the job")
-        }
-        let (spec, resolution) = try runner.resolved(order)
-        try runner.check(spec)
-        return resolution
     }
 
     private func note(fetched done: UInt64, of total: UInt64, _ task: WorkTask) {

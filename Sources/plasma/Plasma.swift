@@ -22,7 +22,9 @@ struct Plasma: AsyncParsableCommand {
                 subcommands: [KeysCommand.self, BalanceCommand.self, TransferCommand.self, TransactionCommand.self]),
             CommandGroup(
                 name: "Models and jobs",
-                subcommands: [ModelCommand.self, TrainCommand.self, JobCommand.self, ProviderCommand.self]),
+                subcommands: [
+                    ModelCommand.self, TrainCommand.self, JobCommand.self, ProviderCommand.self, ChallengerCommand.self,
+                ]),
             CommandGroup(
                 name: "Development", subcommands: [DevnetCommand.self, SimulateCommand.self, BenchCommand.self]),
         ])

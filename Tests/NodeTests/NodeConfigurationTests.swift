@@ -1,8 +1,10 @@
 import Foundation
+import Ledger
 import Node
 import Primitives
 import Replica
 import Testing
+import Worker
 
 /// `config.toml`: what it says, and what is said of a wrong one.
 struct NodeConfigurationTests {
@@ -27,8 +29,15 @@ struct NodeConfigurationTests {
         made.history = .days(30)
         made.provider = ProviderConfiguration(
             bond: .xpl(5), price: .xpl(7), memory: 64 << 20, threads: 3, rate: 9_000_000_000, fault: "flip-bit")
+        made.challenger = ChallengerConfiguration(
+            rules: ChallengerRules(
+                sharePerMille: 50, depositLimit: .xpl(9), longest: ComputeUnits(weightedOperations: 7_000_000_000),
+                requester: try SecretKey(seed: [UInt8](repeating: 1, count: 32)).publicKey.address,
+                manifest: Digest.of(Domain("test"), [1])),
+            memory: 64 << 20, threads: 2)
         let read = try load(made.text)
         #expect(read.text == made.text)
+        #expect(read.challenger?.rules == made.challenger?.rules && read.challenger?.threads == 2)
         #expect(read.externalHost == "203.0.113.7" && read.provider?.threads == 3 && read.bootstrap == made.bootstrap)
         #expect(read.history == .days(30))
     }
@@ -54,6 +63,11 @@ struct NodeConfigurationTests {
             ("name = \u{1}", ["line 1", "control character"]),
             ("history = \"all\"", ["line 1", "\"history\"", "archive"]), ("history = \"1023 blocks\"", ["from 1024"]),
             ("history = \"0 days\"", ["\"history\""]), ("history = \"1024  blocks\"", ["\"history\""]),
+            ("[provider]\nfault = \"lazy\"", ["line 2", "provider.fault", "flip-bit"]),
+            ("[challenger]\nthreads = 1", ["challenger.deposit_limit", "missing"]),
+            ("[challenger]\ndeposit_limit = \"1\"\nshare_per_mille = 1001", ["line 3", "0 to 1000"]),
+            ("[challenger]\ndeposit_limit = \"1\"\nrequester = \"me\"", ["line 3", "challenger.requester", "address"]),
+            ("[challenger]\ndeposit_limit = \"1\"\nmodel = \"x\"", ["line 3", "challenger.model", "64"]),
             ("[provider]\nspeed = 1", ["line 2", "provider.speed"]), ("provider = 1", ["must be a section"]),
         ] as [(String, [String])]
     ) func aWrongOneIsToldWithLineAndKey(_ text: String, _ says: [String]) {

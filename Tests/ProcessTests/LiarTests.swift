@@ -30,6 +30,8 @@ import Testing
         let dispute = try #require(disputes.first)
         #expect(dispute["state"]?.string == "convicted" && dispute["defender"]?.string == liar, "\(dispute)")
         #expect(dispute["reason"]?.string?.contains("is wrong") == true)
+        // Both walked between themselves, and one transaction showed it all.
+        #expect(dispute["atOnce"]?.bool == true && dispute["rounds"]?.uint64 ?? 0 > 1)
         #expect(dispute["number"]?["bits"]?.string != nil)
         let levels = (dispute["trail"]?.array ?? []).compactMap { $0["level"]?.string }
         #expect(levels.first == "ops" && levels.contains("blocks") && levels.contains("values"))
@@ -43,7 +45,7 @@ import Testing
         #expect(try await net.json("chain", "totals")["escrowed"]?.string == "0")
         let id = try #require(job["job"]?.string)
         let shown = try await net.plasma("job", "show", id)
-        #expect(shown.output.contains("challenges the result of provider-1"))
+        #expect(shown.output.contains("challenges the result of provider-1, and both have walked alone"))
         #expect(shown.output.contains("the provider is convicted"))
         let result = try await net.plasma(
             "job", "result", id, "--genesis", net.genesis, "--out", net.folder.path + "/x.npy")
@@ -51,14 +53,14 @@ import Testing
     }
 
     /// Lets provider-1 lie, and be the one that is drawn. Gives its address.
-    private func makeLiar(_ net: TestDevnet, _ file: String) async throws -> String {
+    private func makeLiar(_ net: TestDevnet, _ file: String, fault: String = "flip-bit") async throws -> String {
         try await net.up()
         try await net.publish()
         try await net.waitForOffers()
         // The liar is cheap, so that the job is its.
         try await net.stop("provider-1")
         try net.edit("provider-1") {
-            $0.replacingOccurrences(of: "price = \"100\"", with: "price = \"50\"") + "fault = \"flip-bit\"\n"
+            $0.replacingOccurrences(of: "price = \"100\"", with: "price = \"50\"") + "fault = \"\(fault)\"\n"
         }
         try await net.up()
         let liar = try #require(try await net.providers()["provider-1"])
@@ -70,7 +72,54 @@ import Testing
         return liar
     }
 
-    /// Both sides of a dispute are killed in the middle of it: they go on from what the chain says, and the arithmetic decides.
+    /// No auditor was drawn. A node that runs others' jobs again finds the lie, challenges with a deposit, and gets the bounty.
+    @Test func anUnauditedLieIsConvictedByWhoeverLooks() async throws {
+        let net = try TestDevnet()
+        do { try await lookAfter(net) } catch {
+            await net.end()
+            throw error
+        }
+        await net.end()
+    }
+
+    private func lookAfter(_ net: TestDevnet) async throws {
+        let file = Plasma.root + "/examples/sentences.txt"
+        let liar = try await makeLiar(net, file)
+        try await net.stop("validator-0")
+        try net.edit("validator-0") { $0 + "\n[challenger]\ndeposit_limit = \"2000\"\n" }
+        try await net.up()
+        let status = try await net.json("challenger")
+        let account = try #require(status["account"]?.string)
+        let before = try await net.balance(account)
+        var job: JSONValue = [:]
+        // Two in a hundred are drawn all the same.
+        for _ in 0..<5 {
+            let outcome = try await net.plasma("job", "submit", file, "--policy", "sampled:20", "-o", "json")
+            #expect(outcome.code == 0, "\(outcome.errors)")
+            job = try #require(outcome.json)
+            let dispute = try #require(job["disputes"]?.array?.first)
+            if dispute["isAuditor"]?.bool == false { break }
+        }
+        #expect(job["state"]?.string == "settled" && job["provider"]?.string != liar)
+        let dispute = try #require(job["disputes"]?.array?.first)
+        #expect(dispute["challenger"]?.string == account && dispute["isAuditor"]?.bool == false)
+        #expect(dispute["state"]?.string == "convicted" && dispute["defender"]?.string == liar, "\(dispute)")
+        #expect(dispute["reason"]?.string?.contains("is wrong") == true)
+        // The bounty is a part of the liar's bond, far above a fee; no deposit is left behind.
+        #expect(try await net.balance(account) > before)
+        #expect(try await net.json("chain", "totals")["escrowed"]?.string == "0")
+        let found = try await net.json("challenger")
+        #expect(found["differed"]?.uint64 ?? 0 >= 1)
+        #expect(found["disputes"]?.array?.contains { $0["state"]?.string == "convicted" } == true)
+        // An honest result is what comes out here too.
+        try await eventually("the job that ran elsewhere agrees") {
+            try await net.json("challenger")["agreed"]?.uint64 ?? 0 >= 1
+        }
+        let others = try await net.plasma("challenger", "--rpc", "http://127.0.0.1:\(net.rpcPort(1))")
+        #expect(others.code != 0 && others.errors.contains("[challenger]"))
+    }
+
+    /// A liar that answers nobody is challenged on chain. There both sides are killed in the middle: they go on from what the chain says, and the arithmetic decides.
     @Test func aDisputeOutlivesBothItsSides() async throws {
         let net = try TestDevnet()
         do { try await killInTheDispute(net) } catch {
@@ -82,7 +131,7 @@ import Testing
 
     private func killInTheDispute(_ net: TestDevnet) async throws {
         let file = Plasma.root + "/examples/sentences.txt"
-        let liar = try await makeLiar(net, file)
+        let liar = try await makeLiar(net, file, fault: "flip-bit-silent")
         let names = try await net.providers()
         async let submission = net.plasma("job", "submit", file, "-o", "json", timeout: 300)
         var moves = 0
@@ -104,6 +153,7 @@ import Testing
         #expect(job["state"]?.string == "settled" && job["provider"]?.string != liar)
         let dispute = try #require(job["disputes"]?.array?.first)
         #expect(dispute["state"]?.string == "convicted" && dispute["defender"]?.string == liar, "\(dispute)")
+        #expect(dispute["atOnce"]?.bool == false)
         // Nobody was late: it went on to the end.
         #expect(dispute["reason"]?.string?.contains("is wrong") == true, "\(dispute)")
         #expect(dispute["trail"]?.array?.count ?? 0 > moves)

@@ -200,6 +200,28 @@ import Testing
         #expect(report.convicted == 1)
     }
 
+    /// Every kind of lie that a job has a place for; the large ones run with `plasma simulate disputes --job`.
+    @Test(arguments: DisputeDemonstration.Job.allCases)
+    func whatIsShownOfLargeJobsHoldsOfSmallOnes(_ job: DisputeDemonstration.Job) throws {
+        let shown = try DisputeDemonstration(job, isSmall: true, seed: 3)
+        let endings = try shown.run(each: 4)
+        for ending in endings {
+            if case .wrong(let what) = ending.outcome { Issue.record("\(ending.lie) at \(ending.place): \(what)") }
+            #expect(ending.rounds <= shown.size.bound.rounds && ending.bytes <= shown.size.bound.bytes)
+        }
+        let expected: Set<DisputeDemonstration.Lie> =
+            switch job {
+            case .miniLM: [.weight, .activation, .skippedOperation]
+            case .gpt2: [.weight, .activation, .cache, .randomWord, .skippedOperation, .swappedStep]
+            case .adam: [.activation, .trainedWeight, .moment, .skippedOperation, .swappedStep]
+            }
+        #expect(Set(endings.map(\.lie)) == expected)
+        let convicted = Set(
+            endings.filter { if case .convicted = $0.outcome { true } else { false } }.map(\.lie))
+        // One of four at least is no lie that rounds away.
+        #expect(convicted == expected)
+    }
+
     /// What a campaign never meets it never tries.
     @Test func randomProgramsHaveEveryPrimitiveInEveryForm() throws {
         var kinds: Set<String> = []

@@ -201,6 +201,26 @@ import Testing
         #expect(convicted > 0)
     }
 
+    /// Auditors ask the liar first. Where it answers, one transaction convicts it; where it is silent, or signs nonsense, or another thing than it reveals on
+    /// chain, the chain does.
+    @Test(arguments: LiarsWord.allCases) func aLiarIsConvictedWhateverItSaysToWhoAsks(_ word: LiarsWord) throws {
+        var (atOnce, contradictions, convicted) = (0, 0, 0)
+        for seed in [1, 2] as [UInt64] {
+            let report = try Self.trade(seed, actors: [.lyingProvider], providers: 3, views: 60) {
+                $0.liarsWord = word
+            }
+            atOnce += report.settledByTranscript
+            contradictions += report.contradictions
+            convicted += report.convicted
+            #expect(report.acquitted == 0, "seed \(seed): \(report.market)")
+        }
+        switch word {
+        case .own: #expect(atOnce > 0 && contradictions == 0)
+        case .another: #expect(contradictions > 0 && atOnce == 0)
+        case .silence, .nonsense: #expect(convicted > 0 && atOnce == 0 && contradictions == 0)
+        }
+    }
+
     /// Who says something else and cannot show where loses; a copied mask cannot be opened, and the job is paid without that auditor.
     @Test func aLazyAuditorLosesOrGoesUnpaid() throws {
         var acquitted = 0

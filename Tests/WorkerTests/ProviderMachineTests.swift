@@ -60,7 +60,7 @@ private final class Machine {
             view.jobs[task.job] = spec
             view.items.append(WorkItem(task: task, stage: .assigned(isLate: false)))
         }
-        view.maximumMoves = ProviderMachine.maximumPlays + 3
+        view.maximumMoves = DisputeDesk.maximumPlays + 3
         _ = machine.look(at: view)
         for item in view.items { _ = machine.finished(item.task, .fetched) }
         func moves() -> [WorkMove] {
@@ -281,7 +281,7 @@ private final class Machine {
         let duties = (0..<10).map { number in
             duty(.reveal(to: key.publicKey.address, at: .values(step: number, operation: 0, block: 0)))
         }
-        let most = ProviderMachine.maximumPlays
+        let most = DisputeDesk.maximumPlays
         var view = asked()
         view.disputes = duties.map { DisputeItem(duty: $0, subject: asked($0).disputes[0].subject, walk: nil) }
         #expect(plays(machine.look(at: view)) == Array(duties[..<most]))

@@ -199,6 +199,9 @@ public struct Dispute: Hashable, Sendable, CanonicalCodable {
         writer.write(string: reason)
     }
 
+    /// Whether both sides walked alone, and one transaction showed it all: there was no time in between.
+    public var wasShownAtOnce: Bool { deadline == since }
+
     mutating func record(_ move: DisputeMark) {
         if trail.count < Dispute.maximumTrail { trail.append(move) }
         // The last element that the walk stood at.

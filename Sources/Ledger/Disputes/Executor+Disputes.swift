@@ -60,26 +60,13 @@ extension Executor {
 
     /// Whether the sender challenges as an auditor, on its bond. Throws where it may not.
     private mutating func mayChallenge(_ at: Disputed, _ sender: Address) throws -> Bool {
-        if sender == at.assignment.provider {
-            throw TransactionFailure(reason: "nobody challenges its own result")
-        }
-        if try overlay.object(Dispute.self, StateKey.dispute(at.job.id, at.job.attempt, sender)) != nil {
-            throw TransactionFailure(reason: "the sender has challenged this result before")
-        }
-        if let audit = at.job.audits.first(where: { $0.auditor == sender && !$0.isSilent }) {
-            guard let own = audit.commitment else {
-                throw TransactionFailure(reason: "an auditor reveals its own result before it challenges another")
-            }
-            if own == at.assignment.commitment {
-                throw TransactionFailure(reason: "the sender has found the same result")
-            }
-            // It stands open until the auditor has had its time.
-            return true
-        }
-        if disputeClock > windowEnd(at.job, at.assignment) {
-            throw TransactionFailure(reason: "the window for challenges is over")
-        }
-        return false
+        let key = StateKey.dispute(at.job.id, at.job.attempt, sender)
+        let known = try overlay.object(Dispute.self, key)
+        do throws(ChallengeRefusal) {
+            return try ChallengeRight(
+                of: at.job, by: sender, hasChallenged: known != nil, clock: disputeClock, parameters
+            ).isAuditor
+        } catch { throw TransactionFailure(reason: error.description) }
     }
 
     // MARK: Moves

@@ -14,16 +14,7 @@ extension Executor {
         return overflow ? .max : product
     }
 
-    /// When the window for challenges ends, in dispute clock: from the opening, base and twice the time on the slowest eligible device; longer
-    /// where the policy asked for an audit and nobody answered.
-    func windowEnd(_ job: Job, _ assignment: Assignment) -> UInt64 {
-        let isUnaudited = job.spec.policy.perMille == 1000 && !job.audits.contains { !$0.isSilent }
-        let end = later(
-            assignment.openedClock, parameters.settleBase, times(2, assignment.slowestMilliseconds),
-            isUnaudited || job.audits.contains { $0.isSilent } && !job.audits.contains { !$0.isSilent }
-                ? parameters.unauditedWindow : 0)
-        return max(end, assignment.windowFloor)
-    }
+    func windowEnd(_ job: Job, _ assignment: Assignment) -> UInt64 { job.windowEnd(assignment, parameters) }
 
     mutating func save(_ job: Job) throws { try overlay.set(job, StateKey.job(job.id)) }
 

@@ -8,6 +8,8 @@ public enum NetworkChannel: UInt8, Sendable, CaseIterable {
     case blocks = 1
     case transactions = 2
     case blobs = 3
+    /// Providers are asked what stands in their results.
+    case disputes = 4
 
     /// The most bytes of a frame's content.
     public var limit: Int {
@@ -17,6 +19,8 @@ public enum NetworkChannel: UInt8, Sendable, CaseIterable {
         case .transactions: 1 << 20
         // A manifest of the most chunks is 1 MiB of digests and some bytes; of the most steps with one output each, 1.125 MiB.
         case .blobs: (1 << 20) + (256 << 10)
+        // A whole walk, as much of it as a transaction may hold.
+        case .disputes: 64 << 10
         }
     }
 }

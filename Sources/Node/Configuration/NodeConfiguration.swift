@@ -21,8 +21,10 @@ public struct ProviderConfiguration: Sendable {
     public var rate: UInt64
     /// Jobs held at a time; they are computed one after the other.
     public var capacity: Int
-    /// Test only: `flip-bit` makes every result wrong in one bit.
+    /// Test only: `flip-bit` makes every result wrong in one bit; `flip-bit-silent` also leaves challengers that ask without the chain unanswered.
     public var fault: String?
+
+    static let faults = ["flip-bit", "flip-bit-silent"]
 
     public init(
         bond: Amount, price: Amount, memory: UInt64, threads: Int, rate: UInt64, capacity: Int = 1,
@@ -52,6 +54,7 @@ public struct NodeConfiguration: Sendable {
     public var rpcPort = 27700
     public var validator = false
     public var provider: ProviderConfiguration?
+    public var challenger: ChallengerConfiguration?
     public var logLevel = "info"
     public var history = BlockHistory.archive
 
@@ -87,15 +90,21 @@ public struct NodeConfiguration: Sendable {
             configuration.history = history
         }
         if let section = try reader.section("provider") {
+            let fault = try section.string("fault")
+            if let fault, !ProviderConfiguration.faults.contains(fault) {
+                throw section.fault(
+                    "fault", "is one of \(ProviderConfiguration.faults.joined(separator: ", ")), for tests")
+            }
             configuration.provider = ProviderConfiguration(
                 bond: try section.amount("bond") ?? .xpl(1_000), price: try section.amount("price") ?? .xpl(1),
                 memory: UInt64(try section.integer("memory_mib", 1...1 << 24) ?? 2_048) << 20,
                 threads: try section.integer("threads", 1...1_024) ?? 1,
                 rate: UInt64(try section.integer("rate_gops", 1...1 << 24) ?? 10) * 1_000_000_000,
                 capacity: try section.integer("capacity", 1...4_096) ?? 1,
-                fault: try section.string("fault"))
+                fault: fault)
             try section.finish()
         }
+        configuration.challenger = try reader.section("challenger").map { try ChallengerConfiguration($0) }
         try reader.finish()
         return configuration
     }
@@ -121,6 +130,7 @@ public struct NodeConfiguration: Sendable {
             ]
             if let fault = provider.fault { lines.append("fault = \"\(fault)\"") }
         }
+        lines += challenger?.lines ?? []
         return lines.joined(separator: "\n") + "\n"
     }
 }

@@ -33,6 +33,8 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     var pruning: PruningService?
     /// Answers requests for blobs.
     var blobs: BlobService?
+    /// Answers what challengers ask of the provider here.
+    var walks: WalkService?
     /// Answers what new nodes ask.
     var snapshots: SnapshotService?
 
@@ -156,7 +158,7 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
                 if good.count < fresh.count { misbehaved(peer, "sent a transaction with a wrong signature") }
                 if !good.isEmpty { driver.enqueue(.transactions(good, local: false)) }
             }
-        case .blobs: break
+        case .blobs, .disputes: break
         }
     }
 
@@ -181,6 +183,9 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
         case .blobs:
             guard let request = try? BlobRequest(canonicalBytes: bytes), let blobs else { return reply(nil) }
             checking.async { reply(blobs.answer(request)) }
+        case .disputes:
+            guard let walks else { return reply(nil) }
+            walks.answer(bytes, from: peer, reply: reply)
         default: reply(nil)
         }
     }

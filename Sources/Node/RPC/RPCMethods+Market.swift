@@ -84,6 +84,7 @@ extension RPCMethods {
             "attempt": JSONValue(UInt64(dispute.attempt)), "challenger": .string(dispute.challenger.description),
             "defender": .string(dispute.defender.description), "state": .string(dispute.state.description),
             "reason": .string(dispute.reason), "deposit": text(dispute.deposit), "isAuditor": .bool(dispute.isAuditor),
+            "atOnce": .bool(dispute.wasShownAtOnce),
             "rounds": JSONValue(UInt64(dispute.walk.rounds)), "height": JSONValue(dispute.height.value),
             "turn": optional(
                 dispute.state == .open ? dispute.walk.turn.map { $0 == .defender ? "provider" : "challenger" } : nil),

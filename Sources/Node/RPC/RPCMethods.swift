@@ -30,7 +30,7 @@ struct RPCMethods: Sendable {
                 "job.get": { try await job($0) }, "job.list": { try await jobs($0) },
                 "validator.list": { _ in try await validators() }, "light.epochs": { try lightEpochs($0) },
                 "state.prove": { try await prove($0) }, "job.receipt": { try await receipt($0) },
-                "blob.get": { try await blob($0) },
+                "blob.get": { try await blob($0) }, "challenger.status": { _ in try await challenger() },
             ],
             readiness: {
                 (try? await status()) ?? Readiness(isReady: false, details: ["reason": "the node is stopping"])

@@ -50,6 +50,8 @@ public struct NodeProfile: Sendable {
     public var jobInterval: UInt64 = 1_000
     /// Who does not keep to its rules: providers from the first on, and requesters.
     public var marketActors: [MarketActor] = []
+    /// What lying providers say to challengers that ask them without the chain; nil: another thing in each job.
+    public var liarsWord: LiarsWord?
     /// Chance that a provider does not hear that the state has changed, in thousandths.
     public var droppedLooks: UInt64 = 0
     /// Chance a second that a provider's process begins anew, in thousandths.

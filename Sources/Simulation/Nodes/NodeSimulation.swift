@@ -3,6 +3,7 @@ internal import Gossip
 internal import Ledger
 public import Primitives
 internal import Replica
+internal import Worker
 
 /// What a run of whole nodes came to.
 public struct NodeSimulationReport: Sendable {
@@ -43,6 +44,9 @@ public struct NodeSimulationReport: Sendable {
     public let datagrams: Int
     /// Providers' processes that ended by themselves and came back.
     public let providerRestarts: Int
+    /// Convictions by one transaction: a walk that the provider had signed, and two words for one thing.
+    public let settledByTranscript: Int
+    public let contradictions: Int
 
     /// Jobs on chain, and how they ended; of those that were paid, for a wrong result that nobody honest was drawn to audit.
     public var jobs: Int { market.jobs }
@@ -86,6 +90,8 @@ public struct NodeSimulation {
         /// What came of such a request.
         case blobs(id: UInt64, [BlobPart])
         case provider(Int, life: Int, ProviderEvent)
+        /// A challenger asks a provider here for a reveal.
+        case walkAsk(WalkAsk, id: UInt64, from: Int, life: Int)
         /// A requester posts a job; the last ones after the healing; one takes its job back.
         case order
         case lastOrder(Int)
@@ -125,6 +131,8 @@ public struct NodeSimulation {
     /// The newest height whose books the market's oracle has seen.
     var marketHeight: Height = 0
     var providerRestarts = 0
+    var settledByTranscript = 0
+    var contradictions = 0
     var trace: Digest = .zero
     var events = 0
     var crashes = 0
@@ -249,7 +257,8 @@ public struct NodeSimulation {
             elapsed: now.interval(since: Instant(nanoseconds: 0)), reached: reached, boundaries: boundaries,
             waiting: nodes.map { NodeSimulation.wait($0, at: now) },
             signatureChecks: signatures.checks, market: market?.counts ?? JobOracle.Counts(),
-            sessions: sessionsBegun, datagrams: datagrams, providerRestarts: providerRestarts)
+            sessions: sessionsBegun, datagrams: datagrams, providerRestarts: providerRestarts,
+            settledByTranscript: settledByTranscript, contradictions: contradictions)
     }
 
     /// The last jobs may still be paid.
@@ -322,6 +331,9 @@ public struct NodeSimulation {
             writer.write(id)
             writer.write(list: parts)
             took(parts, id: id, at: node)
+        case .walkAsk(let ask, let id, let asker, let life):
+            writer.write(ask)
+            asked(ask, id: id, from: asker, life: life, at: node)
         case .provider(let index, _, let event):
             writer.write(UInt32(index))
             writer.write(event.code)

@@ -9,7 +9,8 @@ enum DisputeText {
         func name(_ key: String) -> String {
             dispute[key]?.string.map { names[$0] ?? $0 } ?? "somebody"
         }
-        var lines = ["dispute: \(name("challenger")) challenges the result of \(name("defender"))"]
+        let how = dispute["atOnce"]?.bool == true ? ", and both have walked alone: one transaction shows it" : ""
+        var lines = ["dispute: \(name("challenger")) challenges the result of \(name("defender"))\(how)"]
         lines += (dispute["trail"]?.array ?? []).enumerated().map { place, mark in
             line(mark, depth: place / 2, name(mark["by"]?.string == "provider" ? "defender" : "challenger"))
         }

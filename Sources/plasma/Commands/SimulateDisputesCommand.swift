@@ -14,8 +14,23 @@ struct SimulateDisputesCommand: ParsableCommand {
             that rounds away is counted apart. Against honest providers stand challengers that pick at random, with a plan, or by a faulty machine.
             The exit code is 0 only if nothing went wrong.
 
-            Example: plasma simulate disputes --faults 300 --honest 600 --seed 1
+            With --job, whole disputes about one job of full size instead: MiniLM, GPT-2 drawing 64 tokens, fifty AdamW steps of a small GPT, with
+            each single lie that it has a place for, and what it takes to convict it.
+
+            Examples: plasma simulate disputes --faults 300 --honest 600 --seed 1
+                      plasma simulate disputes --job adam-50 --each 3
             """)
+
+    @Option(
+        help: "Disputes about one job of full size: minilm, gpt2-64 or adam-50.",
+        transform: SimulateDisputesCommand.job)
+    var job: DisputeDemonstration.Job?
+
+    @Option(help: "With --job: how often each lie is told, in other places.")
+    var each = 2
+
+    @Flag(help: "With --job: a small one of the same kind.")
+    var small = false
 
     @Option(help: "Lies to try.")
     var faults = 1_000
@@ -39,6 +54,10 @@ struct SimulateDisputesCommand: ParsableCommand {
         guard faults >= 0, honest >= 0, first >= 0, threads >= 1 else {
             throw ValidationError("there are at least no disputes, and one thread for them")
         }
+        guard each >= 1 else {
+            throw ValidationError("--each is at least 1")
+        }
+        if let job { return try show(job) }
         let began = Date()
         let report = DisputeCampaign(seed: seed).run(faults: faults, honest: honest, first: first, threads: threads)
         let seconds = Date().timeIntervalSince(began)

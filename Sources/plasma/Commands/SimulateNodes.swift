@@ -67,6 +67,8 @@ struct NodeScope {
                 "jackpots": JSONValue(report.jackpots),
                 "sessions": JSONValue(report.sessions), "datagrams": JSONValue(report.datagrams),
                 "providerRestarts": JSONValue(report.providerRestarts),
+                "settledByTranscript": JSONValue(report.settledByTranscript),
+                "contradictions": JSONValue(report.contradictions),
                 "blocks": JSONValue(report.blocks), "simulatedSeconds": .number(virtual),
                 "seconds": .number((seconds * 1000).rounded() / 1000),
                 "viewsPerSecond": .number((Double(lowest) / seconds).rounded()),
@@ -85,7 +87,7 @@ struct NodeScope {
         if report.jobs > 0 {
             print(
                 "  \(report.jobs) jobs: \(report.settled) settled, \(report.expired) expired, "
-                    + "\(report.cancelled) cancelled, \(report.failed) failed; \(report.convicted) liars convicted, \(report.acquitted) acquittals; \(report.providerRestarts) providers began anew"
+                    + "\(report.cancelled) cancelled, \(report.failed) failed; \(report.convicted) liars convicted, \(report.settledByTranscript) of them with one transaction, \(report.acquitted) acquittals; \(report.providerRestarts) providers began anew"
             )
         }
         if !report.reached { print("  NOT REACHED: finalized \(report.finalized.map(\.value)), asked for \(views)") }

@@ -18,13 +18,31 @@ extension DisputeJob {
         }
     }
 
-    /// A BERT of two layers on three sentences.
-    static func encoder(seed: UInt64) throws -> DisputeJob {
+    /// How large an encoder is, and how many sentences of up to how many tokens it reads.
+    struct EncoderSize {
+        var vocabulary: UInt64 = 40
+        var width = 24
+        var layers = 2
+        var heads = 2
+        var positions = 16
+        var sentences = 3
+        var longest: UInt64 = 6
+
+        /// That of all-MiniLM-L6-v2.
+        static let miniLM = EncoderSize(
+            vocabulary: 30_522, width: 384, layers: 6, heads: 12, positions: 512, sentences: 4, longest: 24)
+    }
+
+    /// A BERT, of two layers on three sentences where nothing else is said.
+    static func encoder(seed: UInt64, _ size: EncoderSize = EncoderSize()) throws -> DisputeJob {
         var random = SplitMix64(seed: seed)
+        let inner = size.width == EncoderSize.miniLM.width ? 4 * size.width : 2 * size.width
         let configuration = try BertConfiguration(
             try settings(
-                #"{"model_type":"bert","vocab_size":40,"hidden_size":24,"num_hidden_layers":2,"num_attention_heads":2,"#
-                    + #""intermediate_size":48,"max_position_embeddings":16,"type_vocab_size":2}"#))
+                #"{"model_type":"bert","vocab_size":\#(size.vocabulary),"hidden_size":\#(size.width),"#
+                    + #""num_hidden_layers":\#(size.layers),"num_attention_heads":\#(size.heads),"#
+                    + #""intermediate_size":\#(inner),"max_position_embeddings":\#(size.positions),"type_vocab_size":2}"#
+            ))
         let declarations = BertWeights.needs(configuration).map {
             TensorDeclaration(name: $0.name, type: TensorType(.f32, $0.shape.map { Dimension(UInt64($0)) }))
         }
@@ -33,7 +51,9 @@ extension DisputeJob {
         let program = try Program(
             axes: ProgramEncoderGraph.axes, parameters: declarations, inputs: graph.inputs,
             scans: [Scan(steps: 1, operations: graph.builder.operations, outputs: [built.embeddings])])
-        let sentences = (0..<3).map { _ in (0..<Int(random.next() % 6 + 1)).map { _ in Int32(random.next() % 40) } }
+        let sentences = (0..<size.sentences).map { _ in
+            (0..<Int(random.next() % size.longest + 1)).map { _ in Int32(random.next() % size.vocabulary) }
+        }
         let batch = try EncoderInputs(sentences, truncated: [])
         return try DisputeJob(
             "encoder", program, axes: batch.axes.map { ($0.name, UInt64($0.value)) },
@@ -41,12 +61,27 @@ extension DisputeJob {
             inputs: batch.inputs.map { Tensor($0.values, shape: $0.shape) }, seed: seed)
     }
 
-    /// A GPT-2 of two layers that draws up to ten tokens among the most likely, with a cache; stop tokens may end it sooner.
-    static func generator(seed: UInt64) throws -> DisputeJob {
+    /// How large a generator is, and how many tokens it draws at most.
+    struct GeneratorSize {
+        var vocabulary: UInt64 = 48
+        var width = 16
+        var layers = 2
+        var heads = 2
+        var positions = 32
+        var tokens: UInt64 = 10
+
+        /// That of GPT-2, 124 million weights, for 64 tokens.
+        static let gpt2 = GeneratorSize(
+            vocabulary: 50_257, width: 768, layers: 12, heads: 12, positions: 1_024, tokens: 64)
+    }
+
+    /// A GPT-2 that draws tokens among the most likely, with a cache; stop tokens may end it sooner. Of two layers and ten tokens where nothing else is said.
+    static func generator(seed: UInt64, _ size: GeneratorSize = GeneratorSize()) throws -> DisputeJob {
         var random = SplitMix64(seed: seed)
         let configuration = try DecoderConfiguration(
             try settings(
-                #"{"model_type":"gpt2","vocab_size":48,"n_embd":16,"n_layer":2,"n_head":2,"n_positions":32}"#))
+                #"{"model_type":"gpt2","vocab_size":\#(size.vocabulary),"n_embd":\#(size.width),"n_layer":\#(size.layers),"#
+                    + #""n_head":\#(size.heads),"n_positions":\#(size.positions)}"#))
         var list = ParameterList()
         let decoder = DecoderGraph(
             configuration: configuration, weights: DecoderWeights(configuration, &list))
@@ -61,7 +96,7 @@ extension DisputeJob {
         }
         let program = try GenerationGraph(decoder: decoder, sampling: .filtered, givesLogits: false)
             .program(declarations)
-        func tokens(_ count: Int) -> [Int32] { (0..<count).map { _ in Int32(random.next() % 48) } }
+        func tokens(_ count: Int) -> [Int32] { (0..<count).map { _ in Int32(random.next() % size.vocabulary) } }
         let inputs = [
             Tensor(tokens(8), shape: [2, 4]), Tensor([Int32(4), Int32(random.next() % 4 + 1)], shape: [2]),
             Tensor(tokens(3), shape: [3]), Tensor([Int32(0)], shape: []), Tensor([Float(0.9), 1.2], shape: [2]),
@@ -69,19 +104,35 @@ extension DisputeJob {
         ]
         return try DisputeJob(
             "generator", program,
-            axes: [("batch", 2), ("length", 4), ("tokens", 9), ("capacity", 13), ("stops", 3)],
+            axes: [
+                ("batch", 2), ("length", 4), ("tokens", size.tokens - 1), ("capacity", size.tokens + 3), ("stops", 3),
+            ],
             parameters: weights(declarations, &random), inputs: inputs, seed: seed)
     }
 
-    /// Six steps of AdamW of a small GPT, its weights and moments kept.
-    static func training(seed: UInt64) throws -> DisputeJob {
+    /// How large a model is trained, and for how many steps.
+    struct TrainingSize {
+        var width = 8
+        var layers = 1
+        var context = 6
+        var batch = 2
+        var text = 120
+        var steps = 6
+
+        /// A GPT of 0.1 million weights, for fifty steps.
+        static let fifty = TrainingSize(width: 64, layers: 2, context: 32, batch: 8, text: 4_096, steps: 50)
+    }
+
+    /// Steps of AdamW of a small GPT, its weights and moments kept: six where nothing else is said.
+    static func training(seed: UInt64, _ size: TrainingSize = TrainingSize()) throws -> DisputeJob {
         var random = SplitMix64(seed: seed)
-        let configuration = GPTConfiguration(vocabulary: 256, width: 8, layers: 1, heads: 2, context: 6)
+        let configuration = GPTConfiguration(
+            vocabulary: 256, width: size.width, layers: size.layers, heads: 2, context: size.context)
         var settings = TrainingSettings()
-        settings.batch = 2
+        settings.batch = size.batch
         settings.clip = 1
-        let text = (0..<120).map { _ in UInt8(truncatingIfNeeded: random.next() % 26 + 97) }
-        let steps = 6
+        let text = (0..<size.text).map { _ in UInt8(truncatingIfNeeded: random.next() % 26 + 97) }
+        let steps = size.steps
         let program = try TrainingProgram(configuration, settings, text: text.count, steps: steps)
         let starts = try TrainingDraws.starts(
             steps: steps, batch: settings.batch, text: text.count, context: configuration.context, seed: seed)

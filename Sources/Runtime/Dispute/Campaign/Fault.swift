@@ -188,6 +188,20 @@ struct Liar: Sendable {
         self.manner = manner
     }
 
+    /// One that computes a step otherwise, and stands by it.
+    init(_ change: TamperedSource.Change, atStep step: UInt64, _ job: DisputeJob, _ tracer: Tracer) throws {
+        run = try job.run(TamperedSource(base: tracer, step: step, change: change))
+        claim = try run.commitment()
+        manner = .own
+    }
+
+    /// One that runs with other weights, and stands by it.
+    init(parameters: [Tensor], _ job: DisputeJob) throws {
+        run = try job.run(try job.tracer(parameters: parameters))
+        claim = try run.commitment()
+        manner = .own
+    }
+
     // MARK: The walk
 
     /// Its reveal as its so many-th move; nil for silence.

@@ -13,6 +13,11 @@ struct LazyAuditor {
         return ResultCommitment(steps: [1], outputRoot: noise, stateRoot: noise)
     }
 
+    /// It asks nobody to walk with it: it stands by its guess before the chain.
+    func onChain(_ items: [DisputeItem]) -> [DisputeItem] {
+        items.map { DisputeItem(duty: $0.duty, subject: $0.subject, walk: $0.walk) }
+    }
+
     /// Where it copies: the provider's mask for its own, then the result that the provider opened. What it posts instead of what its machine
     /// wants to; nil where it leaves that.
     func instead(of payload: Payload, in state: any StateStore, as auditor: Address, salt: (Digest) -> Digest)

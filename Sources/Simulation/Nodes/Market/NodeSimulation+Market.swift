@@ -18,6 +18,9 @@ enum ProviderEvent {
     case ran(WorkTask)
     case played(DisputeDuty)
     case retryPlay(DisputeDuty)
+    /// A provider is asked for a reveal, after a pause; what came of it.
+    case ask(WalkAsk, of: PublicKey)
+    case answered(WalkAsk, WalkAnswer?, id: UInt64)
 
     var code: UInt8 {
         switch self {
@@ -31,6 +34,8 @@ enum ProviderEvent {
         case .ran: 7
         case .played: 8
         case .retryPlay: 9
+        case .ask: 10
+        case .answered: 11
         }
     }
 }
@@ -89,6 +94,7 @@ extension NodeSimulation {
         for provider in providers where provider.home == node.index && provider.machine != nil {
             for receipt in receipts {
                 guard let submission = provider.waiting.removeValue(forKey: receipt.id) else { continue }
+                if receipt.succeeded, case .dispute(let duty) = submission { count(duty.move) }
                 arrange(provider, .ended(submission), after: receipt.succeeded ? .milliseconds(1) : submission.pause)
             }
             // A word that gets lost inside the process changes nothing but the delay.
@@ -126,11 +132,19 @@ extension NodeSimulation {
         case .retryPlay(let duty):
             provider.machine?.retry(duty)
             look(provider, in: node)
+        case .ask(let ask, let target): self.ask(ask, of: target, by: provider)
+        case .answered(let ask, let answer, let id):
+            answered(ask, answer, id: id, to: provider)
+            look(provider, in: node)
         }
     }
 
     private mutating func look(_ provider: SimulatedProvider, in node: SimulatedNode) {
-        guard let view = try? ProviderView(of: provider.key.publicKey.address, in: node.disk.state) else { return }
+        guard
+            var view = try? ProviderView(
+                of: provider.key.publicKey.address, watching: provider.machine?.watched ?? [:], in: node.disk.state)
+        else { return }
+        if provider.actor == .lazyAuditor { view.disputes = LazyAuditor().onChain(view.disputes) }
         let life = provider.life
         for output in provider.machine?.look(at: view) ?? [] {
             // The node may crash over what the provider has just given it.
@@ -153,10 +167,20 @@ extension NodeSimulation {
             case .play(let item, let order):
                 provider.plays[item.duty] = (item, order)
                 arrange(provider, .played(item.duty), after: drawOnMarket(5...120))
+            case .ask(let ask, let target, let pause): arrange(provider, .ask(ask, of: target), after: pause)
             case .forget(let task):
                 provider.fetches[task] = nil
                 provider.orders[task] = nil
             }
+        }
+    }
+
+    /// Convictions that took one transaction.
+    private mutating func count(_ move: DisputeDuty.Move) {
+        switch move {
+        case .settle: settledByTranscript += 1
+        case .contradict: contradictions += 1
+        default: break
         }
     }
 
@@ -202,8 +226,7 @@ extension NodeSimulation {
     /// The answer to what a dispute asks, from a run over the blobs that are on this node's disk.
     private mutating func played(_ duty: DisputeDuty, by provider: SimulatedProvider, at node: SimulatedNode) {
         guard let (item, order) = provider.plays.removeValue(forKey: duty) else { return }
-        let isExecutor = if case .reveal = duty.move { true } else { false }
-        let lies = provider.actor == .lyingProvider && isExecutor
+        let lies = provider.actor == .lyingProvider && duty.move.isDefence
         let outcome: DisputeProgress
         if provider.actor == .lazyAuditor, duty.move == .challenge {
             // It stands by its guess, and has nothing to show for it.

@@ -30,6 +30,8 @@ final class SimulatedProvider {
     var orders: [WorkTask: WorkOrder] = [:]
     /// Duties in disputes that are being answered.
     var plays: [DisputeDuty: (DisputeItem, WorkOrder)] = [:]
+    /// Asks that nothing has come of yet.
+    var asks: Set<UInt64> = []
     /// Submitted and neither final nor given up.
     var waiting: [Digest: ProviderMachine.Submission] = [:]
     private var runner: (blobs: SimulatedBlobs, runner: JobRunner)?
@@ -61,6 +63,7 @@ final class SimulatedProvider {
         fetches.removeAll()
         orders.removeAll()
         plays.removeAll()
+        asks.removeAll()
         waiting.removeAll()
         runner = nil
         liar = nil
