@@ -1,5 +1,5 @@
 public import Primitives
-public import Programs
+internal import Programs
 
 /// A tensor that a job leaves: one that a step gave out, or one that is kept at the end.
 public struct ResultTensor: Hashable, Sendable, CanonicalCodable {
