@@ -10,14 +10,14 @@ internal import Synchronization
 ///
 /// Kernels follow one another within microseconds, which is less than it takes to wake a thread. So helpers wait for more work a little while before they go, and
 /// the caller, who takes tasks as well, never depends on them: one that comes late or never costs time, not the result.
-final class ThreadTeam: Sendable {
-    let threads: Int
+package final class ThreadTeam: Sendable {
+    package let threads: Int
     private let work = Work()
 
-    init(threads: Int) { self.threads = max(1, threads) }
+    package init(threads: Int) { self.threads = max(1, threads) }
 
     /// Runs tasks 0 to count − 1, each once, and returns when all are done. The body gets the task and the thread's number.
-    func run(_ count: Int, _ body: @Sendable (_ task: Int, _ thread: Int) -> Void) {
+    package func run(_ count: Int, _ body: @Sendable (_ task: Int, _ thread: Int) -> Void) {
         let wanted = min(threads, count) - 1
         if wanted <= 0 || count > Work.mostTasks
             || !work.isFree.exchange(false, ordering: .acquiring)
@@ -41,7 +41,7 @@ final class ThreadTeam: Sendable {
     }
 
     /// Like `run`, for a range in pieces of `grain`.
-    func run(over count: Int, grain: Int, _ body: @Sendable (_ range: Range<Int>, _ thread: Int) -> Void) {
+    package func run(over count: Int, grain: Int, _ body: @Sendable (_ range: Range<Int>, _ thread: Int) -> Void) {
         let grain = max(1, grain)
         run((count + grain - 1) / grain) { task, thread in
             body(task * grain..<min(count, (task + 1) * grain), thread)
