@@ -110,12 +110,29 @@ package final class JobRunner: @unchecked Sendable {
         if fixed.initialState(given) != spec.initialState {
             throw WorkRefusal.malformed("the state that the job names is not the one that it begins with")
         }
+        try checkFlag(spec, fixed, given)
         try checkCost(spec, fixed)
         // Of a larger one nobody could be convicted.
         if !program.disputeBound(fixed).isWithin {
             throw WorkRefusal.malformed("a dispute about the program would take too many rounds or bytes")
         }
         try checkResult(fixed)
+    }
+
+    /// A scan that is gone on with must not have ended: the chain is shown that where the state is another job's, and here it is seen where it is given.
+    private func checkFlag(_ spec: JobSpec, _ fixed: SpecialisedProgram, _ given: [Int: Digest]) throws {
+        guard let scan = spec.scans.firstIndex(where: { $0.steps > 0 }), spec.scans[scan].first > 0,
+            let stop = fixed.scans[scan].stop
+        else {
+            if spec.flag != nil { throw WorkRefusal.malformed("the job names a flag where no scan has one") }
+            return
+        }
+        if let flag = spec.flag, flag != stop {
+            throw WorkRefusal.malformed("the job names carried tensor \(flag) as the flag, which is \(stop)")
+        }
+        if spec.flag == nil, given[Int(stop)] == ShownFlag.root(true) {
+            throw WorkRefusal.malformed("the scan that the job goes on with has ended")
+        }
     }
 
     private func checkCost(_ spec: JobSpec, _ fixed: SpecialisedProgram) throws {
@@ -202,7 +219,10 @@ package final class JobRunner: @unchecked Sendable {
         if spec.axes.map(\.name) != program.axes {
             throw WorkRefusal.malformed("the job does not give the program's axes in their order")
         }
-        do { return (try program.specialise(spec.axes.map { ($0.name, $0.size) }), program) } catch {
+        do {
+            let whole = try program.specialise(spec.axes.map { ($0.name, $0.size) })
+            return (spec.isSegment ? try whole.segment(spec.segment) : whole, program)
+        } catch {
             throw WorkRefusal.malformed("the program does not fit the job's sizes: \(error)")
         }
     }
@@ -288,7 +308,8 @@ package final class JobRunner: @unchecked Sendable {
         let own = try DisputeRun(
             program, axes: spec.axes.map(\.size), parameters: weights.map(\.bytes),
             parameterRoots: manifest.parameterRoots, inputs: inputs.map(\.bytes),
-            carried: state.mapValues(\.bytes), seed: spec.seed, owners: weights, threads: threads, memory: memory)
+            carried: state.mapValues(\.bytes), segment: spec.segment, seed: spec.seed, owners: weights,
+            threads: threads, memory: memory)
         withExtendedLifetime((inputs, state)) {}
         let run = flipsBit ? try own.lying() : own
         lock.withLock { disputed.keep(run, for: job, bytes: 0) }

@@ -43,6 +43,7 @@ extension JobRunner {
             input.root == nil ? next.next().map { JobInput(name: input.name, root: $0.root) } ?? input : input
         }
         guard let kept = try state(order) else { return (spec, Resolution(inputs: shown, state: nil)) }
+        let flag = try order.spec.flag.map { try self.flag(Int($0), of: kept) }
         let carried = try program(of: spec).carried
         if carried.count != kept.count {
             throw WorkRefusal.malformed(
@@ -51,7 +52,16 @@ extension JobRunner {
         spec.carried = zip(carried, kept).map { JobInput(name: $0.name, root: $1) }
         spec.initialState = MerkleTree.root(kept)
         spec.stateOf = nil
-        return (spec, Resolution(inputs: shown, state: spec.initialState))
+        return (spec, Resolution(inputs: shown, state: spec.initialState, flag: flag))
+    }
+
+    /// Whether a flag of a state is set: its root says so.
+    private func flag(_ place: Int, of kept: [Digest]) throws -> ShownFlag {
+        guard kept.indices.contains(place), [false, true].contains(where: { ShownFlag.root($0) == kept[place] }) else {
+            throw WorkRefusal.malformed("carried tensor \(place), which the job names as the flag, is none")
+        }
+        return ShownFlag(
+            isSet: kept[place] == ShownFlag.root(true), siblings: MerkleLevels(kept).proof(place).siblings)
     }
 
     /// The blobs that a job reads beside its manifest and its parents' lists, which are here.

@@ -48,7 +48,10 @@ import Testing
 
     private func settle(_ id: Digest, _ result: ResultCommitment = AfterTests.result) throws {
         let provider = try net.run(id, to: result)
+        // One in two hundred is drawn.
+        let auditors = try net.commitAudits(id, result)
         try net.open(id, provider, result)
+        for auditor in auditors { try net.revealAudit(id, auditor, result) }
         // No block longer than it takes: whoever waited for it is matched by the next.
         for _ in 0..<60 where try net.job(id).state != .settled { try net.pass(1000) }
         #expect(try net.job(id).state == .settled)
@@ -314,11 +317,16 @@ import Testing
         }
         try net.act(net.requester, .cancelJob(job: parent))
         func failed() throws -> Int { try signed.count { try net.job($0.id).state == .failed } }
-        for expected in [8, 16, 24, 30] {
+        // Eight a block, of which the chain that hangs on one of them may take some.
+        var told = 0
+        for _ in 0..<10 where told < 30 {
             #expect(try Query.hasWork(in: net.store))
             try net.step()
-            #expect(try failed() == expected)
+            let now = try failed()
+            #expect(now > told && now - told <= 8)
+            told = now
         }
+        #expect(told == 30)
         for _ in 0..<6 { try net.step() }
         #expect(try chain.allSatisfy { try net.job($0).state == .failed })
         #expect(net.store.all(.state).allSatisfy { ![0x57, 0x4c].contains($0.key[0]) })

@@ -38,8 +38,8 @@ extension Job {
         guard let commitment = assignment?.commitment, let roots else { return nil }
         return DisputeSubject(
             program: spec.program, axes: spec.axes.map(\.size), seed: spec.seed, parameters: spec.parameters,
-            inputs: AgreedList(roots.inputs), initialState: roots.initialState, steps: commitment.steps,
-            outputRoot: commitment.outputRoot, stateRoot: commitment.stateRoot)
+            inputs: AgreedList(roots.inputs), initialState: roots.initialState, segment: spec.segment,
+            steps: commitment.steps, outputRoot: commitment.outputRoot, stateRoot: commitment.stateRoot)
     }
 
     /// Whether its result lies open to be challenged.

@@ -103,6 +103,7 @@ extension Executor {
         do throws(ResolutionFault) { job.found = try resolution.roots(of: job.spec, reading: results) } catch {
             throw TransactionFailure(reason: error.description)
         }
+        if resolution.flag?.isSet == true { return try settleUnrun(&job, assignment) }
         try start(&job, assignment)
     }
 

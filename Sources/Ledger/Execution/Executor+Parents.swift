@@ -1,4 +1,5 @@
 import Primitives
+internal import Programs
 
 /// Jobs that read what other jobs leave.
 ///
@@ -90,6 +91,24 @@ extension Executor {
             try enqueue(&job)
         }
         try save(job)
+    }
+
+    /// The scan that it was to go on with had ended: it leaves what it began with, and costs nothing. The state says so, hence nothing can be disputed.
+    mutating func settleUnrun(_ job: inout Job, _ assignment: Assignment) throws {
+        guard let parent = job.spec.stateOf, let state = try parentResults(of: job.spec)[parent]?.stateRoot else {
+            throw LedgerFault.corrupt("a job goes on from nothing")
+        }
+        try release(&job)
+        let nothing = ResultCommitment(
+            steps: job.spec.scans.map { _ in 0 }, outputRoot: ResultRoots.outputRoot([]), stateRoot: state)
+        let receipt = JobReceipt(
+            job: job.id, requester: job.requester, provider: assignment.provider, attempt: job.attempt,
+            commitment: nothing, computeUnits: ComputeUnits(weightedOperations: 0), amount: .zero, auditFees: .zero,
+            auditors: [],
+            submittedHeight: job.submittedHeight, committedHeight: height, settledHeight: height)
+        try overlay.set(receipt, StateKey.receipt(job.id))
+        job.reason = "the run had ended before its first step"
+        try close(&job, .settled)
     }
 
     /// Takes a job from the lists of those that it waits for.

@@ -81,27 +81,32 @@ public struct JobAxis: Hashable, Sendable, CanonicalCodable {
 
 /// One scan of a job's program: the most steps that it takes, and what a step costs.
 public struct JobScan: Hashable, Sendable, CanonicalCodable {
+    /// The number of the first step; 0, but in a segment.
+    public var first: UInt64
     public var steps: UInt64
     public var weightedOperations: UInt64
 
-    public init(steps: UInt64, weightedOperations: UInt64) {
+    public init(first: UInt64 = 0, steps: UInt64, weightedOperations: UInt64) {
+        self.first = first
         self.steps = steps
         self.weightedOperations = weightedOperations
     }
 
     /// The scans of a program.
     public static func all(of program: SpecialisedProgram) throws(ProgramFault) -> [JobScan] {
-        zip(program.scans, try program.stepCosts()).map {
-            JobScan(steps: $0.steps.factor, weightedOperations: $1.weightedOperations)
+        zip(zip(program.firstSteps, program.scans), try program.stepCosts()).map {
+            JobScan(first: $0.0, steps: $0.1.steps.factor, weightedOperations: $1.weightedOperations)
         }
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
+        first = try reader.readUInt64()
         steps = try reader.readUInt64()
         weightedOperations = try reader.readUInt64()
     }
 
     public func encode(into writer: inout ByteWriter) {
+        writer.write(first)
         writer.write(steps)
         writer.write(weightedOperations)
     }
@@ -141,6 +146,10 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
     /// Of the program's random words.
     public var seed: UInt64
     public var scans: [JobScan]
+    /// Whether it is a part of a run: of each scan so many steps from a first one, and all carried tensors kept, so that another job can go on from there.
+    public var isSegment: Bool
+    /// Where it goes on with a scan that a flag may have ended, by another's state: the flag's place among the carried tensors.
+    public var flag: UInt16?
     /// The f32 cost of all steps, and of reading parameters and inputs once. A provider for whom it does not come out declines with `costMismatch`.
     public var computeUnits: ComputeUnits
     /// Bytes of memory a device must have.
@@ -157,7 +166,7 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
     public init(
         program: Digest, manifest: Digest, axes: [JobAxis], parameters: AgreedList, inputs: [JobInput],
         carried: [JobInput] = [], initialState: Digest = .zero, stateOf: Digest? = nil, seed: UInt64 = 0,
-        scans: [JobScan],
+        scans: [JobScan], isSegment: Bool = false, flag: UInt16? = nil,
         computeUnits: ComputeUnits, memory: UInt64, maximumPricePer1000CU: Amount, policy: AuditPolicy,
         queueMilliseconds: UInt64, deadlineMilliseconds: UInt64, storageHint: PublicKey
     ) {
@@ -171,6 +180,8 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
         self.stateOf = stateOf
         self.seed = seed
         self.scans = scans
+        self.isSegment = isSegment
+        self.flag = flag
         self.computeUnits = computeUnits
         self.memory = memory
         self.maximumPricePer1000CU = maximumPricePer1000CU
@@ -191,6 +202,8 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
         stateOf = try reader.readOptional(Digest.self)
         seed = try reader.readUInt64()
         scans = try reader.readList(JobScan.self, max: JobSpec.maximumScans)
+        isSegment = try reader.readBool()
+        flag = try reader.readOptional(UInt16.self)
         computeUnits = try reader.read(ComputeUnits.self)
         memory = try reader.readUInt64()
         maximumPricePer1000CU = try reader.read(Amount.self)
@@ -202,8 +215,19 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
         if scans.isEmpty { throw .invalid("a job has at least one scan") }
         var steps: UInt64 = 0
         for scan in scans {
-            if scan.steps < 1 || scan.steps > JobSpec.maximumSteps { throw .invalid("a scan has 1 to 2^20 steps") }
+            if max(scan.first, scan.steps) > JobSpec.maximumSteps { throw .invalid("a scan has 1 to 2^20 steps") }
+            if !isSegment, scan.steps < 1 || scan.first > 0 {
+                throw .invalid("a job that is no segment takes all steps of its scans")
+            }
             steps += scan.steps
+        }
+        // One stretch of the run: only its first scan may be one that was begun before.
+        let taken = scans.indices.filter { scans[$0].steps > 0 }
+        guard let begin = taken.first, let end = taken.last, end - begin + 1 == taken.count,
+            scans.indices.allSatisfy({ $0 == begin || scans[$0].first == 0 })
+        else { throw .invalid("a segment is one stretch of steps") }
+        if flag != nil, stateOf == nil || scans[begin].first == 0 || end > begin {
+            throw .invalid("a flag is looked at where a job goes on with a scan, and it alone, from another's state")
         }
         if steps > JobSpec.maximumSteps { throw .invalid("a job has at most 2^20 steps, found \(steps)") }
         if operations(of: scans.map(\.steps)) > UInt128(computeUnits.weightedOperations) {
@@ -234,6 +258,8 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
         writer.write(optional: stateOf)
         writer.write(seed)
         writer.write(list: scans)
+        writer.write(bool: isSegment)
+        writer.write(optional: flag)
         writer.write(computeUnits)
         writer.write(memory)
         writer.write(maximumPricePer1000CU)
@@ -251,7 +277,7 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
 
     /// Whether a run of this job could have taken so many steps of each scan: a flag may end a scan early, after its first step at the soonest.
     public func allows(steps: [UInt64]) -> Bool {
-        steps.count == scans.count && zip(scans, steps).allSatisfy { $1 >= 1 && $1 <= $0.steps }
+        steps.count == scans.count && zip(scans, steps).allSatisfy { $1 >= min(1, $0.steps) && $1 <= $0.steps }
     }
 
     /// What a run that took so many steps of each scan has cost; `allows` them.
@@ -261,4 +287,7 @@ public struct JobSpec: Hashable, Sendable, CanonicalCodable {
         return ComputeUnits(
             weightedOperations: computeUnits.weightedOperations - UInt64(clamping: min(saved, UInt128(UInt64.max))))
     }
+
+    /// The steps of each scan that it may take, where it is a part of a run; else empty.
+    public var segment: [StepRange] { isSegment ? scans.map { StepRange(first: $0.first, count: $0.steps) } : [] }
 }

@@ -15,6 +15,8 @@ public struct DisputeSubject: Hashable, Sendable, CanonicalCodable {
     public let inputs: AgreedList
     /// Over the roots of all carried tensors before the first step.
     public let initialState: Digest
+    /// Where the job is a part of a run, the steps of each scan that it may take; then the result keeps all carried tensors. Empty for a whole run.
+    public let segment: [StepRange]
     /// The steps that each scan took, as the defender says.
     public let steps: [UInt64]
     /// `ResultRoots.outputRoot`, as the defender says.
@@ -24,7 +26,7 @@ public struct DisputeSubject: Hashable, Sendable, CanonicalCodable {
 
     public init(
         program: Digest, axes: [UInt64], seed: UInt64, parameters: AgreedList, inputs: AgreedList,
-        initialState: Digest, steps: [UInt64], outputRoot: Digest, stateRoot: Digest
+        initialState: Digest, segment: [StepRange] = [], steps: [UInt64], outputRoot: Digest, stateRoot: Digest
     ) {
         self.program = program
         self.axes = axes
@@ -32,6 +34,7 @@ public struct DisputeSubject: Hashable, Sendable, CanonicalCodable {
         self.parameters = parameters
         self.inputs = inputs
         self.initialState = initialState
+        self.segment = segment
         self.steps = steps
         self.outputRoot = outputRoot
         self.stateRoot = stateRoot
@@ -44,6 +47,7 @@ public struct DisputeSubject: Hashable, Sendable, CanonicalCodable {
         parameters = try reader.read(AgreedList.self)
         inputs = try reader.read(AgreedList.self)
         initialState = try reader.read(Digest.self)
+        segment = try reader.readList(StepRange.self, max: Program.maximumScans)
         steps = try reader.readList(UInt64.self, max: Program.maximumScans)
         outputRoot = try reader.read(Digest.self)
         stateRoot = try reader.read(Digest.self)
@@ -56,9 +60,19 @@ public struct DisputeSubject: Hashable, Sendable, CanonicalCodable {
         writer.write(parameters)
         writer.write(inputs)
         writer.write(initialState)
+        writer.write(list: segment)
         writer.write(list: steps)
         writer.write(outputRoot)
         writer.write(stateRoot)
+    }
+
+    /// The most steps that a scan may take; nil where the frame's numbers do not fit the job's axes.
+    func mostSteps(ofScan place: Int, _ frame: ProgramFrame) -> UInt64? {
+        guard let whole = try? frame.scans[place].steps.value(axes) else { return nil }
+        if segment.isEmpty { return whole }
+        guard place < segment.count else { return nil }
+        let (end, overflow) = segment[place].first.addingReportingOverflow(segment[place].count)
+        return overflow || end > whole ? nil : segment[place].count
     }
 
     /// The scan of a step that is counted over all scans, and its number there.

@@ -168,7 +168,7 @@ extension Walk {
             if place.step == 0 || root != step.before { return acquit("the flag had not ended the scan before") }
             convict("the scan had ended before step \(place.step)")
         } else {
-            let most = (try? scan.steps.value(subject.axes)) ?? 0
+            let most = subject.mostSteps(ofScan: place.scan, frame) ?? 0
             if place.step + 1 != subject.steps[place.scan] || place.step + 1 >= most || root != node.state {
                 return acquit("the flag ends the scan here, or the scan does not end here")
             }
@@ -220,10 +220,13 @@ extension Walk {
         _ subject: DisputeSubject
     ) {
         let numbers = entries(list, of: step, subject)
-        guard witness.valueSiblings.count == MerkleLevels.height(of: UInt64(numbers.count)),
-            MerkleProof(index: index, siblings: witness.valueSiblings).root(of: ProgramFrame.leaf(witness.value))
-                == numbers.root
-        else { return acquit("the program has another number at the entry") }
+        let isNumber =
+            list == .kept && !subject.segment.isEmpty
+            ? witness.valueSiblings.isEmpty && UInt64(witness.value) == index
+            : witness.valueSiblings.count == MerkleLevels.height(of: UInt64(numbers.count))
+                && MerkleProof(index: index, siblings: witness.valueSiblings).root(of: ProgramFrame.leaf(witness.value))
+                    == numbers.root
+        if !isNumber { return acquit("the program has another number at the entry") }
         let place: (list: AgreedList, index: UInt64)?
         if list == .kept {
             place = (AgreedList(root: step.node?.state ?? .zero, count: frame.carried.count), UInt64(witness.value))

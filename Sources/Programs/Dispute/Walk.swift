@@ -112,7 +112,7 @@ public struct Walk: Hashable, Sendable, CanonicalCodable {
     private static func first(_ subject: DisputeSubject, _ frame: ProgramFrame) -> WalkStage {
         if let problem = problem(subject, frame) { return .over(.convicted(problem)) }
         let all = subject.steps.reduce(0, +)
-        if frame.kept.count == 0 && subject.stateRoot != ResultRoots.wrapped(.zero) {
+        if keptCount(subject, frame) == 0 && subject.stateRoot != ResultRoots.wrapped(.zero) {
             return .over(.convicted("the program keeps no state, and the result has one"))
         }
         if all == 0 {
@@ -143,8 +143,11 @@ public struct Walk: Hashable, Sendable, CanonicalCodable {
         if frame.carried.count == 0 && subject.initialState != .zero { return "the program carries nothing" }
         if subject.steps.count != frame.scans.count { return "the result has another number of scans" }
         var all: UInt64 = 0
-        for (claimed, scan) in zip(subject.steps, frame.scans) {
-            guard scan.carried.count == frame.carried.count, let most = try? scan.steps.value(subject.axes) else {
+        if !subject.segment.isEmpty && subject.segment.count != frame.scans.count {
+            return "the job's parts of scans are not as many as its program's scans"
+        }
+        for (place, (claimed, scan)) in zip(subject.steps, frame.scans).enumerated() {
+            guard scan.carried.count == frame.carried.count, let most = subject.mostSteps(ofScan: place, frame) else {
                 return "the program is none that could be run"
             }
             if claimed > most || claimed == 0 && most > 0 || claimed < most && scan.stop == nil {
@@ -155,6 +158,11 @@ public struct Walk: Hashable, Sendable, CanonicalCodable {
             all = sum
         }
         return nil
+    }
+
+    /// Of a part of a run all carried tensors are kept.
+    private static func keptCount(_ subject: DisputeSubject, _ frame: ProgramFrame) -> UInt32 {
+        subject.segment.isEmpty ? frame.kept.count : frame.carried.count
     }
 
     static func operations(of step: WalkStep, _ subject: DisputeSubject, _ frame: ProgramFrame) -> WalkStage {
@@ -168,7 +176,8 @@ public struct Walk: Hashable, Sendable, CanonicalCodable {
         switch list {
         case .outputs: return frame.scans[scan].outputs
         case .carried: return frame.scans[scan].carried
-        case .kept: return frame.kept
+        // The numbers of all carried tensors need no tree: each is its place.
+        case .kept: return subject.segment.isEmpty ? frame.kept : AgreedList(root: .zero, count: frame.carried.count)
         }
     }
 
@@ -177,7 +186,8 @@ public struct Walk: Hashable, Sendable, CanonicalCodable {
         let place = subject.place(ofStep: step.index)
         return DisputedStep(
             program: subject.program, programOperations: frame.operationCount, axes: subject.axes, seed: subject.seed,
-            step: place.step, firstOperation: frame.firstOperation(ofScan: place.scan),
+            step: place.step + (subject.segment.isEmpty ? 0 : subject.segment[place.scan].first),
+            firstOperation: frame.firstOperation(ofScan: place.scan),
             parameters: subject.parameters, inputs: subject.inputs,
             carried: AgreedList(root: step.before, count: frame.carried.count),
             operations: AgreedList(root: step.operations ?? .zero, count: frame.scans[place.scan].operations))

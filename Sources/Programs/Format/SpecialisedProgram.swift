@@ -10,6 +10,20 @@ public struct SpecialisedProgram: Hashable, Sendable {
     public let carried: [TensorDeclaration]
     public let kept: [UInt16]
     public let scans: [Scan]
+    /// The number of each scan's first step: 0, but in a part of a run.
+    public let firstSteps: [UInt64]
+
+    init(
+        parameters: [TensorDeclaration], inputs: [TensorDeclaration], carried: [TensorDeclaration], kept: [UInt16],
+        scans: [Scan], firstSteps: [UInt64]
+    ) {
+        self.parameters = parameters
+        self.inputs = inputs
+        self.carried = carried
+        self.kept = kept
+        self.scans = scans
+        self.firstSteps = firstSteps
+    }
 
     init(_ program: Program, _ axes: [UInt64]) throws(ProgramFault) {
         func fix(_ declarations: [TensorDeclaration]) throws(ProgramFault) -> [TensorDeclaration] {
@@ -39,6 +53,7 @@ public struct SpecialisedProgram: Hashable, Sendable {
                     carried: scan.carried, stop: scan.stop))
         }
         self.scans = scans
+        firstSteps = scans.map { _ in 0 }
         for scan in scans { try check(scan) }
     }
 

@@ -34,7 +34,7 @@ public struct DisputedStep: Hashable, Sendable, CanonicalCodable {
     public let axes: [UInt64]
     /// The job's seed.
     public let seed: UInt64
-    /// Counted from 0 in its scan.
+    /// Counted from 0 in its scan of the whole run.
     public let step: UInt64
     /// The place of the scan's first op among all ops.
     public let firstOperation: UInt32

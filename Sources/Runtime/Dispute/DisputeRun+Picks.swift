@@ -192,7 +192,7 @@ extension DisputeRun {
         if list == .kept {
             let number = fixed.kept[Int(index)]
             return EntryWitness(
-                value: UInt32(number), valueSiblings: path(fixed.kept.map { UInt32($0) }),
+                value: UInt32(number), valueSiblings: segment.isEmpty ? path(fixed.kept.map { UInt32($0) }) : [],
                 root: whole.state[Int(number)], siblings: MerkleLevels(whole.state).proof(Int(number)).siblings)
         }
         let traced = try traced(step, &held)

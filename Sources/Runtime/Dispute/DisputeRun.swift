@@ -93,6 +93,8 @@ public final class DisputeRun: Sendable {
     public let inputs: AgreedList
     /// Over the roots of all carried tensors before the first step.
     public let initialState: Digest
+    /// The steps of each scan, where the job is a part of a run; else empty.
+    public let segment: [StepRange]
     let source: any StepSource
     let parameterRoots: [Digest]
     let inputRoots: [Digest]
@@ -128,17 +130,18 @@ public final class DisputeRun: Sendable {
     /// inputs and state are copied. `weights` holds what other executors of the model packed.
     public convenience init(
         _ program: Program, axes: [UInt64], parameters: [UnsafeRawBufferPointer], parameterRoots: [Digest]? = nil,
-        inputs: [UnsafeRawBufferPointer], carried: [Int: UnsafeRawBufferPointer] = [:], seed: UInt64,
-        owners: [any Sendable] = [], threads: Int = 1, weights: PackedWeights = PackedWeights(),
+        inputs: [UnsafeRawBufferPointer], carried: [Int: UnsafeRawBufferPointer] = [:], segment: [StepRange] = [],
+        seed: UInt64, owners: [any Sendable] = [], threads: Int = 1, weights: PackedWeights = PackedWeights(),
         memory: DisputeMemory = DisputeMemory()
     ) throws(DisputeRunFault) {
         if axes.count != program.axes.count {
             throw .program(.invalid(op: nil, "\(axes.count) values were given for \(program.axes.count) axes"))
         }
         let fixed: SpecialisedProgram
-        do throws(ProgramFault) { fixed = try program.specialise(zip(program.axes, axes).map { ($0, $1) }) } catch {
-            throw .program(error)
-        }
+        do throws(ProgramFault) {
+            let whole = try program.specialise(zip(program.axes, axes).map { ($0, $1) })
+            fixed = segment.isEmpty ? whole : try whole.segment(segment)
+        } catch { throw .program(error) }
         let tracer: Tracer
         do throws(ExecutionFault) {
             tracer = try Tracer(
@@ -151,13 +154,14 @@ public final class DisputeRun: Sendable {
             ?? zip(fixed.parameters, parameters).map { DisputeRun.root($0.type, $1) }
         try self.init(
             program, axes: axes, source: tracer, parameterRoots: roots,
-            inputRoots: zip(fixed.inputs, inputs).map { DisputeRun.root($0.type, $1) }, seed: seed, memory: memory)
+            inputRoots: zip(fixed.inputs, inputs).map { DisputeRun.root($0.type, $1) }, segment: segment, seed: seed,
+            memory: memory)
     }
 
     /// A run of steps from anywhere.
     init(
         _ program: Program, axes: [UInt64], source: any StepSource, parameterRoots: [Digest], inputRoots: [Digest],
-        initialState: Digest? = nil, seed: UInt64, memory: DisputeMemory
+        initialState: Digest? = nil, segment: [StepRange] = [], seed: UInt64, memory: DisputeMemory
     ) throws(DisputeRunFault) {
         let most = source.program.scans.reduce(UInt64(0)) {
             let (sum, overflow) = $0.addingReportingOverflow($1.steps.factor)
@@ -167,6 +171,7 @@ public final class DisputeRun: Sendable {
         self.program = program
         self.axes = axes
         fixed = source.program
+        self.segment = segment
         self.seed = seed
         self.source = source
         self.parameterRoots = parameterRoots
@@ -191,7 +196,8 @@ public final class DisputeRun: Sendable {
     public func subject(claiming claim: RunCommitment) -> DisputeSubject {
         DisputeSubject(
             program: programTree.root, axes: axes, seed: seed, parameters: parameters, inputs: inputs,
-            initialState: initialState, steps: claim.steps, outputRoot: claim.outputRoot, stateRoot: claim.stateRoot)
+            initialState: initialState, segment: segment, steps: claim.steps, outputRoot: claim.outputRoot,
+            stateRoot: claim.stateRoot)
     }
 
     /// Whether a dispute is about this job.

@@ -58,7 +58,7 @@ extension DisputeRun {
         let steps = try commitment().steps.reduce(0, +)
         return try DisputeRun(
             program, axes: axes, source: FlippedBit(base: tracer, step: max(1, steps) - 1),
-            parameterRoots: parameterRoots, inputRoots: inputRoots, initialState: initialState, seed: seed,
-            memory: memory)
+            parameterRoots: parameterRoots, inputRoots: inputRoots, initialState: initialState, segment: segment,
+            seed: seed, memory: memory)
     }
 }

@@ -29,11 +29,12 @@ public struct ReferenceExecutor {
         var steps: [UInt64] = []
         var outputs: [[Tensor]] = []
         var firstOperation = 0
-        for scan in program.scans {
+        for (place, scan) in program.scans.enumerated() {
             var taken: UInt64 = 0
             while taken < scan.steps.factor {
                 let values = try evaluate(
-                    scan, leading + state, step: taken, firstOperation: firstOperation, seed: seed)
+                    scan, leading + state, step: program.firstSteps[place] + taken, firstOperation: firstOperation,
+                    seed: seed)
                 outputs.append(scan.outputs.map { ReferenceExecutor.store(values[Int($0.index)]) })
                 state = scan.carried.map { values[Int($0.index)] }
                 taken += 1

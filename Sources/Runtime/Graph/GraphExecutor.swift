@@ -145,7 +145,7 @@ public final class GraphExecutor: Sendable {
             var taken: UInt64 = 0
             while taken < min(limit, scan.steps.factor - begin) {
                 if isCancelled() { throw .cancelled }
-                take(work, &state, step: begin + taken)
+                take(work, &state, step: program.firstSteps[index] + begin + taken)
                 let tensors = scan.outputs.map { tensor($0, work) }
                 onStep(index, begin + taken, tensors)
                 outputs.append(tensors)

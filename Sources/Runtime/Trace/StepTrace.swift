@@ -6,7 +6,7 @@ internal import Synchronization
 public struct StepTrace: Sendable {
     public let program: SpecialisedProgram
     public let scan: Int
-    /// Counted from 0 in its scan.
+    /// Counted from 0 in its scan of the whole run.
     public let step: UInt64
     /// The place of the step's first op among all ops of the program.
     public let firstOperation: Int

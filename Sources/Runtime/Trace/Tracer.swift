@@ -133,7 +133,7 @@ public struct Tracer: Sendable {
             var isOver = false
             while left > 0, !isOver {
                 if isCancelled() { throw .cancelled }
-                executor.take(work, &state, step: position.step)
+                executor.take(work, &state, step: program.firstSteps[position.scan] + position.step)
                 onStep(scan.outputs.map { executor.tensor($0, work) })
                 executor.carry(work, &state)
                 position.step += 1
@@ -163,9 +163,10 @@ public struct Tracer: Sendable {
         do throws(ExecutionFault) {
             work = try executor.enter(prepared, inputs: inputs, &state, seed: seed)
         } catch { throw .execution(error) }
-        executor.take(work, &state, step: position.step)
+        let step = program.firstSteps[position.scan] + position.step
+        executor.take(work, &state, step: step)
         let trace = StepTrace(
-            program: program, scan: position.scan, step: position.step,
+            program: program, scan: position.scan, step: step,
             firstOperation: program.scans[..<position.scan].reduce(0) { $0 + $1.operations.count }, seed: seed,
             memory: TraceMemory(
                 executor: executor, work: work, state: state, inputs: inputs, carried: position.carried),

@@ -8,6 +8,7 @@ import Runtime
 /// A job that continues texts, made ready: tokenized, sized, and costed.
 struct GenerationJob {
     let spec: JobSpec
+    let program: SpecialisedProgram
     let request: GenerationRequest
     let decoder: PublishedDecoder
     let settings: GenerationSettings
@@ -37,7 +38,8 @@ struct GenerationJob {
             maximumPricePer1000CU: terms.maximumPricePer1000CU, policy: terms.policy,
             queueMilliseconds: terms.queueMilliseconds, deadlineMilliseconds: terms.deadlineMilliseconds,
             storageHint: storageHint)
-        return GenerationJob(spec: spec, request: request, decoder: decoder, settings: settings, prompts: prompts)
+        return GenerationJob(
+            spec: spec, program: specialised, request: request, decoder: decoder, settings: settings, prompts: prompts)
     }
 
     /// Brings the inputs to the node, which serves them to providers.

@@ -10,6 +10,8 @@ struct JobWatch {
         let height: UInt64
         /// Milliseconds since 1970, by the block's clock.
         let time: UInt64
+        /// Whether it is the job's second stage.
+        let isSecond: Bool
         /// The job as it was when the stage was seen.
         let job: JSONValue
     }
@@ -30,11 +32,11 @@ struct JobWatch {
         while true {
             let job = try await node.call("job.get", ["job": .string(id.hex)])
             let history = job["history"]?.array ?? []
-            for step in history.dropFirst(seen) {
+            for (place, step) in history.enumerated().dropFirst(seen) {
                 await event(
                     Event(
                         state: step["state"]?.string ?? "", height: step["height"]?.uint64 ?? 0,
-                        time: step["time"]?.uint64 ?? 0, job: job))
+                        time: step["time"]?.uint64 ?? 0, isSecond: place == 1, job: job))
             }
             seen = max(seen, history.count)
             if JobWatch.ends.contains(job["state"]?.string ?? "") { return job }

@@ -22,17 +22,8 @@ struct ProviderRounds {
     let patience: Int
     /// The node that serves what is uploaded.
     let storageHint: PublicKey
-
-    /// A job that is over, and what it left.
-    private struct Part {
-        let job: Digest
-        let provider: String
-        let attempts: UInt64
-        /// Of every step, each output's root.
-        let outputs: [[Digest]]
-        /// The kept tensors' roots.
-        let kept: [Digest]
-    }
+    /// Steps of a worker's run between checkpoints; nil to run it as one job.
+    let checkpointEvery: Int?
 
     /// What is told as it happens.
     enum Event {
@@ -60,12 +51,13 @@ struct ProviderRounds {
             specs.append(try spec(trainer.worker, worker, weights.map(\.root), [textTensor.root, rows.root]))
         }
         // One after the other: they take the account's numbers in turn.
-        var jobs: [Digest] = []
+        let program = try trainer.worker.specialise([])
+        var rows: [JobRow] = []
         for (number, spec) in specs.enumerated() {
-            jobs.append(try await node.submit(.submitJob(spec), as: key).id)
-            tell(.submitted(worker: number, job: jobs[number]))
+            rows.append(try await JobRow.post(spec, of: program, every: checkpointEvery, to: node, as: key))
+            for job in rows[number].jobs { tell(.submitted(worker: number, job: job)) }
         }
-        let counted = try await enough(of: jobs, tell)
+        let counted = try await enough(of: rows, tell)
         let workers = counted.map(\.worker)
         let parts = counted.map(\.part)
         var losses = [Float](repeating: 0, count: rounds.steps)
@@ -79,11 +71,12 @@ struct ProviderRounds {
         let joined = weights.map(\.root) + momentum.map(\.root) + parts.flatMap(\.kept)
         let aggregation = try trainer.aggregation(of: parts.count)
         let outer = try await manifest("outer step of round \(round + 1)", aggregation, joined)
-        let job = try await node.submit(.submitJob(try spec(aggregation, outer, joined, [])), as: key).id
-        tell(.submitted(worker: nil, job: job))
-        let part: Part
-        do { part = try await finished(job, worker: nil, tell) } catch let error as JobIsLost {
-            throw Failure("job \(job.hex), the outer step, is \(error.reason): go on later with --resume")
+        let row = try await JobRow.post(
+            try spec(aggregation, outer, joined, []), of: try aggregation.specialise([]), every: nil, to: node, as: key)
+        tell(.submitted(worker: nil, job: row.jobs[0]))
+        let part: JobRow.Result
+        do { part = try await finished(row, worker: nil, tell) } catch let error as JobRow.Lost {
+            throw Failure("job \(row.jobs[0].hex), the outer step, is \(error.reason): go on later with --resume")
         }
         guard let next = part.outputs.first, next.count == 2 * weights.count else {
             throw Failure("the outer step gave \(part.outputs.first?.count ?? 0) tensors of \(2 * weights.count)")
@@ -101,30 +94,30 @@ struct ProviderRounds {
 
     /// What one of the tasks that a round waits for came to.
     private enum Arrival {
-        case part(worker: Int, Part)
+        case part(worker: Int, JobRow.Result)
         case lost(worker: Int, reason: String)
         case patienceIsOver
     }
 
     /// The workers' parts in their order: all that come, or, once there is a quorum, those that come in time.
     private func enough(
-        of jobs: [Digest], _ tell: @escaping @Sendable (Event) -> Void
-    ) async throws -> [(worker: Int, part: Part)] {
+        of rows: [JobRow], _ tell: @escaping @Sendable (Event) -> Void
+    ) async throws -> [(worker: Int, part: JobRow.Result)] {
         try await withThrowingTaskGroup(of: Arrival.self) { group in
-            for (number, job) in jobs.enumerated() {
+            for (number, row) in rows.enumerated() {
                 group.addTask {
-                    do { return .part(worker: number, try await finished(job, worker: number, tell)) } catch let error
-                        as JobIsLost
+                    do { return .part(worker: number, try await finished(row, worker: number, tell)) } catch let error
+                        as JobRow.Lost
                     { return .lost(worker: number, reason: error.reason) }
                 }
             }
-            var parts: [Int: Part] = [:]
+            var parts: [Int: JobRow.Result] = [:]
             var lost: [Int: String] = [:]
-            while parts.count + lost.count < jobs.count, let arrival = try await group.next() {
+            while parts.count + lost.count < rows.count, let arrival = try await group.next() {
                 switch arrival {
                 case .part(let worker, let part):
                     parts[worker] = part
-                    if parts.count == quorum && parts.count + lost.count < jobs.count {
+                    if parts.count == quorum && parts.count + lost.count < rows.count {
                         group.addTask { [patience] in
                             try await Task.sleep(for: .seconds(patience))
                             return .patienceIsOver
@@ -132,38 +125,39 @@ struct ProviderRounds {
                     }
                 case .lost(let worker, let reason):
                     lost[worker] = reason
-                    if jobs.count - lost.count < quorum {
+                    if rows.count - lost.count < quorum {
                         throw Failure(
-                            "job \(jobs[worker].hex) is \(reason), and the round needs \(quorum) workers of \(jobs.count): "
+                            "job \(rows[worker].jobs[0].hex) is \(reason), and the round needs \(quorum) workers of \(rows.count): "
                                 + "go on later with --resume")
                     }
-                    tell(.leftOut(worker: worker, job: jobs[worker], reason: reason))
+                    tell(.leftOut(worker: worker, job: rows[worker].jobs[0], reason: reason))
                 case .patienceIsOver:
                     group.cancelAll()
-                    for worker in jobs.indices where parts[worker] == nil && lost[worker] == nil {
+                    for worker in rows.indices where parts[worker] == nil && lost[worker] == nil {
                         lost[worker] = "late"
-                        tell(.leftOut(worker: worker, job: jobs[worker], reason: try await release(jobs[worker])))
+                        tell(
+                            .leftOut(worker: worker, job: rows[worker].jobs[0], reason: try await release(rows[worker]))
+                        )
                     }
                 }
             }
             group.cancelAll()
-            return jobs.indices.compactMap { worker in parts[worker].map { (worker, $0) } }
+            return rows.indices.compactMap { worker in parts[worker].map { (worker, $0) } }
         }
     }
 
-    /// Takes a late job back where nobody has begun it; says what becomes of it.
-    private func release(_ job: Digest) async throws -> String {
-        let state = try await node.call("job.get", ["job": .string(job.hex)])["state"]?.string ?? "unknown"
-        guard ["open", "assigned"].contains(state) else { return "late: it is \(state), goes on and is paid" }
-        do { _ = try await node.submit(.cancelJob(job: job), as: key) } catch is Failure {
-            // Begun in the meantime.
-            return "late: it goes on and is paid"
+    /// Takes a late worker's jobs back where nobody has begun them; says what becomes of it.
+    private func release(_ row: JobRow) async throws -> String {
+        let last = row.jobs[row.jobs.count - 1]
+        let state = try await node.call("job.get", ["job": .string(last.hex)])["state"]?.string ?? "unknown"
+        guard ["waiting", "open", "assigned"].contains(state) else {
+            return "late: it is \(state), goes on and is paid"
         }
-        return "late: it was \(state), and is cancelled"
+        await row.cancel(on: node, as: key)
+        let now = try await node.call("job.get", ["job": .string(last.hex)])["state"]?.string ?? "unknown"
+        // Begun in the meantime.
+        return now == "cancelled" ? "late: it was \(state), and is cancelled" : "late: it goes on and is paid"
     }
-
-    /// A job that ended without a result.
-    private struct JobIsLost: Error { let reason: String }
 
     // MARK: Jobs
 
@@ -180,27 +174,18 @@ struct ProviderRounds {
             storageHint: storageHint)
     }
 
-    /// Waits for a job's end, and takes what it left by its receipt.
+    /// Waits for a row's end, and takes what it left by its receipts.
     private func finished(
-        _ job: Digest, worker: Int?, _ tell: @Sendable (Event) -> Void
-    ) async throws -> Part {
-        let end = try await JobWatch(node: node, id: job).follow(timeout: 24 * 3600) { _ in }
-        guard end["state"]?.string == "settled" else {
-            throw JobIsLost(
-                reason: "\(end["state"]?.string ?? "unknown")\(end["reason"]?.string.map { ": " + $0 } ?? "")")
+        _ row: JobRow, worker: Int?, _ tell: @Sendable (Event) -> Void
+    ) async throws -> JobRow.Result {
+        try await row.finish(on: node, as: key, genesis: genesis) { receipt in
+            tell(
+                .settled(
+                    worker: worker, job: receipt.job, provider: receipt.provider.description,
+                    attempts: UInt64(receipt.attempt)))
+        } follow: { _, job in
+            try await JobWatch(node: node, id: job).follow(timeout: 24 * 3600) { _ in }
         }
-        let (receipt, _) = try await JobResult.receipt(of: job, from: node, genesis: genesis)
-        let part = Part(
-            job: job, provider: receipt.provider.description, attempts: UInt64(receipt.attempt),
-            outputs: try await JobResult.tensors(under: receipt.commitment.outputRoot, from: node),
-            kept: try await kept(receipt.commitment.stateRoot))
-        tell(.settled(worker: worker, job: job, provider: part.provider, attempts: part.attempts))
-        return part
-    }
-
-    private func kept(_ root: Digest) async throws -> [Digest] {
-        if root == ResultRoots.stateRoot([]) { return [] }
-        return try await JobResult.tensors(under: root, from: node).first ?? []
     }
 
     // MARK: Blobs

@@ -305,10 +305,10 @@ struct JobCommand: AsyncParsableCommand {
                 var lines = ["\(job["state"]?.string ?? "") \(job["reason"]?.string ?? "")"]
                 let history = job["history"]?.array ?? []
                 let first = history.first?["time"]?.uint64 ?? 0
-                for step in history {
+                for (place, step) in history.enumerated() {
                     let event = JobWatch.Event(
                         state: step["state"]?.string ?? "", height: step["height"]?.uint64 ?? 0,
-                        time: step["time"]?.uint64 ?? 0, job: job)
+                        time: step["time"]?.uint64 ?? 0, isSecond: place == 1, job: job)
                     lines.append(JobStageText.line(event, since: first, names: names))
                 }
                 lines += AuditText.lines(job, names: names)
@@ -351,6 +351,9 @@ enum JobStageText {
             if let price = event.job["price"]?.string { text += " for \(price) XPL" }
         case "auditing":
             text += " by \((event.job["auditors"]?.array ?? []).map { name($0) }.joined(separator: ", "))"
+        case "waiting": text += " for the jobs whose results it reads"
+        case "open" where event.job["history"]?[0]?["state"]?.string == "waiting" && event.isSecond:
+            text = "open: what it reads has settled"
         case "open" where seconds > 0: text = "open again, to be given to another provider"
         case "opened": text += " to be challenged, until its window is over"
         default: break

@@ -27,6 +27,13 @@ extension JobCommand {
         @Option(help: "The most tokens of each answer.")
         var maxTokens: Int = 32
 
+        @Option(
+            help: """
+                Post the run as a row of jobs of at most so many steps, each paid alone: if a provider dies, the next goes on from the last
+                checkpoint.
+                """)
+        var checkpointEvery: Int?
+
         @OptionGroup var sampling: SamplingOptions
 
         @Option(help: "The network's genesis.toml, which is all that is trusted.")
@@ -37,7 +44,7 @@ extension JobCommand {
             let network = try GenesisReader.load(genesis)
             let chosen = try terms.terms()
             let settings = sampling.settings(tokens: maxTokens)
-            let (job, id, end) = try await options.withNode { node in
+            let (job, row, result, steps) = try await options.withNode { node in
                 let decoder = try await PublishedDecoder.fetch(
                     named: model, from: node, cache: keys.homePath + "/models")
                 let job: GenerationJob
@@ -47,29 +54,42 @@ extension JobCommand {
                         storageHint: try await JobCommand.storageHint(node))
                 } catch { throw Failure(describing: error) }
                 try await job.upload(to: node)
-                let id = try await node.submit(.submitJob(job.spec), as: key).id
-                if !options.isJSON { print("job \(id.hex): at most \(job.spec.computeUnits) CU") }
-                return (job, id, try await JobCommand.follow(id, node, isQuiet: options.isJSON))
+                let row = try await JobRow.post(
+                    job.spec, of: job.program, every: checkpointEvery, to: node, as: key)
+                let result: JobRow.Result
+                do throws(any Error) {
+                    result = try await row.finish(on: node, as: key, genesis: network) { number, id in
+                        if !options.isJSON {
+                            let place = row.jobs.count > 1 ? "segment \(number + 1) of \(row.jobs.count), " : ""
+                            let cost = row.jobs.count > 1 ? "" : ": at most \(job.spec.computeUnits) CU"
+                            print("\(place)job \(id.hex)\(cost)")
+                        }
+                        return try await JobCommand.follow(id, node, isQuiet: options.isJSON)
+                    }
+                } catch let lost as JobRow.Lost { throw Failure("the job is \(lost.reason)") }
+                let numbers = try await JobResult.numbers(result.outputs, rows: job.prompts.count, from: node)
+                return (job, row, result, numbers)
             }
-            try JobCommand.judge(end, id, isQuiet: true)
-            let (steps, receipt) = try await options.withNode {
-                try await JobResult.steps(id, rows: job.prompts.count, from: $0, genesis: network)
-            }
+            let paid = try result.paid()
             let rows = job.rows(steps)
             let texts = rows.map { job.decoder.tokenizer.decode($0) }
             let json: JSONValue = [
-                "job": .string(id.hex), "steps": .array(receipt.commitment.steps.map { JSONValue($0) }),
+                "job": .string(row.jobs[0].hex), "jobs": .array(row.jobs.map { .string($0.hex) }),
+                "steps": .array(result.steps.map { JSONValue($0) }),
                 "answers": .array(
                     zip(rows, texts).map { row, text in
                         ["text": .string(text), "tokens": .array(row.map { JSONValue(Int($0)) })]
                     }),
-                "provider": .string(receipt.provider.description), "paid": .string(receipt.amount.description),
-                "auditFees": .string(receipt.auditFees.description),
-                "computeUnits": .string(receipt.computeUnits.description),
+                "provider": .string(result.receipts[0].provider.description),
+                "providers": .array(result.receipts.map { .string($0.provider.description) }),
+                "paid": .string(paid.runs.description), "auditFees": .string(paid.audits.description),
+                "computeUnits": .string(paid.computeUnits.description),
             ]
             options.show(json) { _ in
-                let paid = "paid \(receipt.amount) XPL for \(receipt.computeUnits) CU, and \(receipt.auditFees) XPL "
-                return texts.joined(separator: "\n\n") + "\n\n" + paid + "for the audit; the receipt is proven"
+                let isRow = row.jobs.count > 1
+                return texts.joined(separator: "\n\n") + "\n\n"
+                    + "paid \(paid.runs) XPL for \(paid.computeUnits) CU, and \(paid.audits) XPL for the audit"
+                    + (isRow ? "s; the receipts are proven" : "; the receipt is proven")
             }
         }
     }

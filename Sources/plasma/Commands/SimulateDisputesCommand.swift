@@ -44,6 +44,9 @@ struct SimulateDisputesCommand: ParsableCommand {
     @Option(help: "The number of the first case, to replay one.")
     var first = 0
 
+    @Flag(help: "Make each job a part of a run, which goes on from what the steps before left.")
+    var parts = false
+
     @Option(help: "Threads.")
     var threads = ProcessInfo.processInfo.activeProcessorCount
 
@@ -59,13 +62,14 @@ struct SimulateDisputesCommand: ParsableCommand {
         }
         if let job { return try show(job) }
         let began = Date()
-        let report = DisputeCampaign(seed: seed).run(faults: faults, honest: honest, first: first, threads: threads)
+        let report = DisputeCampaign(seed: seed, ofParts: parts).run(
+            faults: faults, honest: honest, first: first, threads: threads)
         let seconds = Date().timeIntervalSince(began)
         if output == .json { tellJSON(report, seconds) } else { tell(report, seconds) }
         if report.wrong > 0 {
             throw Failure(
                 "\(report.wrong) of \(faults + honest) went wrong. Replay one by its number: plasma simulate disputes --seed \(seed) "
-                    + "--faults 1 --honest 1 --first NUMBER")
+                    + "--faults 1 --honest 1 --first NUMBER\(parts ? " --parts" : "")")
         }
     }
 

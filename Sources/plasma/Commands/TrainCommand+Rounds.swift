@@ -111,7 +111,7 @@ extension TrainCommand {
                 maximumPricePer1000CU: price, policy: checked,
                 queueMilliseconds: 600_000, deadlineMilliseconds: 24 * 3_600_000),
             genesis: chain, rounds: rounds, text: text, quorum: min(settings.quorum ?? rounds.workers, rounds.workers),
-            patience: settings.patience, storageHint: hint)
+            patience: settings.patience, storageHint: hint, checkpointEvery: checkpointEvery)
     }
 
     private static func tell(_ event: ProviderRounds.Event) {

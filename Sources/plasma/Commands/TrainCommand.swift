@@ -38,6 +38,13 @@ struct TrainCommand: AsyncParsableCommand {
     @Option(help: "With --providers: how results are checked: audited, sampled:N (in a thousand) or replicated:N.")
     var policy = "audited"
 
+    @Option(
+        help: """
+            With --providers: run each worker's part as a row of jobs of at most so many steps: if a provider dies, the next goes on from the last
+            checkpoint.
+            """)
+    var checkpointEvery: Int?
+
     @Option(help: "In rounds on this machine: count the workers that counted in another run, by its rounds.csv.")
     var replay: String?
 
@@ -47,6 +54,10 @@ struct TrainCommand: AsyncParsableCommand {
     func validate() throws {
         if let providers, !(1...RoundSettings.maximumWorkers).contains(providers) {
             throw ValidationError("--providers must be from 1 to \(RoundSettings.maximumWorkers)")
+        }
+        if checkpointEvery != nil && providers == nil {
+            throw ValidationError(
+                "--checkpoint-every is of jobs on the network: checkpoint_every under [output] is this machine's")
         }
         if replay != nil && providers != nil {
             throw ValidationError("--replay is of rounds on this machine: leave --providers out")

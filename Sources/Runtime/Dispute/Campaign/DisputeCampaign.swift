@@ -86,7 +86,13 @@ public struct DisputeCampaign: Sendable {
     /// Cases that share a job, since making one takes longer than disputing it.
     static let casesPerJob = 24
 
-    public init(seed: UInt64) { self.seed = seed }
+    /// Each job is a part of a run, that goes on from what the steps before left.
+    public let ofParts: Bool
+
+    public init(seed: UInt64, ofParts: Bool = false) {
+        self.seed = seed
+        self.ofParts = ofParts
+    }
 
     /// Tries lies and disputes against honest providers, those from `first` on; stops at no failure.
     public func run(faults: Int, honest: Int, first: Int = 0, threads: Int = 1) -> DisputeReport {
@@ -124,7 +130,7 @@ public struct DisputeCampaign: Sendable {
         var random = SplitMix64(seed: seed &* 0x9E37_79B9 &+ UInt64(group))
         do {
             let jobSeed = random.next()
-            let job: DisputeJob
+            var job: DisputeJob
             switch group % 12 {
             case 0, 6: job = try .encoder(seed: jobSeed)
             case 1, 7: job = try .generator(seed: jobSeed)
@@ -132,6 +138,7 @@ public struct DisputeCampaign: Sendable {
             case 11: job = try .long(seed: jobSeed)
             default: job = try .random(seed: jobSeed)
             }
+            if ofParts { job = try job.part(&random) }
             let name = job.name.hasPrefix("random") ? "random" : job.name
             let run = try job.run(try job.tracer(), traces: 32)
             let court = DisputeCourt(job: job, honest: run, truth: try run.commitment())

@@ -7,6 +7,8 @@ struct DisputeJob: Sendable {
     let program: Program
     let axes: [UInt64]
     let fixed: SpecialisedProgram
+    /// The steps of each scan, where it is a part of a run; else empty.
+    let segment: [StepRange]
     let parameters: [Tensor]
     let inputs: [Tensor]
     /// The start of the carried tensors, all of them.
@@ -15,12 +17,15 @@ struct DisputeJob: Sendable {
 
     init(
         _ name: String, _ program: Program, axes: [(name: String, value: UInt64)] = [], parameters: [Tensor],
-        inputs: [Tensor], carried: [Tensor]? = nil, seed: UInt64
+        inputs: [Tensor], carried: [Tensor]? = nil,
+        segment: [StepRange] = [], seed: UInt64
     ) throws(ProgramFault) {
         self.name = name
         self.program = program
         self.axes = program.axes.compactMap { axis in axes.first { $0.name == axis }?.value }
-        fixed = try program.specialise(axes)
+        let whole = try program.specialise(axes)
+        fixed = segment.isEmpty ? whole : try whole.segment(segment)
+        self.segment = segment
         self.parameters = parameters
         self.inputs = inputs
         self.carried =
@@ -64,7 +69,30 @@ struct DisputeJob: Sendable {
         memory.traces = traces
         return try DisputeRun(
             program, axes: axes, source: source, parameterRoots: parameters.map(\.root),
-            inputRoots: inputs.map(\.root), initialState: MerkleTree.root(carried.map(\.root)), seed: seed,
-            memory: memory)
+            inputRoots: inputs.map(\.root), initialState: MerkleTree.root(carried.map(\.root)), segment: segment,
+            seed: seed, memory: memory)
+    }
+
+    /// A stretch of its run, from a random step to another, as a job that goes on from what the steps before left.
+    func part(_ random: inout SplitMix64) throws -> DisputeJob {
+        let tracer = try tracer()
+        var end = tracer.start
+        while try tracer.advance(&end) != nil {}
+        if end.stepCount == 0 { return self }
+        var start = tracer.start
+        _ = try tracer.advance(&start, steps: random.next() % max(1, end.stepCount))
+        var left = random.next() % (end.stepCount - start.stepCount) + 1
+        let ranges = fixed.scans.enumerated().map { place, scan in
+            if place < start.scan || left == 0 { return StepRange(first: 0, count: 0) }
+            let first = place == start.scan ? start.step : 0
+            let taken = end.taken[place] - first
+            // A scan that a flag ends in the whole run may go on for longer here too.
+            let count = left >= taken ? scan.steps.factor - first : left
+            left -= min(left, taken)
+            return StepRange(first: first, count: count)
+        }
+        return try DisputeJob(
+            name + "'s part", program, axes: zip(program.axes, axes).map { ($0, $1) }, parameters: parameters,
+            inputs: inputs, carried: start.carried, segment: ranges, seed: seed)
     }
 }

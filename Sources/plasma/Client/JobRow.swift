@@ -1,0 +1,143 @@
+import API
+import Foundation
+import Ledger
+import Primitives
+import Programs
+
+/// A run on the network: one job, or a row of segments, each of which goes on from what the one before has kept. If an executor dies, its segment alone is lost: the next
+/// provider begins at the last checkpoint, and each step is paid once.
+struct JobRow: Sendable {
+    /// A job that ended without a result.
+    struct Lost: Error { let reason: String }
+
+    /// What a row came to.
+    struct Result: Sendable {
+        let receipts: [JobReceipt]
+        /// Of every step, each output's root.
+        let outputs: [[Digest]]
+        /// The roots of the tensors that the program keeps.
+        let kept: [Digest]
+
+        /// Steps of each scan.
+        var steps: [UInt64] {
+            receipts.dropFirst().reduce(receipts.first?.commitment.steps ?? []) { sums, receipt in
+                zip(sums, receipt.commitment.steps).map { $0 + $1 }
+            }
+        }
+
+        /// What the runs and the audits cost together.
+        func paid() throws -> (runs: Amount, audits: Amount, computeUnits: ComputeUnits) {
+            (
+                try receipts.reduce(.zero) { try $0.adding($1.amount) },
+                try receipts.reduce(.zero) { try $0.adding($1.auditFees) },
+                ComputeUnits(weightedOperations: receipts.reduce(0) { $0 &+ $1.computeUnits.weightedOperations })
+            )
+        }
+    }
+
+    let jobs: [Digest]
+    private let program: SpecialisedProgram
+    /// The steps of each segment; nil for a whole run.
+    private let segments: [[StepRange]]?
+
+    /// The most segments of a row: each locks its price until it has ended.
+    static let maximumSegments = 1_000
+
+    /// The specs of a row, each after the job that `previous` names; a whole run's is the spec itself.
+    private static func spec(
+        _ whole: JobSpec, _ program: SpecialisedProgram, _ ranges: [StepRange], after previous: Digest?
+    ) throws -> JobSpec {
+        let part = try program.segment(ranges)
+        var spec = whole
+        spec.isSegment = true
+        spec.scans = try JobScan.all(of: part)
+        spec.computeUnits = try part.cost()
+        if let previous {
+            spec.carried = []
+            spec.initialState = .zero
+            spec.stateOf = previous
+            if let scan = ranges.firstIndex(where: { $0.count > 0 }), ranges[scan].first > 0 {
+                spec.flag = program.scans[scan].stop
+            }
+        }
+        return spec
+    }
+
+    /// Posts a run: with `every`, in segments of at most so many steps.
+    static func post(
+        _ whole: JobSpec, of program: SpecialisedProgram, every steps: Int?, to node: NodeClient, as key: SecretKey
+    ) async throws -> JobRow {
+        guard let steps else {
+            return JobRow(
+                jobs: [try await node.submit(.submitJob(whole), as: key).id], program: program, segments: nil)
+        }
+        if steps < 1 {
+            throw Failure("a checkpoint is made every step at the soonest: give --checkpoint-every 1 or more")
+        }
+        let segments = program.segments(ofSteps: UInt64(steps))
+        if segments.count > maximumSegments {
+            throw Failure(
+                "that makes \(segments.count) jobs, at most \(maximumSegments) are posted at once: "
+                    + "raise --checkpoint-every")
+        }
+        // One after the other: each names the one before by its id.
+        var jobs: [Digest] = []
+        for ranges in segments {
+            let spec = try spec(whole, program, ranges, after: jobs.last)
+            jobs.append(try await node.submit(.submitJob(spec), as: key).id)
+        }
+        return JobRow(jobs: jobs, program: program, segments: segments)
+    }
+
+    /// Follows the jobs to the end of the run, each with `follow`, which gives the job as it ended. The node holds each checkpoint as soon as it stands, so that it
+    /// is there for the next provider whatever becomes of the last.
+    func finish(
+        on node: NodeClient, as key: SecretKey, genesis: Genesis,
+        settled: (JobReceipt) -> Void = { _ in }, follow: (_ number: Int, _ job: Digest) async throws -> JSONValue
+    ) async throws -> Result {
+        var receipts: [JobReceipt] = []
+        var outputs: [[Digest]] = []
+        var kept: [Digest] = []
+        for (number, job) in jobs.enumerated() {
+            let end = try await follow(number, job)
+            guard end["state"]?.string == "settled" else {
+                let reason = end["reason"]?.string ?? ""
+                throw Lost(reason: "\(end["state"]?.string ?? "unknown")\(reason.isEmpty ? "" : ": \(reason)")")
+            }
+            let (receipt, _) = try await JobResult.receipt(of: job, from: node, genesis: genesis)
+            receipts.append(receipt)
+            settled(receipt)
+            let commitment = receipt.commitment
+            if commitment.steps.contains(where: { $0 > 0 }) {
+                outputs += try await JobResult.tensors(under: commitment.outputRoot, from: node)
+                kept =
+                    commitment.stateRoot == ResultRoots.stateRoot([])
+                    ? [] : try await JobResult.tensors(under: commitment.stateRoot, from: node).first ?? []
+            }
+            if number + 1 == jobs.count { break }
+            if hasEnded(number, commitment) {
+                for rest in jobs[(number + 1)...].reversed() {
+                    // One that somebody has begun ends by itself, unpaid.
+                    _ = try? await node.submit(.cancelJob(job: rest), as: key)
+                }
+                break
+            }
+            for root in kept { _ = try await node.call("blob.get", ["id": .string(root.hex)]) }
+        }
+        if segments != nil { kept = program.kept.compactMap { Int($0) < kept.count ? kept[Int($0)] : nil } }
+        return Result(receipts: receipts, outputs: outputs, kept: kept)
+    }
+
+    /// Whether a flag has ended the run's last scan: what is left of the row has nothing to run.
+    private func hasEnded(_ number: Int, _ commitment: ResultCommitment) -> Bool {
+        guard let ranges = segments?[number], let last = ranges.indices.last, ranges[last].count > 0 else {
+            return false
+        }
+        return commitment.steps[last] < ranges[last].count
+    }
+
+    /// Takes back what nobody has begun.
+    func cancel(on node: NodeClient, as key: SecretKey) async {
+        for job in jobs.reversed() { _ = try? await node.submit(.cancelJob(job: job), as: key) }
+    }
+}
