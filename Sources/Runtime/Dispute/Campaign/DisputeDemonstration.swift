@@ -136,18 +136,23 @@ public struct DisputeDemonstration: Sendable {
             if matrices.isEmpty { return nil }
             let place = matrices[draw(matrices.count)]
             var changed = job.parameters
-            // The fraction's highest bit of a number.
-            let numbers = changed[place].bytes.count / 4
-            let number = draw(numbers)
-            changed[place].bytes[number * 4 + 2] ^= 0x40
+            let number = DisputeDemonstration.number(in: changed[place].bytes, random.next())
+            TamperedSource.flip(&changed[place].bytes, number * 32 + 30)
             return ("\(job.fixed.parameters[place].name)[\(number)]", try Liar(parameters: changed, job))
         case .activation:
             let operation = draw(operations.count)
-            return ("op \(operation) of step \(step)", try liar(.bit(operation: operation, bit: random.next())))
+            return (
+                "op \(operation) of step \(step)",
+                try liar(.bit(operation: operation, bit: random.next() % (1 << 27) * 32 + 30))
+            )
         case .skippedOperation:
             let operation = draw(operations.count)
             return ("op \(operation) of step \(step)", try liar(.skipped(operation: operation)))
-        case .swappedStep: return steps < 2 ? nil : ("steps \(step) and \(step + 1)", try liar(.swapped))
+        case .swappedStep:
+            // Whose steps do not read their number may change places; what they give out may not.
+            let isNumbered = operations.indices.contains { TamperedSource.drawsWords(operations[$0]) }
+            return steps < 2
+                ? nil : ("steps \(step) and \(step + 1)", try liar(isNumbered ? .swapped : .swappedOutputs))
         case .randomWord:
             let drawing = operations.indices.filter { TamperedSource.drawsWords(operations[$0]) }
             if drawing.isEmpty { return nil }
@@ -174,16 +179,18 @@ public struct DisputeDemonstration: Sendable {
         return 0
     }
 
-    /// A bit of a number of a carried tensor that is not zero after a step, where there is one.
+    /// The exponent's highest bit of a number of a carried tensor that is not zero after a step, where there is one.
     private func bit(ofCarried place: Int, after step: UInt64, _ word: UInt64) throws -> UInt64 {
         var position = tracer.start
         _ = try tracer.skip(&position, steps: step + 1)
-        let bytes = position.carried[place].bytes
-        let filled = stride(from: 0, to: bytes.count - 3, by: 4).filter { start in
-            bytes[start..<start + 4].contains { $0 != 0 }
+        return DisputeDemonstration.number(in: position.carried[place].bytes, word) * 32 + 30
+    }
+
+    /// A number of some f32, nearer to zero than one and not zero: with the highest bit of its exponent it is large, and is one still.
+    private static func number(in bytes: [UInt8], _ word: UInt64) -> UInt64 {
+        let fitting = stride(from: 0, to: bytes.count - 3, by: 4).filter { start in
+            bytes[start + 3] & 0x7f < 0x3f && bytes[start..<start + 4].contains { $0 != 0 }
         }
-        let start = filled.isEmpty ? 0 : filled[Int(word % UInt64(filled.count))]
-        // Somewhere in the fraction's upper half.
-        return UInt64(start) * 8 + 12 + (word >> 40) % 11
+        return fitting.isEmpty ? 0 : UInt64(fitting[Int(word % UInt64(fitting.count))] / 4)
     }
 }
