@@ -1,5 +1,3 @@
-public import Ledger
-
 /// Runs one after the other, as a machine: side by side all would be done as late as the last. A run that nobody waits for any more holds nobody up, though its
 /// thread goes on: the chain has given its job to another, and the next one's time has begun.
 public struct RunQueue: Sendable {
