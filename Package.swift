@@ -144,7 +144,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WorkerTests",
-            dependencies: ["Worker", "Primitives", "Programs", "Runtime", "Ledger", log],
+            dependencies: ["TestSupport", "Worker", "Primitives", "Programs", "Runtime", "Ledger", log],
             swiftSettings: strict),
         .target(
             name: "Node",

@@ -94,8 +94,8 @@ import Testing
     ) throws {
         var random = SplitMix64(seed: seed)
         var parameters = TestNet.parameters
-        // In every second one half of the results lie in traps.
-        parameters.trapPerMille = seed % 2 == 0 ? 500 : 0
+        // In every second one most of the results lie in traps.
+        parameters.trapPerMille = seed % 2 == 0 ? 800 : 0
         parameters.jackpotPerMille = 20
         parameters.newcomerSharePerMille = 500
         let net = try TestNet(parameters: parameters)

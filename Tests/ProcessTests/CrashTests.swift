@@ -41,10 +41,13 @@ import Testing
         // Three of four go on: the silence is noticed, another provider runs the job.
         try await eventually("the job settles elsewhere", within: 240) { try await job()["state"]?.string == "settled" }
         let end = try await job()
-        #expect(end["attempt"]?.uint64 == 2)
+        // One that cannot have the inputs in time, on a machine that is busy, declines, and another gets the job.
+        let attempts = try #require(end["attempt"]?.uint64)
+        #expect(attempts >= 2)
         #expect(end["provider"]?.string != first)
         let states = (end["history"]?.array ?? []).compactMap { $0["state"]?.string }
-        #expect(states.filter { $0 == "running" }.count == 2 && states.filter { $0 == "open" }.count == 2, "\(states)")
+        #expect(states.filter { $0 == "running" }.count == 2, "\(states)")
+        #expect(states.filter { $0 == "open" }.count == attempts, "\(states)")
         let out = net.folder.path + "/out.npy"
         let result = try await net.json("job", "result", id, "--genesis", net.genesis, "--out", out)
         #expect(try MainJobTests.rows(out).count == 1_500)

@@ -1,6 +1,7 @@
 import Ledger
 import Primitives
 import Programs
+import TestSupport
 import Testing
 import Worker
 
@@ -185,9 +186,12 @@ import Worker
         #expect(throws: DecodingFault.tooLong(found: long.count, limit: WalkAsk.maximumBytes)) {
             try WalkAsk(canonicalBytes: long)
         }
-        for answer in [WalkAnswer.computing, .refused(.busy), try pair.answer(own)] {
-            #expect(try WalkAnswer(canonicalBytes: answer.canonicalBytes) == answer)
-        }
+    }
+
+    @Test func asksAndAnswersHaveOneEncoding() throws {
+        let own = ask()
+        try WireForm([own]).holds(inputs: 5_000)
+        try WireForm([WalkAnswer.computing, .refused(.busy), try pair.answer(own)]).holds(inputs: 5_000)
     }
 }
 
