@@ -123,6 +123,7 @@ extension RPCMethods {
                     ]
                 }),
             "outputRoot": optional(job.assignment?.commitment?.outputRoot.hex),
+            "stateRoot": optional(job.assignment?.commitment?.stateRoot.hex),
             "decoyRoot": optional(job.assignment?.decoy?.outputRoot.hex),
             "history": .array(
                 job.history.map {

@@ -99,7 +99,9 @@ struct JobRow: Sendable {
         var outputs: [[Digest]] = []
         var kept: [Digest] = []
         for (number, job) in jobs.enumerated() {
+            async let held: Void = hold(job, on: node)
             let end = try await follow(number, job)
+            await held
             guard end["state"]?.string == "settled" else {
                 let reason = end["reason"]?.string ?? ""
                 throw Lost(reason: "\(end["state"]?.string ?? "unknown")\(reason.isEmpty ? "" : ": \(reason)")")
@@ -126,6 +128,29 @@ struct JobRow: Sendable {
         }
         if segments != nil { kept = program.kept.compactMap { Int($0) < kept.count ? kept[Int($0)] : nil } }
         return Result(receipts: receipts, outputs: outputs, kept: kept)
+    }
+
+    /// Has the node fetch what a segment leaves as soon as its result is open: when it is settled, and somebody goes on from there, its executor may be gone, and nobody
+    /// else need have it. A result that does not stand costs this fetch.
+    private func hold(_ job: Digest, on node: NodeClient) async {
+        if segments == nil { return }
+        var last: Digest?
+        while !Task.isCancelled {
+            if let found = try? await node.call("job.get", ["job": .string(job.hex)]) {
+                let root = found["stateRoot"]?.string.flatMap(Digest.init(hex:))
+                if let root, root != last, (try? await fetch(under: root, from: node)) != nil { last = root }
+                if JobWatch.ends.contains(found["state"]?.string ?? "") { return }
+            }
+            try? await Task.sleep(nanoseconds: 200_000_000)
+        }
+    }
+
+    /// Has the node fetch all tensors of a state.
+    private func fetch(under root: Digest, from node: NodeClient) async throws {
+        if root == ResultRoots.stateRoot([]) { return }
+        for tensor in try await JobResult.tensors(under: root, from: node).first ?? [] {
+            _ = try await node.call("blob.get", ["id": .string(tensor.hex)])
+        }
     }
 
     /// Whether a flag has ended the run's last scan: what is left of the row has nothing to run.
