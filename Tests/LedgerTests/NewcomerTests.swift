@@ -382,6 +382,23 @@ import Testing
         try net.fail(newcomer, .withdrawProvider, "outstanding")
     }
 
+    /// Its bond would be full when the job is paid, so that the pay for a lie that was believed would not be held, and the loan could leave with it.
+    @Test func aBondIsNotLentInTheMiddleOfAJob() throws {
+        let (net, newcomer) = try Self.market()
+        try net.act(net.people[7], .transfer(to: net.address(newcomer), amount: .xpl(200), memo: []))
+        let id = try net.submit(net.spec())
+        let provider = try net.runToDraw(id)
+        #expect(provider.publicKey == newcomer.publicKey)
+        try net.fail(newcomer, .addBond(amount: .xpl(100)), "outstanding")
+        let auditors = try net.commitAudits(id)
+        try net.open(id, newcomer)
+        for auditor in auditors { try net.revealAudit(id, auditor) }
+        try net.fail(newcomer, .addBond(amount: .xpl(100)), "outstanding")
+        try net.pass(30_000)
+        #expect(try net.job(id).state == .settled)
+        #expect(try net.provider(newcomer).newcomer?.withheld == xpl("0.96"))
+    }
+
     // MARK: Silence
 
     @Test func itsLostAttemptsAreNoneOfTheJobsAndCostItsStanding() throws {

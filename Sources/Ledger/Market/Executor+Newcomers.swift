@@ -49,6 +49,8 @@ extension Executor {
             throw TransactionFailure(
                 reason: "\(withheld) XPL of the bond are withheld pay: it fills from pay alone now")
         }
+        // Else the pay for the job at hand would be its own, and the loan could leave with it.
+        if provider.newcomer != nil { try checkIsIdle(sender) }
         // What was withheld may have gone in penalties.
         provider.newcomer?.withheld = .zero
         try debit(sender, amount)
@@ -66,10 +68,7 @@ extension Executor {
             throw TransactionFailure(reason: "\(provider.locked) XPL of the bond are held by outstanding jobs")
         }
         // A newcomer's jobs may hold nothing of its bond.
-        for entry in try overlay.scan(prefix: StateKey.offers(of: sender), limit: Int(UInt16.max) + 1)
-        where try Offer(canonicalBytes: entry.value).running > 0 {
-            throw TransactionFailure(reason: "a job of the provider's is outstanding")
-        }
+        try checkIsIdle(sender)
         let forfeited = min(provider.newcomer?.withheld ?? .zero, provider.bond)
         try lower(\.bonded, provider.bond)
         try raise(\.auditPool, forfeited)
@@ -78,6 +77,13 @@ extension Executor {
         provider.newcomer = nil
         provider.isWithdrawn = true
         try store(provider)
+    }
+
+    private func checkIsIdle(_ address: Address) throws {
+        for entry in try overlay.scan(prefix: StateKey.offers(of: address), limit: Int(UInt16.max) + 1)
+        where try Offer(canonicalBytes: entry.value).running > 0 {
+            throw TransactionFailure(reason: "a job of the provider's is outstanding: wait until it is settled")
+        }
     }
 
     /// Pay of a newcomer, which leaves the escrow: the bond is filled from it, and what it does not take goes to the payout address.

@@ -24,7 +24,8 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     private let lock = NSLock()
     // Guarded by `lock`.
     private var relay: Relay
-    private var queue = RelayQueue<Relayed>()
+    /// One each, so that large blocks, which nobody has signed for yet, take no vote's place.
+    private var queues: [NetworkChannel: RelayQueue<Relayed>] = [.consensus: RelayQueue(), .blocks: RelayQueue()]
     private var isPassingOn = false
     private var head: UInt64 = 0
     private var final = ChainPlace(epoch: 0, view: 0)
@@ -74,7 +75,8 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
     /// Passes a message on after a while, if it is still of use then.
     private func hold(_ bytes: [UInt8], on channel: NetworkChannel, from peer: PeerID, until end: ChainPlace) {
         let isFirst = lock.withLock {
-            queue.hold(Relayed(bytes: bytes, channel: channel, source: peer), bytes: bytes.count, until: end, at: now)
+            queues[channel]?.hold(
+                Relayed(bytes: bytes, channel: channel, source: peer), bytes: bytes.count, until: end, at: now)
             if isPassingOn { return false }
             isPassingOn = true
             return true
@@ -86,9 +88,13 @@ final class NetworkBridge: NetworkDelegate, ReplicaTransport, @unchecked Sendabl
         checking.asyncAfter(deadline: .now() + .nanoseconds(Int(max(0, pause.nanoseconds)))) { [weak self] in
             guard let self else { return }
             let (messages, next) = lock.withLock {
-                let messages = queue.take(at: now, final: final)
-                isPassingOn = queue.due != nil
-                return (messages, queue.due)
+                var messages: [Relayed] = []
+                for channel in [NetworkChannel.consensus, .blocks] {
+                    messages += queues[channel]?.take(at: now, final: final) ?? []
+                }
+                let next = queues.values.compactMap(\.due).min()
+                isPassingOn = next != nil
+                return (messages, next)
             }
             for message in messages {
                 network?.broadcast(message.bytes, on: message.channel, except: message.source)
