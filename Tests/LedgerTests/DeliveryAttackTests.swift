@@ -329,13 +329,16 @@ import Testing
 
     // MARK: What it costs to be a nuisance
 
-    /// With a third of the witnesses its own, a requester that wants its provider convicted pays more than it can gain; so does a provider that delivers to nobody.
+    /// With a third of all bonds its own, a requester that wants its provider convicted pays more than it can gain; so does a provider that delivers to nobody.
     @Test func withAThirdOfTheWitnessesNeitherSideGainsByALie() throws {
         let parameters = ChainParameters()
         let price = 1000.0
         let deposit = price * Double(parameters.claimBondPerMille) / 1000
         let fee = deposit * Double(parameters.witnessFeePerMille) / 1000
-        let drawn = Int(parameters.deliveryWitnesses)
+        for drawn in 2...Int(parameters.deliveryWitnesses) { check(price, deposit, fee, drawn) }
+    }
+
+    private func check(_ price: Double, _ deposit: Double, _ fee: Double, _ drawn: Int) {
         // That at least `least` of those drawn are among the third.
         func chance(_ least: Int) -> Double {
             (least...drawn).reduce(0) { sum, held in

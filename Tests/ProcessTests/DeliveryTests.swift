@@ -60,6 +60,8 @@ import Testing
         // Who looks first is told that there is nothing to claim.
         let told = try await net.plasma("job", "claim", id, "--patience", "20")
         #expect(told.code != 0 && told.errors.contains("nothing was claimed"), "\(told.errors)")
+        let waited = try await net.plasma("job", "claim", id, "--wait", "--patience", "20")
+        #expect(waited.code == 0 && waited.output.contains("the output is here"), "\(waited.errors)")
         let claimed = try await net.plasma("job", "claim", id, "--patience", "0", "-o", "json")
         #expect(claimed.code == 0, "\(claimed.errors)")
         #expect(claimed.json?["claim"]?["state"]?.string == end, "\(claimed.output)")

@@ -13,7 +13,7 @@ extension JobCommand {
                 Before a job settles its requester may claim its output with a deposit: providers that are drawn try to fetch it. If half of them hold it, or the provider shows the
                 bytes to the chain, the output is there for you too, and the deposit is lost. Else the provider is convicted, the deposit comes back, and the job runs elsewhere.
                 The output is looked for first: where it can be had, nothing is claimed.
-                Example: plasma job claim JOB --home devnet/client
+                Example: plasma job claim JOB --wait --home devnet/client
                 """)
 
         @OptionGroup var options: ClientOptions
@@ -28,6 +28,12 @@ extension JobCommand {
         @Option(help: "Seconds in which the output is looked for first. The window of a short job is a few seconds.")
         var patience: Double = 1
 
+        @Flag(
+            help:
+                "Wait until the result is open, and claim only what cannot be had then: for jobs whose window is short."
+        )
+        var wait = false
+
         @Flag(inversion: .prefixedNo, help: "Follow the claim until it is decided.")
         var watch = true
 
@@ -35,9 +41,15 @@ extension JobCommand {
             let id = try JobCommand.id(job)
             let key = try keys.open()
             let (end, names) = try await options.withNode { node -> (JSONValue, [String: String]) in
-                let found = try await node.call("job.get", ["job": .string(id.hex)])
+                var found = try await node.call("job.get", ["job": .string(id.hex)])
+                while wait, found["claimDeposit"]?.string == nil, !JobWatch.ends.contains(found["state"]?.string ?? "")
+                {
+                    try await Task.sleep(nanoseconds: 100_000_000)
+                    found = try await node.call("job.get", ["job": .string(id.hex)])
+                }
                 let payload = try payload(id, found)
                 if try await JobCommand.hasOutput(found, node, within: patience) {
+                    if wait { return (found, [:]) }
                     throw Failure(
                         "the output can be had, and nothing was claimed: get it with plasma job result \(id.hex)")
                 }
@@ -51,7 +63,11 @@ extension JobCommand {
                 }
                 return (job, names)
             }
-            options.show(end) { ClaimText.lines($0, names: names).joined(separator: "\n") }
+            options.show(end) { job in
+                job["claim"]?["state"] == nil
+                    ? "the output is here, and nothing was claimed"
+                    : ClaimText.lines(job, names: names).joined(separator: "\n")
+            }
         }
 
         private func payload(_ id: Digest, _ job: JSONValue) throws -> Payload {
