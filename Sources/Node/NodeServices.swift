@@ -182,6 +182,22 @@ final class NodeServices: ChainAccess, ChallengerAccess, @unchecked Sendable {
         }
     }
 
+    /// Keeps the outputs that providers have shown to the chain: whoever asks for them has them here, as any blob.
+    func keepOutputs(of block: Block, _ result: ExecutionResult) {
+        var outputs: [PostedOutput] = []
+        for (signed, receipt) in zip(block.transactions, result.receipts) where receipt.succeeded {
+            if case .postOutput(_, _, let output) = signed.transaction.payload { outputs.append(output) }
+        }
+        if outputs.isEmpty { return }
+        let (blobs, logger) = (blobs, logger)
+        // Off the driver's thread: the disk is slow, and nobody votes on it.
+        Task { [outputs] in
+            for output in outputs {
+                do { try blobs.keep(output) } catch { logger.warning("an output could not be kept: \(error)") }
+            }
+        }
+    }
+
     /// On the driver's thread: a block has changed the state.
     func executed(_ result: ExecutionResult) { reader.executed(result) }
 }

@@ -104,18 +104,21 @@ public final class PlasmaNode: @unchecked Sendable {
             logger: logger)
         if let provider = configuration.provider {
             let key = try keys.open("operator", password: password)
+            var worker = WorkerConfiguration(
+                key: key,
+                registration: .registerProvider(
+                    name: configuration.name, node: identity.publicKey, payout: key.publicKey.address,
+                    bond: provider.bond),
+                offer: OfferTerms(
+                    device: 0, pricePer1000CUf32: provider.price, pricePer1000CUi8: provider.price,
+                    memory: provider.memory, capacity: UInt16(clamping: provider.capacity), expiry: Height(.max),
+                    measuredRate: provider.rate),
+                threads: provider.threads, memory: provider.memory,
+                flipsBit: provider.fault == "flip-bit" || provider.fault == "flip-bit-silent")
+            worker.withholds = provider.fault == "withhold"
+            if worker.withholds { blobs.withholdOutputs() }
             services.startWorker(
-                WorkerConfiguration(
-                    key: key,
-                    registration: .registerProvider(
-                        name: configuration.name, node: identity.publicKey, payout: key.publicKey.address,
-                        bond: provider.bond),
-                    offer: OfferTerms(
-                        device: 0, pricePer1000CUf32: provider.price, pricePer1000CUi8: provider.price,
-                        memory: provider.memory, capacity: UInt16(clamping: provider.capacity), expiry: Height(.max),
-                        measuredRate: provider.rate),
-                    threads: provider.threads, memory: provider.memory, flipsBit: provider.fault != nil),
-                answersChallengers: provider.fault != "flip-bit-silent")
+                worker, answersChallengers: provider.fault != "flip-bit-silent")
         }
         if let challenger = configuration.challenger {
             services.startChallenger(challenger, key: try keys.open("operator", password: password))
@@ -242,6 +245,7 @@ private final class Observer: ReplicaObserver {
         bridge.pruning?.executed(block.header)
         services.executed(result)
         let receipts = result.receipts
+        services.keepOutputs(of: block, result)
         let services = services
         let height = block.header.height
         Task {

@@ -116,7 +116,7 @@ package final class JobRunner: @unchecked Sendable {
         if !program.disputeBound(fixed).isWithin {
             throw WorkRefusal.malformed("a dispute about the program would take too many rounds or bytes")
         }
-        try checkResult(fixed)
+        try checkResult(spec, fixed)
     }
 
     /// A scan that is gone on with must not have ended: the chain is shown that where the state is another job's, and here it is seen where it is given.
@@ -152,7 +152,7 @@ package final class JobRunner: @unchecked Sendable {
     }
 
     /// Whether what comes out can be listed for whoever fetches it.
-    private func checkResult(_ fixed: SpecialisedProgram) throws {
+    private func checkResult(_ spec: JobSpec, _ fixed: SpecialisedProgram) throws {
         // At most 2^20 steps of 2^12 outputs: the product fits.
         let outputs = fixed.scans.reduce(UInt64(0)) { $0 + $1.steps.factor * UInt64($1.outputs.count) }
         if fixed.scans.contains(where: \.outputs.isEmpty) || outputs > JobRunner.maximumOutputs
@@ -160,6 +160,11 @@ package final class JobRunner: @unchecked Sendable {
         {
             throw WorkRefusal.malformed(
                 "a job gives out at least a tensor a step and \(JobRunner.maximumOutputs) in all")
+        }
+        // By this the chain tells how long handing it out may take.
+        if fixed.resultBytes > spec.memory {
+            throw WorkRefusal.malformed(
+                "the job leaves \(fixed.resultBytes) bytes, and says to need \(spec.memory) of memory in all")
         }
     }
 

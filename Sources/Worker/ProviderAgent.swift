@@ -7,7 +7,9 @@
 ///    no longer be declined: silence gives it to another.
 /// 3. Committed, and the auditors have committed or none was drawn: open.
 /// 4. Drawn as an auditor: fetch and run at once; post the mask; once the provider has opened, reveal.
-/// 5. Nothing is posted twice while the first is on its way (`underWay`), and it is posted again if it was lost.
+/// 5. Drawn as the witness of a claim: fetch all that the result names, and say that it is held; once little time is left, say that it is not. Our own result is claimed: show its
+///    bytes to the chain where they are few; else it is enough to go on serving them.
+/// 6. Nothing is posted twice while the first is on its way (`underWay`), and it is posted again if it was lost.
 public import Ledger
 public import Primitives
 internal import Programs
@@ -25,6 +27,10 @@ public struct WorkItem: Sendable, Equatable {
         case drawn
         /// Auditor: mask posted; `mayReveal` once the executor has opened.
         case masked(mayReveal: Bool)
+        /// Witness: nothing said yet; `isLate` where the time for that runs out.
+        case asked(isLate: Bool)
+        /// Deliverer: a claim about our result is open.
+        case claimed
     }
 
     public let task: WorkTask
@@ -45,11 +51,13 @@ public enum WorkMove: Hashable, Sendable {
     case open(WorkTask)
     case auditCommit(WorkTask)
     case auditReveal(WorkTask)
+    case attest(WorkTask, holds: Bool)
+    case post(WorkTask)
 
     /// What ends a task comes before what begins one: 0 is the most urgent.
     var urgency: Int {
         switch self {
-        case .open, .auditReveal: 0
+        case .open, .auditReveal, .attest, .post: 0
         case .commit, .auditCommit: 1
         case .heartbeat: 2
         case .start: 3
@@ -141,6 +149,20 @@ public enum ProviderAgent {
                 case nil: actions.append(.fetch(task))
                 case .fetched: actions.append(.run(task))
                 case .done where mayReveal: post(.auditReveal(task))
+                default: break
+                }
+            case .asked(let isLate):
+                switch done {
+                case nil: actions.append(.fetch(task))
+                case .fetched: post(.attest(task, holds: true))
+                // The word is the only one: it is given while it still counts.
+                case .fetching, .refused: if isLate { post(.attest(task, holds: false)) }
+                case .running, .done: break
+                }
+            case .claimed:
+                switch done {
+                case nil: actions.append(.fetch(task))
+                case .fetched: post(.post(task))
                 default: break
                 }
             }

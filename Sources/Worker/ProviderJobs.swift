@@ -27,7 +27,9 @@ public struct ProviderJobs: Sendable {
 
     private mutating func keep(_ job: Job) {
         if job.state.isTerminal { return }
-        if job.assignment?.provider == provider || job.audits.contains(where: { $0.auditor == provider }) {
+        if job.assignment?.provider == provider || job.audits.contains(where: { $0.auditor == provider })
+            || job.claim?.awaits(provider) == true
+        {
             jobs[job.id] = job
         }
     }
@@ -54,7 +56,11 @@ public struct ProviderJobs: Sendable {
                 view.disputable.insert(DisputeDesk.Attempt(job: job.id, number: job.attempt))
             }
             let due = try dueMoves(job, in: state)
-            let items = [executorItem(job, clock, parameters), auditorItem(job)].compactMap { $0 }
+            var items = [executorItem(job, clock, parameters), auditorItem(job)].compactMap { $0 }
+            if let item = claimItem(job, clock, parameters) {
+                items.append(item)
+                view.claimed[item.task] = job.assignment?.commitment
+            }
             if items.isEmpty && due.isEmpty { continue }
             view.items += items
             view.jobs[job.id] = job.spec
@@ -124,6 +130,19 @@ public struct ProviderJobs: Sendable {
         case .committed: return WorkItem(task: task, stage: .committed(mayOpen: job.stage == .opening))
         default: return nil
         }
+    }
+
+    /// What a claim about a result asks of its provider, or of a witness.
+    private func claimItem(_ job: Job, _ clock: UInt64, _ parameters: ChainParameters) -> WorkItem? {
+        guard let claim = job.claim, claim.state == .open, claim.attempt == job.attempt else { return nil }
+        if job.assignment?.provider == provider {
+            return WorkItem(
+                task: WorkTask(job: job.id, attempt: job.attempt, role: .deliverer), stage: .claimed)
+        }
+        if !claim.awaits(provider) { return nil }
+        return WorkItem(
+            task: WorkTask(job: job.id, attempt: job.attempt, role: .witness),
+            stage: .asked(isLate: claim.deadline < clock + parameters.deliveryBase / 3))
     }
 
     private func auditorItem(_ job: Job) -> WorkItem? {

@@ -7,6 +7,7 @@
 /// 4. What is committed is what will be opened, after a restart too: salt, proof and decoy come from the key and the job alone.
 /// 5. Disputes are played by `DisputeDesk`, and those who ask for a reveal without the chain are answered by `WalkDefence`: what either needs is found by a run of its
 ///    own. Nothing of it is kept but the answer.
+/// 6. What a claim asks is fetched as an output or gathered from what is here (`Delivery`); what could not be had is tried again, as under rule 3.
 public import Ledger
 public import Primitives
 public import Programs
@@ -17,6 +18,10 @@ public struct ProviderMachine: Sendable {
         case submit(Payload, Submission)
         case fetch(WorkTask, WorkOrder)
         case run(WorkTask, WorkOrder)
+        /// Fetch all tensors that a result names, and keep them: a witness hands them out from then on.
+        case hold(WorkTask, ResultCommitment)
+        /// Gather the bytes of an own result (`found`), by running the job again where they are gone.
+        case gather(WorkTask, ResultCommitment, WorkOrder)
         /// Find the answer to a duty by a run of the job, whose blobs are fetched first where they are gone.
         case play(DisputeItem, WorkOrder)
         /// Ask a provider's node after a pause, and give back what it says (`answered`).
@@ -60,6 +65,8 @@ public struct ProviderMachine: Sendable {
     /// Jobs that read what others left, where no start has shown that yet, and what shows it.
     private var unresolved: Set<Digest> = []
     private var resolutions: [WorkTask: Resolution] = [:]
+    /// Bytes of own results that are claimed.
+    private var outputs: [WorkTask: PostedOutput] = [:]
 
     public init(key: SecretKey, registration: Payload, offer: OfferTerms) {
         self.key = key
@@ -93,9 +100,9 @@ public struct ProviderMachine: Sendable {
         for action in ProviderAgent.decide(items: view.items, progress: progress, underWay: underWay) {
             switch action {
             case .fetch(let task):
-                guard let order = view.order(for: task.job) else { continue }
+                guard let output = fetching(task, view) else { continue }
                 progress[task] = .fetching
-                outputs.append(.fetch(task, order))
+                outputs.append(output)
             case .run(let task):
                 guard let order = view.order(for: task.job) else { continue }
                 progress[task] = .running
@@ -105,12 +112,26 @@ public struct ProviderMachine: Sendable {
                 progress[task] = nil
                 proofs[task] = nil
                 resolutions[task] = nil
+                self.outputs[task] = nil
                 outputs.append(.forget(task))
             }
         }
         post(moves, atMost: view.maximumMoves - DisputeDesk.maximumPlays, &outputs)
         play(view, &outputs)
         return outputs
+    }
+
+    private func fetching(_ task: WorkTask, _ view: ProviderView) -> Output? {
+        switch task.role {
+        case .executor, .auditor: view.order(for: task.job).map { .fetch(task, $0) }
+        case .witness: view.claimed[task].map { .hold(task, $0) }
+        case .deliverer:
+            if let result = view.claimed[task], let order = view.order(for: task.job) {
+                .gather(task, result, order)
+            } else {
+                nil
+            }
+        }
     }
 
     /// The most urgent first, and no more on their way than the chain lets wait, with room for those of disputes: what is refused is only late.
@@ -169,6 +190,11 @@ public struct ProviderMachine: Sendable {
         if progress[task] != nil { resolutions[task] = resolution }
     }
 
+    /// The bytes of an own result that is claimed, where they are few.
+    public mutating func found(_ output: PostedOutput, for task: WorkTask) {
+        if progress[task] != nil { outputs[task] = output }
+    }
+
     /// What could not be fetched is fetched anew.
     public mutating func retry(_ task: WorkTask) {
         if case .refused(.unavailable)? = progress[task] { progress[task] = nil }
@@ -223,6 +249,9 @@ public struct ProviderMachine: Sendable {
             return masked(task).map { .commitAudit(job: task.job, attempt: task.attempt, masked: $0) }
         case .auditReveal(let task):
             return result(task).map { .revealAudit(job: task.job, attempt: task.attempt, commitment: $0.0, salt: $0.1) }
+        case .attest(let task, let holds): return .attestDelivery(job: task.job, attempt: task.attempt, holds: holds)
+        case .post(let task):
+            return outputs[task].map { .postOutput(job: task.job, attempt: task.attempt, output: $0) }
         }
     }
 }

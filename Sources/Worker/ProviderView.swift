@@ -39,6 +39,8 @@ public struct ProviderView: Sendable {
     public var results: [Digest: ResultCommitment] = [:]
     /// Jobs whose start must show where what they read of others stands.
     public var unresolved: Set<Digest> = []
+    /// Results that are claimed, of those whose bytes this provider is to fetch as a witness, or to show as its own.
+    public var claimed: [WorkTask: ResultCommitment] = [:]
 
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],

@@ -103,14 +103,14 @@ extension JobRunner {
         return try kept(result)
     }
 
-    private func outputs(of result: ResultCommitment) throws -> [[Digest]] {
+    func outputs(of result: ResultCommitment) throws -> [[Digest]] {
         guard let steps = try blobs.outputs(of: result.outputRoot),
             UInt64(steps.count) == result.steps.reduce(0, { $0 &+ $1 })
         else { throw WorkRefusal.unavailable("the list of what a job gave out") }
         return steps
     }
 
-    private func kept(_ result: ResultCommitment) throws -> [Digest] {
+    func kept(_ result: ResultCommitment) throws -> [Digest] {
         if result.stateRoot == ResultRoots.stateRoot([]) { return [] }
         guard let steps = try blobs.outputs(of: result.stateRoot), steps.count == 1 else {
             throw WorkRefusal.unavailable("the list of what a job has kept")

@@ -10,6 +10,10 @@ public import Primitives
 public enum WorkRole: String, Sendable, Hashable {
     case executor
     case auditor
+    /// Drawn to say whether another's output can be had.
+    case witness
+    /// Whose own result is said to be handed to nobody.
+    case deliverer
 }
 
 /// One piece of work: a job's attempt in one role. A new attempt, or a draw in a later round, is another task.

@@ -42,6 +42,8 @@ public struct WorkerConfiguration: Sendable {
     public var memory: UInt64
     /// Test only: a fault to commit.
     public var flipsBit: Bool
+    /// Test only: it shows the bytes of no result.
+    public var withholds = false
 
     public init(
         key: SecretKey, registration: Payload, offer: OfferTerms, threads: Int, memory: UInt64, flipsBit: Bool = false
@@ -202,6 +204,18 @@ public actor WorkerService {
                 }
             }
         case .run(let task, let order): begin(runs[task.role]?.add(task, order))
+        case .hold(let task, let result):
+            Task {
+                do {
+                    try await fetcher.hold(result) { done, total in
+                        Task { await self.note(fetched: done, of: total, task) }
+                    }
+                    finish(task, .fetched)
+                } catch {
+                    finish(task, .refused(error as? WorkRefusal ?? .failed("\(error)")))
+                }
+            }
+        case .gather(let task, let result, let order): gather(task, result, order)
         case .play(let item, let order): play(item, order)
         case .ask(let ask, let node, let pause):
             Task {
@@ -266,6 +280,37 @@ public actor WorkerService {
                     outcome = .refused(error as? WorkRefusal ?? .failed("\(error)"))
                 }
                 Task { await self.finish(item.duty, outcome) }
+            }
+        }
+    }
+
+    /// Gathers the bytes of an own result; where they are gone, from a run of its own, on a thread.
+    private func gather(_ task: WorkTask, _ result: ResultCommitment, _ order: WorkOrder) {
+        if configuration.withholds { return finish(task, .fetched) }
+        Task {
+            do {
+                var output: PostedOutput?
+                do { output = try runner.posted(result) } catch WorkRefusal.unavailable {
+                    _ = try await fetcher.fetch(order)
+                    try await runAgain(order)
+                    output = try runner.posted(result)
+                }
+                if let output { machine.found(output, for: task) }
+                finish(task, .fetched)
+            } catch {
+                finish(task, .refused(error as? WorkRefusal ?? .failed("\(error)")))
+            }
+        }
+    }
+
+    private func runAgain(_ order: WorkOrder) async throws {
+        let runner = runner
+        try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
+            Thread.detachNewThread {
+                do {
+                    _ = try runner.run(runner.resolved(order).spec) { _ in }
+                    done.resume()
+                } catch { done.resume(throwing: error) }
             }
         }
     }

@@ -42,6 +42,15 @@ import Testing
                     key: net.providers[0], nonce: 3, name: "n", node: net.requester.publicKey,
                     payout: net.address(net.requester), network: digest), gift: .xpl(1)),
             .submitJob(child), .startAfter(job: digest, attempt: 1, resolution: resolution),
+            .claimUndelivered(job: digest, attempt: 2, deposit: .xpl(3)),
+            .attestDelivery(job: digest, attempt: 2, holds: true),
+            .attestDelivery(job: digest, attempt: 2, holds: false),
+            .postOutput(job: digest, attempt: 1, output: ClaimNet.output(TestDispute.truth)),
+            .postOutput(
+                job: digest, attempt: 1,
+                output: PostedOutput(
+                    steps: [.init([]), ClaimNet.output(TestDispute.truth).steps[0]],
+                    kept: .init([PostedTensor(element: .i8, shape: [], bytes: [7])]))),
         ]
         let script = try TestDispute()
         let point = RevealPoint.values(step: 0, operation: 0, block: 0)
@@ -94,6 +103,15 @@ import Testing
             try at.play(at.stranger, moves: 1)
         }
         try laws(of: try at.dispute(at.stranger))
+        let on = try ClaimNet()
+        try on.net.act(on.net.requester, on.claim())
+        try laws(of: try on.at.job)
+        try on.net.step()
+        try on.hear([true, nil, nil])
+        try laws(of: try on.at.job)
+        try laws(of: try on.claim)
+        try on.hear([nil, false, nil])
+        try laws(of: try on.claim)
     }
 
     @Test func boundsHoldAtTheBoundAndOneBeyond() throws {

@@ -154,6 +154,7 @@ final class TestNet {
         var escrowed = Amount.zero
         for job in try Query.jobs(limit: 10_000, in: store) {
             escrowed = try escrowed.adding(job.escrow)
+            if let claim = job.claim, claim.state == .open { escrowed = try escrowed.adding(claim.deposit) }
             #expect(job.allowance <= job.escrow)
             #expect(!job.state.isTerminal || job.escrow == .zero)
         }

@@ -53,9 +53,25 @@ import Testing
             case .auditing where job?.awaitsReveals == true && Bool.random(using: &random):
                 let word = Int.random(in: 0..<3, using: &random) == 0 ? decoy : result
                 return .revealAudit(job: id, attempt: attempt, commitment: word, salt: net.salt(who))
-            default: return try move(net, who, job, &random)
+            default:
+                let isTheirs = job?.isClaimed == true || job?.requester == net.address(who)
+                return isTheirs && Bool.random(using: &random)
+                    ? claim(net, who, job, &random) : try move(net, who, job, &random)
             }
         }
+    }
+
+    /// About whether the result's bytes can be had.
+    private func claim(_ net: TestNet, _ who: SecretKey, _ job: Job?, _ random: inout SplitMix64) -> Payload {
+        let (id, attempt) = (job?.id ?? .zero, job?.attempt ?? 0)
+        if job?.claim?.awaits(net.address(who)) == true {
+            return .attestDelivery(job: id, attempt: attempt, holds: Bool.random(using: &random))
+        }
+        if job?.requester == net.address(who) {
+            return .claimUndelivered(job: id, attempt: attempt, deposit: .xpl(.random(in: 0...9, using: &random)))
+        }
+        let says = Int.random(in: 0..<4, using: &random) > 0 ? TestDispute.truth : TestDispute.lie
+        return .postOutput(job: id, attempt: attempt, output: ClaimNet.output(says))
     }
 
     /// In one of the job's disputes, or a new one: mostly what is due, by whom it is due.
@@ -85,6 +101,12 @@ import Testing
         if let dispute = open.randomElement(using: &random), dispute.walk.turn == .challenger {
             return dispute.challenger
         }
+        // Whose word a claim waits for, or who could make one.
+        if job.isDisputable, Int.random(in: 0..<3, using: &random) == 0 {
+            let awaited = job.claim?.witnesses.filter { job.isClaimed && $0.holds == nil }.map(\.provider) ?? []
+            if let witness = awaited.randomElement(using: &random) { return witness }
+            return job.isClaimed ? job.assignment?.provider : job.requester
+        }
         if job.state == .opened { return net.address(net.people[5]) }
         return job.assignment?.provider
     }
@@ -105,7 +127,8 @@ import Testing
         var traps: Set<Digest> = []
         var states: Set<JobState> = []
         var ends: Set<DisputeState> = []
-        for _ in 0..<250 {
+        var claims: Set<ClaimState> = []
+        for _ in 0..<350 {
             var transactions: [SignedTransaction] = []
             for _ in 0..<Int.random(in: 0...6, using: &random) {
                 var who = net.people.randomElement(using: &random) ?? net.requester
@@ -128,11 +151,13 @@ import Testing
             try net.step(transactions, after: UInt64.random(in: 1...4000, using: &random))
             for job in try Query.jobs(limit: 100, in: net.store) {
                 states.insert(job.state)
+                if let claim = job.claim { claims.insert(claim.state) }
                 if job.assignment?.decoy != nil { traps.insert(job.id) }
                 if job.assignment?.isNewcomer == true { newcomers.insert(job.id) }
             }
         }
         for dispute in try Query.allDisputes(in: net.store) { ends.insert(dispute.state) }
+        #expect(claims.count >= 2, "seed \(seed) reached \(claims)")
         #expect(traps.isEmpty == (parameters.trapPerMille == 0), "seed \(seed) opened \(traps.count) traps")
         #expect(!newcomers.isEmpty, "seed \(seed) gave newcomers no job")
         #expect(states.count >= 7, "seed \(seed) reached \(states)")

@@ -95,7 +95,7 @@ extension Executor {
         job.openDisputes -= min(job.openDisputes, 1)
         if job.openDisputes == 0, job.state == .disputed, let assignment = job.assignment {
             enter(&job, .opened)
-            try setTimer(&job, chainTime(of: restsUntil(job, assignment)))
+            try rest(&job, assignment)
         }
         try save(job)
     }

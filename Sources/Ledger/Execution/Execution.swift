@@ -105,6 +105,7 @@ struct Executor {
         try matchOpenJobs()
         try runTimers()
         try runDisputeTimers()
+        try runClaimTimers()
         try wakeJobs()
         let place = Int(header.proposer)
         let proposer = place < epoch.members.count ? epoch.members[place].operatorAddress : nil
@@ -255,6 +256,7 @@ struct Executor {
     private mutating func payFromAllowance(_ fee: Amount, job id: Digest, mover: Address) throws -> Amount {
         guard var job = try overlay.object(Job.self, StateKey.job(id)), !job.state.isTerminal,
             job.assignment?.provider == mover || job.audits.contains(where: { $0.auditor == mover && !$0.isSilent })
+                || job.claim?.awaits(mover) == true
         else { throw TransactionFailure(reason: "the sender has no part in this job") }
         let part = min(fee, job.allowance)
         job.allowance = try job.allowance.subtracting(part)

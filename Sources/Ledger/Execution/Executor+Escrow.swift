@@ -70,6 +70,7 @@ extension Executor {
     /// After an attempt is over: back into the queue without its provider, or failed where nothing more is allowed.
     mutating func reopen(_ job: inout Job, without provider: Address) throws {
         if !job.excluded.contains(provider) { job.excluded.append(provider) }
+        try voidClaim(&job)
         try releaseAuditors(&job)
         job.assignment = nil
         job.audits = []

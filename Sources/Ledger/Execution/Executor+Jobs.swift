@@ -185,13 +185,14 @@ extension Executor {
         }
     }
 
-    /// All auditors have answered or fallen silent: the result lies open for as long as it may be challenged, and longer where it is.
+    /// All auditors have answered or fallen silent: the result lies open for as long as it may be challenged, and longer where it is, or where its output is claimed.
     mutating func rest(_ job: inout Job, _ assignment: Assignment) throws {
         if job.openDisputes > 0 {
             if job.state != .disputed { enter(&job, .disputed) }
             try setTimer(&job, nil)
         } else {
-            try setTimer(&job, chainTime(of: restsUntil(job, assignment)))
+            // A claim's end sets it.
+            try setTimer(&job, job.isClaimed ? nil : chainTime(of: restsUntil(job, assignment)))
         }
     }
 

@@ -80,7 +80,7 @@ extension Executor {
 
     // MARK: Audits
 
-    /// Draws the auditors of the jobs whose height has come.
+    /// Draws the auditors of the jobs whose height has come, and the witnesses of claims.
     mutating func drawAuditors() throws {
         let entries = try overlay.scan(prefix: StateKey.draws, limit: Int(parameters.matchesPerBlock))
         let due = entries.filter { StateKey.number($0.key.dropFirst()) <= height.value }
@@ -89,10 +89,16 @@ extension Executor {
         for entry in due {
             try overlay.set(bytes: nil, entry.key)
             let id = try Digest(bytes: entry.key.suffix(32))
-            guard var job = try overlay.object(Job.self, StateKey.job(id)), job.stage == .draw,
-                let assignment = job.assignment
-            else { continue }
-            try drawAuditors(of: &job, assignment, offers)
+            guard var job = try overlay.object(Job.self, StateKey.job(id)), let assignment = job.assignment else {
+                continue
+            }
+            if job.stage == .draw {
+                try drawAuditors(of: &job, assignment, offers)
+            } else if job.isClaimed {
+                try drawWitnesses(of: &job, offers)
+            } else {
+                continue
+            }
             try save(job)
         }
     }
@@ -126,15 +132,8 @@ extension Executor {
             candidates.append((provider, price, share))
         }
         for round in 0..<max(0, wanted) where !candidates.isEmpty {
-            // Bonds are parts of the supply, so their sum fits.
-            let total = candidates.reduce(UInt128(0)) { $0 &+ $1.provider.bond.baseUnits }
             let salt = job.redraws << 32 | UInt64(job.attempt) << 8 | UInt64(round)
-            var ticket = Matching.draw(header.beacon, job.id, salt, below: total)
-            var index = 0
-            while index < candidates.count - 1, ticket >= candidates[index].provider.bond.baseUnits {
-                ticket -= candidates[index].provider.bond.baseUnits
-                index += 1
-            }
+            let index = placeByBond(candidates.map(\.provider.bond), of: job.id, salt)
             var (drawn, price, share) = candidates.remove(at: index)
             drawn.locked = try drawn.locked.adding(share)
             try store(drawn)
@@ -148,6 +147,19 @@ extension Executor {
         } else {
             try awaitOpening(&job)
         }
+    }
+
+    /// Which of these is drawn, each as often as it has bond, by this block's beacon.
+    func placeByBond(_ bonds: [Amount], of job: Digest, _ salt: UInt64) -> Int {
+        // Bonds are parts of the supply, so their sum fits.
+        let total = bonds.reduce(UInt128(0)) { $0 &+ $1.baseUnits }
+        var ticket = Matching.draw(header.beacon, job, salt, below: total)
+        var index = 0
+        while index < bonds.count - 1, ticket >= bonds[index].baseUnits {
+            ticket -= bonds[index].baseUnits
+            index += 1
+        }
+        return index
     }
 
     /// The auditors have committed, or there are none: the provider may open.
@@ -288,9 +300,11 @@ extension Executor {
                 try silence(&job, index)
             }
         }
-        if job.openDisputes > 0 || restsUntil(job, assignment) >= disputeClock {
+        if job.openDisputes > 0 || job.isClaimed || restsUntil(job, assignment) >= disputeClock {
             try rest(&job, assignment)
             try save(job)
+        } else if job.claim?.state == .undelivered, job.claim?.attempt == job.attempt {
+            try convictUndelivered(&job, assignment)
         } else if assignment.isNewcomer, !job.audits.contains(where: { !$0.isSilent }) {
             try leaveUnaudited(&job, assignment)
         } else {

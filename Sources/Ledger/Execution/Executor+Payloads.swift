@@ -49,6 +49,10 @@ extension Executor {
             try settle(job, attempt, by: transcript, key, signature, sender)
         case .showContradiction(let job, let attempt, let key, let first, let second):
             try showContradiction(job, attempt, key, first, second)
+        case .claimUndelivered(let job, let attempt, let deposit): try claimUndelivered(job, attempt, deposit, sender)
+        case .attestDelivery(let job, let attempt, let holds):
+            try attestDelivery(job, attempt, holds: holds, sender)
+        case .postOutput(let job, let attempt, let output): try postOutput(job, attempt, output, sender)
         // Its place among all is all that was asked for; the moves of a bundle are carried out one by one.
         case .opaque, .moves: break
         }

@@ -83,7 +83,7 @@ public enum Fees {
         case .registerValidator(_, _, let stake, _): stake
         case .addStake(_, let amount): amount
         case .submitJob(let spec): try escrow(spec, parameters).adding(parameters.postingFee)
-        case .challenge(_, _, _, let deposit): deposit
+        case .challenge(_, _, _, let deposit), .claimUndelivered(_, _, let deposit): deposit
         default: .zero
         }
     }

@@ -194,15 +194,13 @@ public enum Validity {
     ) throws(AdmissionFault) -> (weight: UInt64, bytes: Int, summary: [UInt8]) {
         let transaction = signed.transaction
         if transaction.network != network { throw .wrongNetwork(expected: network, found: transaction.network) }
-        var limit = Transaction.maximumBytes
+        var limit = transaction.payload.maximumBytes
         if case .opaque(let carried) = transaction.payload {
             let count = carried.bytes.count
             if count == 0 || count > Int(parameters.opaqueByteLimit) {
                 throw .opaque(bytes: count, limit: parameters.opaqueByteLimit)
             }
             limit += count
-        } else if transaction.payload.isDisputeMove {
-            limit = Transaction.maximumDisputeBytes
         }
         let summary = transaction.summary
         let bytes = summary.count + transaction.payload.summaryExcess

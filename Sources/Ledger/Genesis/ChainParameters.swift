@@ -74,6 +74,15 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     public var compensationPerMille: UInt64 = 500
     public var bountyPerMille: UInt64 = 300
     public var minimumChallengeBond = Amount(baseUnits: 10_000_000)
+    // Delivery
+    /// How many providers are drawn to say whether a claimed output can be had.
+    public var deliveryWitnesses: UInt64 = 5
+    /// How long they have for that, beside the time to carry it at the least rate, in bytes a second.
+    public var deliveryBase: UInt64 = 20_000
+    public var deliveryRate: UInt64 = 4 << 20
+    /// What a claimant stakes, of the locked price, and what each witness gets, of the least stake.
+    public var claimBondPerMille: UInt64 = 1000
+    public var witnessFeePerMille: UInt64 = 50
     // Traps
     /// Openings whose mask must hold a decoy, in thousandths.
     public var trapPerMille: UInt64 = 15
@@ -168,6 +177,11 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("challenge_bond_per_mille", \.challengeBondPerMille),
         ("compensation_per_mille", \.compensationPerMille),
         ("bounty_per_mille", \.bountyPerMille),
+        ("delivery_witnesses", \.deliveryWitnesses),
+        ("delivery_base", \.deliveryBase),
+        ("delivery_rate", \.deliveryRate),
+        ("claim_bond_per_mille", \.claimBondPerMille),
+        ("witness_fee_per_mille", \.witnessFeePerMille),
         ("trap_per_mille", \.trapPerMille),
         ("jackpot_per_mille", \.jackpotPerMille),
         ("weight_per_dispute_move", \.weightPerDisputeMove),
@@ -249,6 +263,14 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         if trapPerMille * jackpotPerMille > protocolFeePerMille * (1000 - stakersPerMille) {
             return "jackpots pay more than the protocol's fee takes: trading with oneself would pay"
         }
+        if deliveryWitnesses < 1 || deliveryWitnesses > UInt64(DeliveryClaim.maximumWitnesses)
+            || witnessFeePerMille > 1000 || deliveryWitnesses * witnessFeePerMille > 1000
+        {
+            return "a claim has 1 to \(DeliveryClaim.maximumWitnesses) witnesses, whose fees are at most its deposit"
+        }
+        if deliveryRate < 1 || deliveryRate > 1 << 40 || claimBondPerMille > 1_000_000 {
+            return "a claim's rate or bond is out of bounds"
+        }
         if compensationPerMille > 1000 || bountyPerMille > 1000 { return "a penalty is at most the whole" }
         // A full lane must be dear: only above half a block does the base fee rise.
         if disputeWeightLimit > blockWeightLimit
@@ -287,7 +309,7 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         if jailMilliseconds > JobSpec.maximumMilliseconds { return "jail lasts at most 30 days" }
         let windows = [
             startWindow, heartbeatWindow, runBase, auditBase, openWindow, revealWindow, settleBase, unauditedWindow,
-            disputeBase, challengeWindow,
+            disputeBase, challengeWindow, deliveryBase,
         ]
         if windows.contains(where: { $0 < 1 || $0 > JobSpec.maximumMilliseconds }) {
             return "a window is 1 ms to 30 days"

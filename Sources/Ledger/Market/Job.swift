@@ -268,6 +268,8 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     public var redraws: UInt64 = 0
     /// Disputes of the present attempt that are not decided.
     public var openDisputes: UInt64 = 0
+    /// The last claim that a result of it was handed to nobody.
+    public var claim: DeliveryClaim?
     /// All of the requester's money that the job holds, the allowance in it.
     public var escrow: Amount
     /// The part of the escrow that pays for market moves.
@@ -324,6 +326,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         audits = try reader.readList(Audit.self, max: Job.maximumAudits)
         redraws = try reader.readUInt64()
         openDisputes = try reader.readUInt64()
+        claim = try reader.readOptional(DeliveryClaim.self)
         escrow = try reader.read(Amount.self)
         allowance = try reader.read(Amount.self)
         timer = try reader.readOptional(UInt64.self)
@@ -353,6 +356,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         writer.write(list: audits)
         writer.write(redraws)
         writer.write(openDisputes)
+        writer.write(optional: claim)
         writer.write(escrow)
         writer.write(allowance)
         writer.write(optional: timer)

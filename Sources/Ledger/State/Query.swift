@@ -61,27 +61,29 @@ public enum Query {
         return jobs
     }
 
-    /// The jobs to which something can still happen by itself or by a move: those with a timer, and those that wait for their draw. However many newer
+    /// The jobs to which something can still happen by itself or by a move: those with a timer, a claim or a dispute, and those that wait for a draw. However many newer
     /// ones there are, none is passed over. In order of what is due next.
     public static func movingJobs(in store: any StateStore, limit: Int = 65_536) throws(LedgerFault) -> [Job] {
         var keys: [(key: [UInt8], value: [UInt8])]
         do throws(StateFault) {
             keys = try store.scan(.state, prefix: StateKey.timers, after: nil, limit: limit)
             keys += try store.scan(.state, prefix: StateKey.draws, after: nil, limit: limit)
+            keys += try store.scan(.state, prefix: StateKey.claimTimers, after: nil, limit: limit)
         } catch { throw .state(error) }
         var jobs: [Job] = []
+        var seen: Set<Digest> = []
         for entry in keys {
             guard let id = try? Digest(bytes: entry.key.suffix(32)), let job = try job(id, in: store) else {
                 throw .corrupt("a timed job is missing")
             }
-            jobs.append(job)
+            // One with a claim may have a timer of its own too.
+            if seen.insert(id).inserted { jobs.append(job) }
         }
         // A job that waits for its disputes alone has no timer of its own.
         let disputes: [(key: [UInt8], value: [UInt8])]
         do throws(StateFault) {
             disputes = try store.scan(.state, prefix: StateKey.disputeTimers, after: nil, limit: limit)
         } catch { throw .state(error) }
-        var seen = Set(jobs.map(\.id))
         for entry in disputes {
             guard let id = try? Digest(bytes: Array(entry.key.dropFirst(9).prefix(32))), seen.insert(id).inserted,
                 let job = try job(id, in: store), !job.state.isTerminal
@@ -185,6 +187,8 @@ public enum Query {
             }
             let timers = try store.scan(.state, prefix: StateKey.timers, after: nil, limit: 1)
             if let first = timers.first, StateKey.number(first.key.dropFirst()) < clock { return true }
+            let claims = try store.scan(.state, prefix: StateKey.claimTimers, after: nil, limit: 1)
+            if let first = claims.first, StateKey.number(first.key.dropFirst()) < clock { return true }
             let disputes = try store.scan(.state, prefix: StateKey.disputeTimers, after: nil, limit: 1)
             if let first = disputes.first,
                 StateKey.number(first.key.dropFirst()) < chain.disputeClock + (clock - chain.clock)

@@ -33,6 +33,7 @@ public enum StateKey {
     static let sweeps: [UInt8] = [0x53]
     static let waits: [UInt8] = [0x57]
     static let ends: [UInt8] = [0x4c]
+    static let claimTimers: [UInt8] = [0x43]
 
     /// An account's key: what a balance proof is about.
     public static func account(_ address: Address) -> [UInt8] { accounts + address.bytes }
@@ -79,6 +80,7 @@ public enum StateKey {
     static func reveal(_ job: Digest, _ attempt: UInt32, _ point: RevealPoint) -> [UInt8] {
         reveals + job.bytes + attempt.bigEndianBytes + Digest.of(.dispute, encoding: point).bytes
     }
+    static func claimTimer(_ due: UInt64, _ job: Digest) -> [UInt8] { claimTimers + big(due) + job.bytes }
     static func sweep(_ job: Digest, _ attempt: UInt32) -> [UInt8] { sweeps + job.bytes + attempt.bigEndianBytes }
     /// A job that waits for another.
     static func wait(for parent: Digest, _ child: Digest) -> [UInt8] { waits(for: parent) + child.bytes }

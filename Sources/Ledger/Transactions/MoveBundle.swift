@@ -54,8 +54,8 @@ public struct MoveBundle: Hashable, Sendable, CanonicalCodable {
 }
 
 extension Payload {
-    /// Declines, starts, heartbeats, commitments, openings and audits. Not what disputes reveal, which has a lane of its own.
-    static let bundledTags: Set<UInt8> = [9, 10, 11, 12, 13, 14, 15, 31]
+    /// Declines, starts, heartbeats, commitments, openings, audits, and words on deliveries. Not what disputes reveal, which has a lane of its own.
+    static let bundledTags: Set<UInt8> = [9, 10, 11, 12, 13, 14, 15, 31, 33]
 
     /// Whether it may travel with others.
     var isBundled: Bool { Payload.bundledTags.contains(tag) }

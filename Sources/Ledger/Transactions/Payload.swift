@@ -54,6 +54,12 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     case opaque(OpaqueBytes)
     /// Pays the fee of a newcomer whose owner has signed for it, and gives it `gift` for the fees of its own transactions.
     indirect case sponsorProvider(Registration, gift: Amount)
+    /// The requester's: nobody hands out the bytes of the job's result.
+    indirect case claimUndelivered(job: Digest, attempt: UInt32, deposit: Amount)
+    /// Of a provider that was drawn to say whether the output can be had: who says that it holds it hands it out from then on.
+    case attestDelivery(job: Digest, attempt: UInt32, holds: Bool)
+    /// The provider's answer where the output is small.
+    indirect case postOutput(job: Digest, attempt: UInt32, output: PostedOutput)
 
     /// Several of a provider's moves under one signature.
     case moves(MoveBundle)
@@ -62,8 +68,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     public var isMarketMove: Bool {
         switch self {
         case .moves, .declineJob, .startJob, .startAfter, .heartbeatJob, .commitResult, .commitAudit, .openResult,
-            .revealAudit,
-            .revealDispute:
+            .revealAudit, .revealDispute, .attestDelivery, .postOutput:
             true
         default: false
         }
@@ -75,6 +80,13 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .challenge, .revealDispute, .pickDispute, .settleByTranscript, .showContradiction: true
         default: false
         }
+    }
+
+    /// The most canonical bytes that a transaction with it has, besides the opaque ones.
+    var maximumBytes: Int {
+        if isDisputeMove { return Transaction.maximumDisputeBytes }
+        if case .postOutput = self { return Transaction.maximumOutputBytes }
+        return Transaction.maximumBytes
     }
 
     /// Whether it is so large that it waits for its own node's turn to propose, and is told to others only where that does not come.
@@ -90,7 +102,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             .commitResult(let job, _, _), .commitAudit(let job, _, _), .openResult(let job, _, _),
             .revealAudit(let job, _, _, _), .challenge(let job, _, _, _), .revealDispute(let job, _, _, _, _),
             .pickDispute(let job, _, _, _), .settleByTranscript(let job, _, _, _, _),
-            .showContradiction(let job, _, _, _, _):
+            .showContradiction(let job, _, _, _, _), .claimUndelivered(let job, _, _), .attestDelivery(let job, _, _),
+            .postOutput(let job, _, _):
             job
         default: nil
         }
@@ -133,6 +146,9 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .moves: 27
         case .sponsorProvider: 30
         case .startAfter: 31
+        case .claimUndelivered: 32
+        case .attestDelivery: 33
+        case .postOutput: 34
         }
     }
 
@@ -235,6 +251,18 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .sponsorProvider(let registration, let gift):
             writer.write(registration)
             writer.write(gift)
+        case .claimUndelivered(let job, let attempt, let deposit):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(deposit)
+        case .attestDelivery(let job, let attempt, let holds):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(bool: holds)
+        case .postOutput(let job, let attempt, let output):
+            writer.write(job)
+            writer.write(attempt)
+            writer.write(output)
         }
     }
 
@@ -328,6 +356,17 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case 31:
             let (job, attempt) = (try reader.read(Digest.self), try reader.readUInt32())
             self = .startAfter(job: job, attempt: attempt, resolution: try reader.read(Resolution.self))
+        case 32:
+            self = .claimUndelivered(
+                job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
+                deposit: try reader.read(Amount.self))
+        case 33:
+            self = .attestDelivery(
+                job: try reader.read(Digest.self), attempt: try reader.readUInt32(), holds: try reader.readBool())
+        case 34:
+            self = .postOutput(
+                job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
+                output: try reader.read(PostedOutput.self))
         case let other: throw .invalid("no payload has the tag \(other)")
         }
     }

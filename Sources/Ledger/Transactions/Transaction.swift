@@ -8,6 +8,9 @@ public struct Transaction: Hashable, Sendable, CanonicalCodable {
     /// Of a dispute's move, which carries evidence.
     public static let maximumDisputeBytes = 64 * 1024
 
+    /// Of one that shows a small result's bytes, with the types and shapes of its tensors.
+    public static let maximumOutputBytes = 2 * PostedOutput.maximumBytes
+
     public var network: Digest
     public var sender: PublicKey
     public var nonce: Nonce

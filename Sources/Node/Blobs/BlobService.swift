@@ -1,8 +1,10 @@
 internal import Foundation
 internal import Gossip
+internal import Ledger
 internal import Logging
 internal import Networking
 internal import Primitives
+internal import Programs
 internal import Storage
 internal import Worker
 
@@ -14,6 +16,8 @@ final class BlobService: BlobAccess, @unchecked Sendable {
     // Guarded by `lock`.
     private var network: NetworkService?
     private var fetching: Set<Digest> = []
+    /// Test only: what was run here, of which nobody gets anything; nil where nothing is withheld.
+    private var withheld: Set<Digest>?
 
     static let requestsPerPeer = 3
     static let timeout = Interval.seconds(5)
@@ -26,15 +30,21 @@ final class BlobService: BlobAccess, @unchecked Sendable {
 
     func attach(_ network: NetworkService) { lock.withLock { self.network = network } }
 
+    /// Test only: from here on the outputs of jobs are handed to nobody.
+    func withholdOutputs() { lock.withLock { withheld = [] } }
+
+    private func isWithheld(_ id: Digest) -> Bool { lock.withLock { withheld?.contains(id) ?? false } }
+
     // MARK: Serving
 
     func answer(_ request: BlobRequest) -> [UInt8]? {
         var parts: [BlobPart] = []
         switch request {
         case .manifest(let id):
-            guard let manifest = manifest(id) else { return nil }
+            guard !isWithheld(id), let manifest = manifest(id) else { return nil }
             parts = [BlobPart(id: id, manifest: manifest, chunk: 0, bytes: nil)]
         case .chunks(let id, let indices):
+            if isWithheld(id) { return nil }
             for index in indices {
                 guard let bytes = try? store.chunk(id, Int(index)) else { continue }
                 parts.append(BlobPart(id: id, manifest: nil, chunk: index, bytes: bytes))
@@ -42,7 +52,8 @@ final class BlobService: BlobAccess, @unchecked Sendable {
         case .small(let ids):
             var budget = BlobRequest.answerBudget
             for id in ids {
-                guard let manifest = manifest(id), manifest.chunks.count <= 1, store.isComplete(id) else { continue }
+                guard !isWithheld(id), let manifest = manifest(id), manifest.chunks.count <= 1, store.isComplete(id)
+                else { continue }
                 let bytes = manifest.chunks.isEmpty ? [] : ((try? store.chunk(id, 0)) ?? nil)
                 guard let bytes else { continue }
                 budget -= bytes.count + 256
@@ -64,11 +75,21 @@ final class BlobService: BlobAccess, @unchecked Sendable {
 
     /// Keeps bytes that are here already.
     @discardableResult
-    func put(_ kind: BlobManifest.Kind, _ bytes: [UInt8]) throws -> Digest {
+    func put(_ kind: BlobManifest.Kind, _ bytes: [UInt8], isOutput: Bool = false) throws -> Digest {
         let manifest = bytes.withUnsafeBytes { BlobManifest.make(kind, $0) }
         let id = manifest.id
+        if isOutput { lock.withLock { _ = withheld?.insert(id) } }
         if !store.isComplete(id) { try store.put(id, manifest: manifest.canonicalBytes, bytes) }
         return id
+    }
+
+    /// Keeps what a provider has shown to the chain, under the roots that its result names.
+    func keep(_ output: PostedOutput) throws {
+        for tensor in output.tensors {
+            try put(.tensor(type: tensor.element.rawValue, shape: tensor.shape), tensor.bytes)
+        }
+        try put(.outputs(steps: output.stepRoots), [])
+        if !output.keptRoots.isEmpty { try put(.outputs(steps: [output.keptRoots]), []) }
     }
 
     /// Keeps an upload that came in pieces.
@@ -83,7 +104,7 @@ final class BlobService: BlobAccess, @unchecked Sendable {
     func newDraft() throws -> BlobDraft { try store.newDraft() }
 
     func storeTensor(type: UInt8, shape: [UInt64], bytes: [UInt8]) throws -> Digest {
-        try put(.tensor(type: type, shape: shape), bytes)
+        try put(.tensor(type: type, shape: shape), bytes, isOutput: true)
     }
 
     func tensorType(of id: Digest) throws -> (type: UInt8, shape: [UInt64])? {
@@ -91,7 +112,9 @@ final class BlobService: BlobAccess, @unchecked Sendable {
         return (type, shape)
     }
 
-    func storeOutputs(_ steps: [[Digest]]) throws -> Digest { try put(.outputs(steps: steps), []) }
+    func storeOutputs(_ steps: [[Digest]]) throws -> Digest {
+        try put(.outputs(steps: steps), [], isOutput: true)
+    }
 
     func outputs(of id: Digest) throws -> [[Digest]]? {
         guard case .outputs(let steps)? = kind(of: id) else { return nil }

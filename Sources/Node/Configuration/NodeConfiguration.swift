@@ -21,10 +21,11 @@ public struct ProviderConfiguration: Sendable {
     public var rate: UInt64
     /// Jobs held at a time; they are computed one after the other.
     public var capacity: Int
-    /// Test only: `flip-bit` makes every result wrong in one bit; `flip-bit-silent` also leaves challengers that ask without the chain unanswered.
+    /// Test only: `flip-bit` makes every result wrong in one bit; `flip-bit-silent` also leaves challengers that ask without the chain unanswered;
+    /// `withhold` hands the output of no job to anybody.
     public var fault: String?
 
-    static let faults = ["flip-bit", "flip-bit-silent"]
+    static let faults = ["flip-bit", "flip-bit-silent", "withhold"]
 
     public init(
         bond: Amount, price: Amount, memory: UInt64, threads: Int, rate: UInt64, capacity: Int = 1,

@@ -105,6 +105,22 @@ extension RPCMethods {
         ]
     }
 
+    private func describe(_ claim: DeliveryClaim) -> JSONValue {
+        [
+            "state": .string(claim.state.description), "attempt": JSONValue(UInt64(claim.attempt)),
+            "deposit": text(claim.deposit), "fee": text(claim.fee),
+            "drawHeight": JSONValue(claim.drawHeight.value),
+            "deadline": claim.deadline == 0 ? .null : JSONValue(claim.deadline),
+            "witnesses": .array(
+                claim.witnesses.map { witness in
+                    [
+                        "provider": .string(witness.provider.description),
+                        "holds": witness.holds.map { .bool($0) } ?? .null,
+                    ]
+                }),
+        ]
+    }
+
     private func describe(_ job: Job, _ disputes: [Dispute] = []) -> JSONValue {
         [
             "disputes": .array(disputes.map { describe($0) }),
@@ -122,6 +138,8 @@ extension RPCMethods {
                         "jackpot": text(audit.jackpot),
                     ]
                 }),
+            "claim": job.claim.map { describe($0) } ?? .null,
+            "claimDeposit": optional(claimDeposit(job)),
             "outputRoot": optional(job.assignment?.commitment?.outputRoot.hex),
             "stateRoot": optional(job.assignment?.commitment?.stateRoot.hex),
             "decoyRoot": optional(job.assignment?.decoy?.outputRoot.hex),
@@ -133,6 +151,12 @@ extension RPCMethods {
                     ]
                 }),
         ]
+    }
+
+    /// The least deposit of a claim about the present result.
+    private func claimDeposit(_ job: Job) -> String? {
+        guard job.isDisputable, let assignment = job.assignment else { return nil }
+        return (try? ClaimTerms(assignment, node.genesis.parameters))?.deposit.description
     }
 
     func job(_ parameters: Parameters) async throws -> JSONValue {

@@ -76,10 +76,23 @@ extension SpecialisedProgram {
     /// How many numbers the parameters hold.
     public var parameterCount: UInt64 { parameters.reduce(0) { $0 + $1.type.count } }
 
-    /// Bytes of parameters, inputs and the widest step of a plain execution: what an offer's memory is held against.
+    /// Bytes of all that a run leaves which takes every step: what each step gives out, and what is kept.
+    public var resultBytes: UInt64 {
+        var all = kept.reduce(UInt128(0)) { $0 + UInt128(carried[Int($1)].type.byteCount) }
+        for scan in scans {
+            let types = types(of: scan)
+            // At most 2^12 outputs of at most 2^43 bytes, 2^20 times.
+            let step = scan.outputs.reduce(UInt128(0)) { $0 + UInt128(types[Int($1.index)].byteCount) }
+            all += step * UInt128(scan.steps.factor)
+        }
+        return UInt64(clamping: all)
+    }
+
+    /// Bytes of parameters, inputs and the widest step of a plain execution, and at least of what it leaves: what an offer's memory is held against, and what a result may take to
+    /// be handed out.
     public var memoryEstimate: UInt64 {
         let fixed = (parameters + inputs + carried).reduce(UInt64(0)) { $0 &+ $1.type.byteCount }
         let widest = scans.flatMap(\.operations).map(\.result.byteCount).max() ?? 0
-        return fixed &+ 4 &* widest
+        return max(fixed &+ 4 &* widest, resultBytes)
     }
 }

@@ -52,6 +52,8 @@ struct JobRow: Sendable {
         spec.isSegment = true
         spec.scans = try JobScan.all(of: part)
         spec.computeUnits = try part.cost()
+        // All that is carried is kept, and handed out.
+        spec.memory = max(spec.memory, part.memoryEstimate)
         if let previous {
             spec.carried = []
             spec.initialState = .zero

@@ -57,7 +57,10 @@ struct JobTermOptions: ParsableArguments {
 struct JobCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "job", abstract: "Run a model on others' machines.",
-        subcommands: [Plan.self, Submit.self, Run.self, Watch.self, Result.self, List.self, Show.self, Cancel.self])
+        subcommands: [
+            Plan.self, Submit.self, Run.self, Watch.self, Result.self, List.self, Show.self, Cancel.self,
+            Claim.self,
+        ])
 
     static func id(_ text: String) throws -> Digest {
         guard let id = Digest(hex: text) else {
@@ -241,7 +244,11 @@ struct JobCommand: AsyncParsableCommand {
         func run() async throws {
             let id = try JobCommand.id(job)
             let network = try GenesisReader.load(genesis)
-            let result = try await options.withNode { try await JobResult.fetch(id, from: $0, genesis: network) }
+            let result = try await options.withNode { node in
+                do { return try await JobResult.fetch(id, from: node, genesis: network) } catch {
+                    throw JobCommand.missing(id, try? await node.call("job.get", ["job": .string(id.hex)]), error)
+                }
+            }
             try result.writeNumpy(to: out)
             if let proof {
                 do {
@@ -312,6 +319,7 @@ struct JobCommand: AsyncParsableCommand {
                     lines.append(JobStageText.line(event, since: first, names: names))
                 }
                 lines += AuditText.lines(job, names: names)
+                lines += ClaimText.lines(job, names: names)
                 for dispute in job["disputes"]?.array ?? [] {
                     lines += DisputeText.lines(dispute, names: names)
                 }

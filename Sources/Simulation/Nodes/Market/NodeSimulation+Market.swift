@@ -162,8 +162,12 @@ extension NodeSimulation {
                 moves.append(SimulatedMove(payload: payload, submission: submission))
             case .fetch(let task, let order):
                 provider.orders[task] = order
-                provider.fetches[task] = SimulatedProvider.Fetch(order: order)
+                provider.fetches[task] = SimulatedProvider.Fetch(.order(order))
                 arrange(provider, .fetch(task), after: .milliseconds(1))
+            case .hold(let task, let result):
+                provider.fetches[task] = SimulatedProvider.Fetch(.result(result))
+                arrange(provider, .fetch(task), after: .milliseconds(1))
+            case .gather(let task, let result, let order): gather(task, result, order, by: provider, at: node)
             case .run(let task, let order):
                 provider.orders[task] = order
                 arrange(provider, .ran(task), after: drawOnMarket(5...60))
@@ -223,6 +227,23 @@ extension NodeSimulation {
         finish(task, outcome, of: provider)
     }
 
+    /// The bytes of an own result that is claimed, from its blobs or from another run.
+    private mutating func gather(
+        _ task: WorkTask, _ result: ResultCommitment, _ order: WorkOrder, by provider: SimulatedProvider,
+        at node: SimulatedNode
+    ) {
+        let runner = provider.runner(on: node.disk.blobs, flipsBit: provider.actor == .lyingProvider)
+        do {
+            var output: PostedOutput?
+            do { output = try runner.posted(result) } catch WorkRefusal.unavailable {
+                _ = try runner.run(runner.resolved(order).spec, progress: { _ in })
+                output = try runner.posted(result)
+            }
+            if let output { provider.machine?.found(output, for: task) }
+            finish(task, .fetched, of: provider)
+        } catch { finish(task, .refused(error as? WorkRefusal ?? .failed("\(error)")), of: provider) }
+    }
+
     /// What an auditor that does not run commits to.
     private func word(to auditor: SimulatedProvider, _ task: WorkTask, at node: SimulatedNode) -> ResultCommitment {
         guard LazyAuditor().asks(about: task.job), let job = try? Query.job(task.job, in: node.disk.state),
@@ -264,16 +285,29 @@ extension NodeSimulation {
         guard var fetch = provider.fetches[task] else { return }
         if provider.actor == .lazyAuditor, task.role == .auditor { return finish(task, .fetched, of: provider) }
         let runner = provider.runner(on: node.disk.blobs)
-        let first = [fetch.order.spec.manifest] + fetch.order.lists
+        let first: [Digest] =
+            switch fetch.goal {
+            case .order(let order): [order.spec.manifest] + order.lists
+            case .result(let result): runner.lists(of: result)
+            }
         let hasManifest = first.allSatisfy { node.disk.blobs.contains($0) }
         let wanted: [Digest]
         do {
-            wanted = hasManifest ? try runner.blobs(of: fetch.order) : first
+            if hasManifest {
+                switch fetch.goal {
+                case .order(let order): wanted = try runner.blobs(of: order)
+                case .result(let result): wanted = try runner.tensors(of: result)
+                }
+            } else {
+                wanted = first
+            }
             let missing = wanted.filter { !node.disk.blobs.contains($0) }
             if missing.isEmpty {
-                let (spec, resolution) = try runner.resolved(fetch.order)
-                try runner.check(spec)
-                if let resolution { provider.machine?.found(resolution, for: task) }
+                if case .order(let order) = fetch.goal {
+                    let (spec, resolution) = try runner.resolved(order)
+                    try runner.check(spec)
+                    if let resolution { provider.machine?.found(resolution, for: task) }
+                }
                 return finish(task, .fetched, of: provider)
             }
             if fetch.peers.isEmpty {

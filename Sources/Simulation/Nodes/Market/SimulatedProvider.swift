@@ -6,10 +6,19 @@ import Worker
 final class SimulatedProvider {
     /// What is being fetched for a task.
     struct Fetch {
-        let order: WorkOrder
+        enum Goal {
+            /// What a job reads.
+            case order(WorkOrder)
+            /// What another's job has left, for the witness of a claim.
+            case result(ResultCommitment)
+        }
+
+        let goal: Goal
         /// Whom to ask next, of those who were connected when the round began.
         var peers: [Int] = []
         var rounds = 0
+
+        init(_ goal: Goal) { self.goal = goal }
     }
 
     let index: Int
