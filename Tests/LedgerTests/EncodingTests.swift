@@ -42,6 +42,7 @@ import Testing
                     key: net.providers[0], nonce: 3, name: "n", node: net.requester.publicKey,
                     payout: net.address(net.requester), network: digest), gift: .xpl(1)),
             .submitJob(child), .startAfter(job: digest, attempt: 1, resolution: resolution),
+            .submitGang([net.spec(), child]), .cancelGang(gang: digest, count: 2),
         ]
         let script = try TestDispute()
         let point = RevealPoint.values(step: 0, operation: 0, block: 0)

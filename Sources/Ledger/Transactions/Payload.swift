@@ -54,6 +54,10 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     case opaque(OpaqueBytes)
     /// Pays the fee of a newcomer whose owner has signed for it, and gives it `gift` for the fees of its own transactions.
     indirect case sponsorProvider(Registration, gift: Amount)
+    /// Jobs that are placed all or none (`GangPlace`), 2 to 32.
+    indirect case submitGang([JobSpec])
+    /// Takes all jobs of a gang back, as many as it has, before they are placed. `gang` is the id of the transaction that posted it.
+    case cancelGang(gang: Digest, count: UInt8)
 
     /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance.
     public var isMarketMove: Bool {
@@ -128,6 +132,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .showContradiction: 26
         case .sponsorProvider: 30
         case .startAfter: 31
+        case .submitGang: 36
+        case .cancelGang: 37
         }
     }
 
@@ -229,6 +235,10 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .sponsorProvider(let registration, let gift):
             writer.write(registration)
             writer.write(gift)
+        case .submitGang(let specs): writer.write(list: specs)
+        case .cancelGang(let gang, let count):
+            writer.write(gang)
+            writer.write(count)
         }
     }
 
@@ -315,6 +325,14 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case 31:
             let (job, attempt) = (try reader.read(Digest.self), try reader.readUInt32())
             self = .startAfter(job: job, attempt: attempt, resolution: try reader.read(Resolution.self))
+        case 36:
+            let specs = try reader.readList(JobSpec.self, max: GangPlace.maximumJobs)
+            try GangPlace.check(specs.count)
+            self = .submitGang(specs)
+        case 37:
+            let (gang, count) = (try reader.read(Digest.self), try reader.readUInt8())
+            try GangPlace.check(Int(count))
+            self = .cancelGang(gang: gang, count: count)
         case let other: throw .invalid("no payload has the tag \(other)")
         }
     }
