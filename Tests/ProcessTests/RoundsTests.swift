@@ -71,6 +71,77 @@ import Testing
         // Four workers' jobs and two outer steps were settled and paid.
         let jobs = try await net.json("job", "list")["jobs"]?.array ?? []
         #expect(jobs.count == 6 && jobs.allSatisfy { $0["state"]?.string == "settled" })
+        // The workers of each round were placed in one block, and the outer steps were posted before these had ended.
+        let gangs = Dictionary(grouping: jobs.filter { $0["gang"]?["gang"] != nil }) { $0["gang"]?["gang"]?.string }
+        #expect(gangs.count == 2)
+        for members in gangs.values {
+            let assigned = members.map { job in
+                job["history"]?.array?.first { $0["state"]?.string == "assigned" }?["height"]?.uint64
+            }
+            #expect(assigned.count == 2 && assigned[0] != nil && assigned[0] == assigned[1])
+        }
+        let outer = jobs.filter { $0["gang"]?["gang"] == nil }
+        #expect(outer.count == 2 && outer.allSatisfy { $0["history"]?[0]?["state"]?.string == "waiting" })
+        let shown = try await net.plasma("job", "show", try #require(gangs.values.first?[0]["job"]?.string))
+        #expect(shown.output.contains("of 2 in gang"), "\(shown.output)")
+    }
+
+    /// The command is killed with a round's jobs on the network, and goes on with these; and a round of more workers than there are places is posted one by one.
+    @Test func aTrainingThatWasStoppedGoesOnWithItsJobs() async throws {
+        let net = try TestDevnet()
+        do { try await trainInParts(net) } catch {
+            await net.end()
+            throw error
+        }
+        await net.end()
+    }
+
+    private func trainInParts(_ net: TestDevnet) async throws {
+        try await net.up()
+        try await net.waitForOffers()
+        let folder = try folder(net)
+        for name in ["here", "there"] {
+            try Self.config(name).write(toFile: folder + "/\(name).toml", atomically: true, encoding: .utf8)
+        }
+        let here = try await net.plasma("train", folder + "/here.toml", "-o", "json")
+        #expect(here.code == 0, "\(here.errors)")
+        let training = try net.start(
+            "train", folder + "/there.toml", "--providers", "2", "--genesis", net.genesis, output: folder + "/out")
+        try await eventually("the first round is posted", within: 120) {
+            guard let posted = file(folder + "/there/jobs.json") else { return false }
+            return String(decoding: posted, as: UTF8.self).contains("\"outer\"")
+        }
+        kill(training.processIdentifier, SIGKILL)
+        let again = try await net.plasma("train", folder + "/there.toml", "--providers", "2", "--genesis", net.genesis)
+        #expect(again.code == 1 && again.errors.contains("--resume"), "\(again.errors)")
+        let there = try await net.plasma(
+            "train", folder + "/there.toml", "--providers", "2", "--genesis", net.genesis, "--resume", timeout: 400)
+        #expect(there.code == 0, "\(there.errors)\n\(there.output)")
+        #expect(there.output.contains("going on with 3 jobs"), "\(there.output)")
+        // No job was posted twice, and the bits are those of the same rounds here.
+        let jobs = try await net.json("job", "list")["jobs"]?.array ?? []
+        #expect(jobs.count == 6 && jobs.allSatisfy { $0["state"]?.string == "settled" })
+        for name in ["checkpoint.safetensors", "losses.csv"] {
+            let bytes = file(folder + "/there/" + name)
+            #expect(bytes != nil && bytes == file(folder + "/here/" + name), "\(name)")
+        }
+
+        // Four workers on three places.
+        for name in ["few", "crowd"] {
+            try Self.config(name, rounds: "workers = 4\npatience = 3")
+                .replacingOccurrences(of: "steps = 4", with: "steps = 2")
+                .write(toFile: folder + "/\(name).toml", atomically: true, encoding: .utf8)
+        }
+        let few = try await net.plasma("train", folder + "/few.toml", "-o", "json")
+        #expect(few.code == 0, "\(few.errors)")
+        let crowd = try await net.plasma(
+            "train", folder + "/crowd.toml", "--providers", "4", "--genesis", net.genesis, timeout: 400)
+        #expect(crowd.code == 0, "\(crowd.errors)\n\(crowd.output)")
+        #expect(crowd.output.contains("no place for it now"), "\(crowd.output)")
+        #expect(crowd.output.contains("all 1 places are taken"), "\(crowd.output)")
+        #expect(crowd.output.contains("posted by itself"), "\(crowd.output)")
+        let weights = file(folder + "/crowd/checkpoint.safetensors")
+        #expect(weights != nil && weights == file(folder + "/few/checkpoint.safetensors"))
     }
 
     /// Three providers: one lies in a bit of each result, one is killed with a job in its hands. The rounds close with two workers of three where the third is late.
