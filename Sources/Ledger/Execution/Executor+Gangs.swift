@@ -18,19 +18,26 @@ extension Executor {
     /// In their order. Only what the state itself holds to be a bound gang can come here.
     mutating func members(of gang: GangPlace) throws -> [Job] {
         var members: [Job] = []
-        for id in gang.jobs {
-            guard let job = try overlay.object(Job.self, StateKey.job(id)), job.boundGang?.gang == gang.gang else {
-                throw LedgerFault.corrupt("a member of a gang that is bound is missing")
-            }
-            members.append(job)
-        }
+        for id in gang.jobs { members.append(try member(id, of: gang)) }
         return members
     }
 
-    /// Once nobody waits: the queue has the first for all.
-    mutating func openIfReady(_ gang: GangPlace) throws {
-        let members = try members(of: gang)
-        if members.allSatisfy(\.awaited.isEmpty) { try open(members) }
+    private mutating func member(_ id: Digest, of gang: GangPlace) throws -> Job {
+        guard let job = try overlay.object(Job.self, StateKey.job(id)), job.boundGang?.gang == gang.gang else {
+            throw LedgerFault.corrupt("a member of a gang that is bound is missing")
+        }
+        return job
+    }
+
+    /// Opens all once nobody waits; gives how many it has looked at.
+    mutating func openIfReady(_ gang: GangPlace) throws -> Int {
+        var members: [Job] = []
+        for id in gang.jobs {
+            members.append(try member(id, of: gang))
+            if members.last?.awaited.isEmpty == false { return members.count }
+        }
+        try open(members)
+        return members.count
     }
 
     private mutating func open(_ members: [Job]) throws {

@@ -1,6 +1,6 @@
 import Primitives
 
-/// What happens to jobs that are assigned without a transaction: draws, timers.
+/// What happens to jobs without a transaction: draws and timers. Matches are in `Executor+Matching`.
 extension Executor {
     // MARK: Audits
 

@@ -60,7 +60,7 @@ extension Executor {
         return results
     }
 
-    /// Tells the jobs that waited for one that is over, so many a block; one of a gang counts as all of these.
+    /// Tells the jobs that waited for one that is over, so many a block; a gang that opens or ends counts as all of its jobs.
     mutating func wakeJobs() throws {
         var left = Int(parameters.matchesPerBlock)
         for end in try overlay.scan(prefix: StateKey.ends, limit: left) where left > 0 {
@@ -76,7 +76,7 @@ extension Executor {
         }
     }
 
-    /// Gives the number of jobs that it may have touched.
+    /// Gives the number of jobs that it has looked at.
     private mutating func wake(_ id: Digest, after parent: Digest) throws -> Int {
         guard var job = try overlay.object(Job.self, StateKey.job(id)),
             let over = try overlay.object(Job.self, StateKey.job(parent))
@@ -94,10 +94,9 @@ extension Executor {
             try save(job)
             if let problem {
                 try close(gang, .failed, "member \(gang.index + 1) of its gang: \(problem)")
-            } else if job.awaited.isEmpty {
-                try openIfReady(gang)
+                return Int(gang.count)
             }
-            return Int(gang.count)
+            return job.awaited.isEmpty ? try openIfReady(gang) : 1
         }
         if let problem {
             try waitNoMore(&job)
