@@ -126,6 +126,8 @@ import Testing
             #expect(bytes != nil && bytes == file(folder + "/here/" + name), "\(name)")
         }
 
+        try await goOnWithoutOne(net, folder)
+
         // Four workers on three places.
         for name in ["few", "crowd"] {
             try Self.config(name, rounds: "workers = 4\npatience = 3")
@@ -142,6 +144,43 @@ import Testing
         #expect(crowd.output.contains("posted by itself"), "\(crowd.output)")
         let weights = file(folder + "/crowd/checkpoint.safetensors")
         #expect(weights != nil && weights == file(folder + "/few/checkpoint.safetensors"))
+    }
+
+    /// A job that came to nothing while the training was stopped is posted anew, and the outer step that had waited for it; the other is not.
+    private func goOnWithoutOne(_ net: TestDevnet, _ folder: String) async throws {
+        for name in ["one", "lost"] {
+            try Self.config(name).replacingOccurrences(of: "steps = 4", with: "steps = 2")
+                .write(toFile: folder + "/\(name).toml", atomically: true, encoding: .utf8)
+        }
+        let one = try await net.plasma("train", folder + "/one.toml", "-o", "json")
+        #expect(one.code == 0, "\(one.errors)")
+        // Nobody starts what is assigned.
+        let providers = ["provider-0", "provider-1", "provider-2"]
+        for name in providers { try await net.stop(name) }
+        let training = try net.start(
+            "train", folder + "/lost.toml", "--providers", "2", "--genesis", net.genesis, output: folder + "/out")
+        var jobs: [String] = []
+        try await eventually("the round is posted and placed", within: 120) {
+            guard let posted = file(folder + "/lost/jobs.json").flatMap({ try? JSONValue(parsing: Array($0)) }),
+                posted["outer"]?.string != nil, let first = posted["workers"]?[0]?[0]?.string,
+                let second = posted["workers"]?[1]?[0]?.string
+            else { return false }
+            jobs = [first, second]
+            let job = try await net.call(0, "job.get", ["job": .string(first)])
+            return job["gang"]?["isBound"]?.bool == false
+        }
+        kill(training.processIdentifier, SIGKILL)
+        let cancelled = try await net.plasma("job", "cancel", jobs[0])
+        #expect(cancelled.code == 0, "\(cancelled.errors)")
+        try await net.up()
+        let lost = try await net.plasma(
+            "train", folder + "/lost.toml", "--providers", "2", "--genesis", net.genesis, "--resume", timeout: 400)
+        #expect(lost.code == 0, "\(lost.errors)\n\(lost.output)")
+        #expect(lost.output.contains("going on with 2 jobs"), "\(lost.output)")
+        let second = try await net.call(0, "job.get", ["job": .string(jobs[1])])
+        #expect(second["state"]?.string == "settled")
+        let weights = file(folder + "/lost/checkpoint.safetensors")
+        #expect(weights != nil && weights == file(folder + "/one/checkpoint.safetensors"))
     }
 
     /// Three providers: one lies in a bit of each result, one is killed with a job in its hands. The rounds close with two workers of three where the third is late.
