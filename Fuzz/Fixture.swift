@@ -104,6 +104,7 @@ enum Fixture {
             .withdrawProvider, .setOffer(terms), .pauseOffer(device: 3),
             .publishModel(name: "m", manifest: job, program: job, royaltyBasisPoints: 5),
             .submitJob(try spec(.sampled(perMille: 5))), .submitJob(try spec(.replicated(count: 3))),
+            .submitGang([try spec(.audited), try spec(.sampled(perMille: 5))]), .cancelGang(gang: job, count: 2),
             .cancelJob(job: job), .declineJob(job: job, attempt: 1, reason: .busy), .startJob(job: job, attempt: 1),
             .heartbeatJob(job: job, attempt: 1), .commitResult(job: job, attempt: 1, masked: job),
             .commitAudit(job: job, attempt: 1, masked: job),

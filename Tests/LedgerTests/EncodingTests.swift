@@ -51,6 +51,7 @@ import Testing
                 output: PostedOutput(
                     steps: [.init([]), ClaimNet.output(TestDispute.truth).steps[0]],
                     kept: .init([PostedTensor(element: .i8, shape: [], bytes: [7])]))),
+            .submitGang([net.spec(), child]), .cancelGang(gang: digest, count: 2),
         ]
         let script = try TestDispute()
         let point = RevealPoint.values(step: 0, operation: 0, block: 0)

@@ -27,10 +27,22 @@ import Testing
         case 4:
             let bond: UInt64 = [0, 40, 100].randomElement(using: &random) ?? 0
             return .registerProvider(name: "x", node: who.publicKey, payout: net.address(who), bond: .xpl(bond))
-        case 5, 6, 7:
+        case 5, 6:
             let policies: [AuditPolicy] = [.audited, .sampled(perMille: 500), .replicated(count: 2)]
             return .submitJob(script.spec(net, policies.randomElement(using: &random) ?? .audited))
-        case 8: return .cancelJob(job: id)
+        case 8:
+            guard let gang = job?.boundGang, Bool.random(using: &random) else { return .cancelJob(job: id) }
+            return .cancelGang(gang: gang.gang, count: gang.count)
+        case 10:
+            let count = Int.random(in: 2...4, using: &random)
+            return .submitGang(
+                (0..<count).map { _ in
+                    var spec = script.spec(
+                        net, [.audited, .sampled(perMille: 500)].randomElement(using: &random) ?? .audited)
+                    // Some wait for another, and some of these for ever.
+                    if let job, Int.random(in: 0..<20, using: &random) == 0 { spec.stateOf = job.id }
+                    return spec
+                })
         case 9:
             let reason = DeclineReason.allCases.randomElement(using: &random) ?? .busy
             return .declineJob(job: id, attempt: attempt, reason: reason)
@@ -128,7 +140,9 @@ import Testing
         var states: Set<JobState> = []
         var ends: Set<DisputeState> = []
         var claims: Set<ClaimState> = []
-        for _ in 0..<350 {
+        var bound: Set<Digest> = []
+        var placed: Set<Digest> = []
+        for _ in 0..<400 {
             var transactions: [SignedTransaction] = []
             for _ in 0..<Int.random(in: 0...6, using: &random) {
                 var who = net.people.randomElement(using: &random) ?? net.requester
@@ -154,11 +168,20 @@ import Testing
                 if let claim = job.claim { claims.insert(claim.state) }
                 if job.assignment?.decoy != nil { traps.insert(job.id) }
                 if job.assignment?.isNewcomer == true { newcomers.insert(job.id) }
+                guard let gang = job.gang else { continue }
+                if job.boundGang == nil {
+                    if job.attempt > 0 { placed.insert(gang.gang) }
+                    continue
+                }
+                bound.insert(gang.gang)
+                // While it binds, what holds of one member holds of all.
+                #expect(try gang.jobs.allSatisfy { try net.job($0).state == job.state })
             }
         }
         for dispute in try Query.allDisputes(in: net.store) { ends.insert(dispute.state) }
         #expect(claims.count >= 2, "seed \(seed) reached \(claims)")
         #expect(traps.isEmpty == (parameters.trapPerMille == 0), "seed \(seed) opened \(traps.count) traps")
+        #expect(!placed.isEmpty && placed.count < bound.count, "seed \(seed) placed \(placed.count) of \(bound.count)")
         #expect(!newcomers.isEmpty, "seed \(seed) gave newcomers no job")
         #expect(states.count >= 7, "seed \(seed) reached \(states)")
         #expect(ends.contains(.convicted) || ends.contains(.acquitted), "seed \(seed) reached \(ends)")

@@ -71,6 +71,116 @@ import Testing
         // Four workers' jobs and two outer steps were settled and paid.
         let jobs = try await net.json("job", "list")["jobs"]?.array ?? []
         #expect(jobs.count == 6 && jobs.allSatisfy { $0["state"]?.string == "settled" })
+        // The workers of each round were placed in one block, and the outer steps were posted before these had ended.
+        let gangs = Dictionary(grouping: jobs.filter { $0["gang"]?["gang"] != nil }) { $0["gang"]?["gang"]?.string }
+        #expect(gangs.count == 2)
+        for members in gangs.values {
+            let assigned = members.map { job in
+                job["history"]?.array?.first { $0["state"]?.string == "assigned" }?["height"]?.uint64
+            }
+            #expect(assigned.count == 2 && assigned[0] != nil && assigned[0] == assigned[1])
+        }
+        let outer = jobs.filter { $0["gang"]?["gang"] == nil }
+        #expect(outer.count == 2 && outer.allSatisfy { $0["history"]?[0]?["state"]?.string == "waiting" })
+        let shown = try await net.plasma("job", "show", try #require(gangs.values.first?[0]["job"]?.string))
+        #expect(shown.output.contains("of 2 in gang"), "\(shown.output)")
+    }
+
+    /// The command is killed with a round's jobs on the network, and goes on with these; and a round of more workers than there are places is posted one by one.
+    @Test func aTrainingThatWasStoppedGoesOnWithItsJobs() async throws {
+        let net = try TestDevnet()
+        do { try await trainInParts(net) } catch {
+            await net.end()
+            throw error
+        }
+        await net.end()
+    }
+
+    private func trainInParts(_ net: TestDevnet) async throws {
+        try await net.up()
+        try await net.waitForOffers()
+        let folder = try folder(net)
+        for name in ["here", "there"] {
+            try Self.config(name).write(toFile: folder + "/\(name).toml", atomically: true, encoding: .utf8)
+        }
+        let here = try await net.plasma("train", folder + "/here.toml", "-o", "json")
+        #expect(here.code == 0, "\(here.errors)")
+        let training = try net.start(
+            "train", folder + "/there.toml", "--providers", "2", "--genesis", net.genesis, output: folder + "/out")
+        try await eventually("the first round is posted", within: 120) {
+            guard let posted = file(folder + "/there/jobs.json") else { return false }
+            return String(decoding: posted, as: UTF8.self).contains("\"outer\"")
+        }
+        kill(training.processIdentifier, SIGKILL)
+        let again = try await net.plasma("train", folder + "/there.toml", "--providers", "2", "--genesis", net.genesis)
+        #expect(again.code == 1 && again.errors.contains("--resume"), "\(again.errors)")
+        let there = try await net.plasma(
+            "train", folder + "/there.toml", "--providers", "2", "--genesis", net.genesis, "--resume", timeout: 400)
+        #expect(there.code == 0, "\(there.errors)\n\(there.output)")
+        #expect(there.output.contains("going on with 3 jobs"), "\(there.output)")
+        // No job was posted twice, and the bits are those of the same rounds here.
+        let jobs = try await net.json("job", "list")["jobs"]?.array ?? []
+        #expect(jobs.count == 6 && jobs.allSatisfy { $0["state"]?.string == "settled" })
+        for name in ["checkpoint.safetensors", "losses.csv"] {
+            let bytes = file(folder + "/there/" + name)
+            #expect(bytes != nil && bytes == file(folder + "/here/" + name), "\(name)")
+        }
+
+        try await goOnWithoutOne(net, folder)
+
+        // Four workers on three places.
+        for name in ["few", "crowd"] {
+            try Self.config(name, rounds: "workers = 4\npatience = 3")
+                .replacingOccurrences(of: "steps = 4", with: "steps = 2")
+                .write(toFile: folder + "/\(name).toml", atomically: true, encoding: .utf8)
+        }
+        let few = try await net.plasma("train", folder + "/few.toml", "-o", "json")
+        #expect(few.code == 0, "\(few.errors)")
+        let crowd = try await net.plasma(
+            "train", folder + "/crowd.toml", "--providers", "4", "--genesis", net.genesis, timeout: 400)
+        #expect(crowd.code == 0, "\(crowd.errors)\n\(crowd.output)")
+        #expect(crowd.output.contains("no place for it now"), "\(crowd.output)")
+        #expect(crowd.output.contains("all 1 places are taken"), "\(crowd.output)")
+        #expect(crowd.output.contains("posted by itself"), "\(crowd.output)")
+        let weights = file(folder + "/crowd/checkpoint.safetensors")
+        #expect(weights != nil && weights == file(folder + "/few/checkpoint.safetensors"))
+    }
+
+    /// A job that came to nothing while the training was stopped is posted anew, and the outer step that had waited for it; the other is not.
+    private func goOnWithoutOne(_ net: TestDevnet, _ folder: String) async throws {
+        for name in ["one", "lost"] {
+            try Self.config(name).replacingOccurrences(of: "steps = 4", with: "steps = 2")
+                .write(toFile: folder + "/\(name).toml", atomically: true, encoding: .utf8)
+        }
+        let one = try await net.plasma("train", folder + "/one.toml", "-o", "json")
+        #expect(one.code == 0, "\(one.errors)")
+        // Nobody starts what is assigned.
+        let providers = ["provider-0", "provider-1", "provider-2"]
+        for name in providers { try await net.stop(name) }
+        let training = try net.start(
+            "train", folder + "/lost.toml", "--providers", "2", "--genesis", net.genesis, output: folder + "/out")
+        var jobs: [String] = []
+        try await eventually("the round is posted and placed", within: 120) {
+            guard let posted = file(folder + "/lost/jobs.json").flatMap({ try? JSONValue(parsing: Array($0)) }),
+                posted["outer"]?.string != nil, let first = posted["workers"]?[0]?[0]?.string,
+                let second = posted["workers"]?[1]?[0]?.string
+            else { return false }
+            jobs = [first, second]
+            let job = try await net.call(0, "job.get", ["job": .string(first)])
+            return job["gang"]?["isBound"]?.bool == false
+        }
+        kill(training.processIdentifier, SIGKILL)
+        let cancelled = try await net.plasma("job", "cancel", jobs[0])
+        #expect(cancelled.code == 0, "\(cancelled.errors)")
+        try await net.up()
+        let lost = try await net.plasma(
+            "train", folder + "/lost.toml", "--providers", "2", "--genesis", net.genesis, "--resume", timeout: 400)
+        #expect(lost.code == 0, "\(lost.errors)\n\(lost.output)")
+        #expect(lost.output.contains("going on with 2 jobs"), "\(lost.output)")
+        let second = try await net.call(0, "job.get", ["job": .string(jobs[1])])
+        #expect(second["state"]?.string == "settled")
+        let weights = file(folder + "/lost/checkpoint.safetensors")
+        #expect(weights != nil && weights == file(folder + "/one/checkpoint.safetensors"))
     }
 
     /// Three providers: one lies in a bit of each result, one is killed with a job in its hands. The rounds close with two workers of three where the third is late.

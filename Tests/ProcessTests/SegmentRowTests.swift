@@ -16,11 +16,11 @@ import Testing
         [data]
         text = "text"
         [training]
-        steps = 31
+        steps = 30
         batch = 8
         [rounds]
         workers = 1
-        steps = 31
+        steps = 30
         [output]
         folder = "\(folder)"
         """

@@ -72,6 +72,11 @@ final class TestDevnet: Sendable {
         try await Plasma.run(arguments, environment: client, timeout: timeout)
     }
 
+    /// A command of the client's that is left to itself.
+    func start(_ arguments: String..., output: String) throws -> Process {
+        try Plasma.start(arguments, environment: client, output: output, errors: output + ".errors")
+    }
+
     /// The same with JSON, which must succeed.
     func json(_ arguments: String...) async throws -> JSONValue {
         let outcome = try await Plasma.run(arguments + ["-o", "json"], environment: client)

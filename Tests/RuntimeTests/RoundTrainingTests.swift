@@ -64,7 +64,10 @@ struct RoundTrainingTests {
                     try GraphExecutor(program: fixed, parameters: weights, threads: 2).run(inputs: inputs)
                 }
             }
-            #expect(result.steps == [1, 2])
+            #expect(result.steps == [1, 2, 1])
+            // What it gives out at the end is what its weights are.
+            let packed = try #require(result.outputs.last?.first)
+            #expect(packed.floats == result.carried[..<before.count].flatMap(\.floats))
             for place in before.indices {
                 for (index, value) in result.carried[place].floats.enumerated() { sums[place][index] += Double(value) }
             }
@@ -128,6 +131,28 @@ struct RoundTrainingTests {
         }
     }
 
+    /// More workers than the outer step's job can wait for: the same step, with what they left as parameters.
+    @Test func aRoundOfManyWorkersIsTheMeanOfAll() throws {
+        var rounds = Self.settings(workers: RoundSettings.maximumAwaited + 1, steps: 1)
+        rounds.outerRate = 1
+        rounds.outerMomentum = 0
+        let trainer = try Self.trainer(rounds, count: 1)
+        try trainer.run()
+        var means = trainer.weights.map { $0.floats.map { _ in 0.0 } }
+        for worker in 0..<rounds.workers {
+            let alone = try Self.trainer(rounds, count: 1)
+            try alone.run(workers: [worker])
+            for (place, weight) in alone.weights.enumerated() {
+                for (index, value) in weight.floats.enumerated() {
+                    means[place][index] += Double(value) / Double(rounds.workers)
+                }
+            }
+        }
+        for (weight, mean) in zip(trainer.weights, means) {
+            #expect(zip(weight.floats, mean).allSatisfy { abs(Double($0) - $1) < 1e-5 })
+        }
+    }
+
     /// Two workers learn as well as one that takes the same steps on the whole text: the mean loss of the last round is within a tenth.
     @Test func roundsLearn() throws {
         let rounds = Self.settings(workers: 2, steps: 8)
@@ -155,8 +180,15 @@ struct RoundTrainingTests {
         let training = TrainingSettings()
         let worker = try RoundProgram.worker(configuration, training, text: 1 << 20, steps: 500)
         #expect(worker.disputeBound(try worker.specialise([])).isWithin)
-        let aggregation = try RoundProgram.aggregation(configuration, RoundSettings(), workers: 8)
-        #expect(aggregation.disputeBound(try aggregation.specialise([])).isWithin)
+        for workers in [8, RoundSettings.maximumAwaited, RoundSettings.maximumAwaited + 1, 64] {
+            let aggregation = try RoundProgram.aggregation(configuration, RoundSettings(), workers: workers)
+            #expect(aggregation.disputeBound(try aggregation.specialise([])).isWithin)
+            // One tensor a worker, which a job that waits for the workers' can name; of more than it can, by their roots.
+            #expect(aggregation.inputs.count == (workers > RoundSettings.maximumAwaited ? 0 : workers))
+            #expect(
+                aggregation.parameters.count + aggregation.inputs.count == 2 * configuration.weights.count + workers)
+        }
+        let aggregation = try RoundProgram.aggregation(configuration, RoundSettings(), workers: 3)
         #expect(try Program(canonicalBytes: worker.canonicalBytes) == worker)
         #expect(try Program(canonicalBytes: aggregation.canonicalBytes) == aggregation)
     }

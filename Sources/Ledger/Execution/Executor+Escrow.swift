@@ -33,12 +33,14 @@ extension Executor {
         if let due { try overlay.set(bytes: [], StateKey.timer(due, job.id)) }
     }
 
-    /// Puts a job into the queue; matched by the next block's beacon.
+    /// Puts a job into the queue; matched by the next block's beacon. A gang has one entry, its first member's.
     mutating func enqueue(_ job: inout Job) throws {
         if job.attempt == 0 { job.openClock = clock }
         enter(&job, .open)
         job.stage = .none
-        try overlay.set(QueueEntry(job: job.id), StateKey.queued(job.number))
+        if (job.boundGang?.index ?? 0) == 0 {
+            try overlay.set(QueueEntry(job: job.id), StateKey.queued(job.number))
+        }
         try setTimer(&job, later(clock, job.spec.queueMilliseconds))
     }
 

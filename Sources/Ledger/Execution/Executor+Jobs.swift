@@ -31,6 +31,10 @@ extension Executor {
         guard var job = try overlay.object(Job.self, StateKey.job(id)), job.requester == sender else {
             throw TransactionFailure(reason: "the sender has no job \(id)")
         }
+        if let gang = job.boundGang {
+            throw TransactionFailure(
+                reason: "the job is placed with its gang or not at all: cancel gang \(gang.gang), all \(gang.count)")
+        }
         switch job.state {
         case .waiting: try waitNoMore(&job)
         case .open: try overlay.set(bytes: nil, StateKey.queued(job.number))

@@ -1,83 +1,7 @@
 import Primitives
 
-/// What happens to jobs without a transaction: matches, draws, timers.
+/// What happens to jobs without a transaction: draws and timers. Matches are in `Executor+Matching`.
 extension Executor {
-    private static let maximumOffers = 65_536
-
-    /// Matches the queue by this block's beacon. Jobs that the market as it is was already asked about are passed over.
-    mutating func matchOpenJobs() throws {
-        let limit = Int(parameters.matchesPerBlock)
-        var entries = try overlay.scan(
-            prefix: StateKey.queue, after: StateKey.queued(overlay.chain.matchCursor), limit: limit)
-        if entries.count < limit, overlay.chain.matchCursor > 0 {
-            let seen = Set(entries.map(\.key))
-            let first = try overlay.scan(prefix: StateKey.queue, limit: limit - entries.count)
-            entries += first.filter { !seen.contains($0.key) }
-        }
-        if let last = entries.last { overlay.chain.matchCursor = StateKey.number(last.key.dropFirst()) }
-        var due: [(key: [UInt8], entry: QueueEntry)] = []
-        for entry in entries {
-            let queued = try QueueEntry(canonicalBytes: entry.value)
-            if queued.isDue(overlay.chain) { due.append((entry.key, queued)) }
-        }
-        if due.isEmpty { return }
-        var (offers, providers) = try market()
-        for (key, queued) in due {
-            var entry = queued
-            guard var job = try overlay.object(Job.self, StateKey.job(entry.job)) else {
-                throw LedgerFault.corrupt("a queued job is missing")
-            }
-            // Its timer, later in this block, will end it.
-            if let timer = job.timer, clock > timer { continue }
-            let plan = Matching.plan(
-                job.spec, excluding: job.excluded, offers: offers, providers: providers, height: height,
-                clock: clock, parameters)
-            guard
-                let match = Matching.pick(
-                    plan, beacon: header.beacon, job: job.id, attempt: job.attempt, parameters),
-                let index = offers.firstIndex(where: {
-                    $0.provider == match.provider && $0.terms.device == match.device
-                }),
-                var provider = providers[match.provider]
-            else {
-                entry.tried = height
-                try overlay.set(entry, key)
-                continue
-            }
-            // A newcomer's fee stands for what its bond lacks.
-            let share = min(try Matching.share(match.price, job.spec.policy), provider.free)
-            provider.locked = try provider.locked.adding(share)
-            providers[match.provider] = provider
-            try store(provider)
-            offers[index].running += 1
-            try overlay.set(offers[index], StateKey.offer(match.provider, match.device))
-            job.attempt += 1
-            job.assignment = Assignment(
-                provider: match.provider, device: match.device, price: match.price, share: share,
-                milliseconds: match.milliseconds,
-                slowestMilliseconds: plan.slowestMilliseconds ?? match.milliseconds, height: height,
-                beacon: header.beacon, isNewcomer: match.isNewcomer)
-            try overlay.set(bytes: nil, key)
-            enter(&job, .assigned)
-            events.append(.assigned(job: job.id, provider: match.provider, price: match.price))
-            try setTimer(&job, later(clock, parameters.startWindow))
-            try save(job)
-        }
-    }
-
-    private mutating func market() throws -> ([Offer], [Address: Provider]) {
-        var offers: [Offer] = []
-        var providers: [Address: Provider] = [:]
-        for entry in try overlay.scan(prefix: StateKey.offers, limit: Executor.maximumOffers) {
-            let offer = try Offer(canonicalBytes: entry.value)
-            offers.append(offer)
-            if providers[offer.provider] == nil {
-                providers[offer.provider] = try overlay.object(Provider.self, StateKey.provider(offer.provider))
-            }
-        }
-        return (offers, providers)
-    }
-
     // MARK: Audits
 
     /// Draws the auditors of the jobs whose height has come, and the witnesses of claims.
@@ -85,7 +9,7 @@ extension Executor {
         let entries = try overlay.scan(prefix: StateKey.draws, limit: Int(parameters.matchesPerBlock))
         let due = entries.filter { StateKey.number($0.key.dropFirst()) <= height.value }
         if due.isEmpty { return }
-        let offers = try market().0
+        let offers = try market().offers
         for entry in due {
             try overlay.set(bytes: nil, entry.key)
             let id = try Digest(bytes: entry.key.suffix(32))
@@ -172,13 +96,18 @@ extension Executor {
 
     /// Acts on the timers whose time is over, oldest first, up to the cap.
     mutating func runTimers() throws {
-        for entry in try overlay.scan(prefix: StateKey.timers, limit: Int(parameters.timersPerBlock)) {
+        var left = Int(parameters.timersPerBlock)
+        for entry in try overlay.scan(prefix: StateKey.timers, limit: left) where left > 0 {
             // At its deadline a move is still in time, so the timer acts after it.
-            if StateKey.number(entry.key.dropFirst()) >= clock { break }
+            let due = StateKey.number(entry.key.dropFirst())
+            if due >= clock { break }
             let id = try Digest(bytes: entry.key.suffix(32))
             guard var job = try overlay.object(Job.self, StateKey.job(id)) else {
                 throw LedgerFault.corrupt("a timed job is missing")
             }
+            // The end of its gang has ended it.
+            if job.timer != due { continue }
+            left -= Int(job.boundGang?.count ?? 1)
             try setTimer(&job, nil)
             try timeOut(&job)
         }
@@ -187,6 +116,11 @@ extension Executor {
     private mutating func timeOut(_ job: inout Job) throws {
         switch (job.state, job.assignment) {
         case (.open, _):
+            if let gang = job.boundGang {
+                try save(job)
+                let reason = "its gang had no places all at once before the queue deadline of member \(gang.index + 1)"
+                return try close(gang, .expired, reason)
+            }
             try overlay.set(bytes: nil, StateKey.queued(job.number))
             job.reason = "no offer matched before its queue deadline"
             try close(&job, .expired)

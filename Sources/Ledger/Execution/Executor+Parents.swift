@@ -7,29 +7,31 @@ internal import Programs
 /// way ends its child, which gets its escrow back.
 extension Executor {
     mutating func submit(_ spec: JobSpec, id: Digest, _ sender: Address) throws {
+        var job = try post(spec, id: id, sender)
+        if job.awaited.isEmpty { try enqueue(&job) } else { enter(&job, .waiting) }
+        try save(job)
+    }
+
+    /// Takes a job's money and notes what it waits for; the job is neither open nor saved.
+    mutating func post(_ spec: JobSpec, id: Digest, _ sender: Address, in gang: GangPlace? = nil) throws -> Job {
         let escrow = try Fees.escrow(spec, parameters)
         try debit(sender, try escrow.adding(parameters.postingFee))
         try raise(\.escrowed, escrow)
         try raise(\.burned, parameters.postingFee)
         overlay.chain.jobs += 1
         var job = Job(
-            id: id, number: overlay.chain.jobs, requester: sender, spec: spec, height: height, escrow: escrow,
-            allowance: parameters.feeAllowance)
+            id: id, number: overlay.chain.jobs, requester: sender, spec: spec, gang: gang, height: height,
+            escrow: escrow, allowance: parameters.feeAllowance)
         if let model = try overlay.object(Model.self, StateKey.manifest(spec.manifest)) {
             job.royaltyTo = model.publisher
             job.royaltyBasisPoints = model.royaltyBasisPoints
         }
         try overlay.set(id, StateKey.jobNumber(job.number))
         for parent in spec.parents { try wait(for: parent, &job) }
-        if job.awaited.isEmpty {
-            if let problem = spec.problem(with: try parentResults(of: spec)) {
-                throw TransactionFailure(reason: problem)
-            }
-            try enqueue(&job)
-        } else {
-            enter(&job, .waiting)
+        if job.awaited.isEmpty, let problem = spec.problem(with: try parentResults(of: spec)) {
+            throw TransactionFailure(reason: problem)
         }
-        try save(job)
+        return job
     }
 
     /// Notes a parent that is not settled.
@@ -58,39 +60,53 @@ extension Executor {
         return results
     }
 
-    /// Tells the jobs that waited for one that is over, so many a block.
+    /// Tells the jobs that waited for one that is over, so many a block; a gang that opens or ends counts as all of its jobs.
     mutating func wakeJobs() throws {
         var left = Int(parameters.matchesPerBlock)
         for end in try overlay.scan(prefix: StateKey.ends, limit: left) where left > 0 {
             let parent = try Digest(bytes: end.key.suffix(32))
-            let waits = try overlay.scan(prefix: StateKey.waits(for: parent), limit: left)
-            for wait in waits {
+            let budget = left
+            let waits = try overlay.scan(prefix: StateKey.waits(for: parent), limit: budget)
+            for wait in waits where left > 0 {
                 try overlay.set(bytes: nil, wait.key)
-                try wake(try Digest(bytes: wait.key.suffix(32)), after: parent)
+                left -= try wake(try Digest(bytes: wait.key.suffix(32)), after: parent)
             }
-            if waits.count < left { try overlay.set(bytes: nil, end.key) }
-            left -= max(1, waits.count)
+            if left > 0, waits.count < budget { try overlay.set(bytes: nil, end.key) }
+            if waits.isEmpty { left -= 1 }
         }
     }
 
-    private mutating func wake(_ id: Digest, after parent: Digest) throws {
-        guard var job = try overlay.object(Job.self, StateKey.job(id)), job.state == .waiting,
+    /// Gives the number of jobs that it has looked at.
+    private mutating func wake(_ id: Digest, after parent: Digest) throws -> Int {
+        guard var job = try overlay.object(Job.self, StateKey.job(id)),
             let over = try overlay.object(Job.self, StateKey.job(parent))
         else { throw LedgerFault.corrupt("a job that waits is missing") }
+        // The end of its gang, in this block, has ended it.
+        if !job.awaited.contains(parent) { return 0 }
         job.awaited.removeAll { $0 == parent }
+        var problem: String?
         if over.state != .settled {
-            try waitNoMore(&job)
-            job.reason = "job \(parent), whose result it reads, is \(over.state)"
-            return try close(&job, .failed)
+            problem = "job \(parent), whose result it reads, is \(over.state)"
+        } else if job.awaited.isEmpty {
+            problem = job.spec.problem(with: try parentResults(of: job.spec))
         }
-        if job.awaited.isEmpty {
-            if let problem = job.spec.problem(with: try parentResults(of: job.spec)) {
-                job.reason = problem
-                return try close(&job, .failed)
+        if let gang = job.boundGang {
+            try save(job)
+            if let problem {
+                try close(gang, .failed, "member \(gang.index + 1) of its gang: \(problem)")
+                return Int(gang.count)
             }
-            try enqueue(&job)
+            return job.awaited.isEmpty ? try openIfReady(gang) : 1
         }
+        if let problem {
+            try waitNoMore(&job)
+            job.reason = problem
+            try close(&job, .failed)
+            return 1
+        }
+        if job.awaited.isEmpty { try enqueue(&job) }
         try save(job)
+        return 1
     }
 
     /// The scan that it was to go on with had ended: it leaves what it began with, and costs nothing. The state says so, hence nothing can be disputed.

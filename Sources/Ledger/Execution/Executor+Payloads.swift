@@ -23,7 +23,9 @@ extension Executor {
         case .publishModel(let name, let manifest, let program, let royalty):
             try publish(name, manifest, program, royalty, sender)
         case .submitJob(let spec): try submit(spec, id: id, sender)
+        case .submitGang(let specs): try submitGang(specs, id: id, sender)
         case .cancelJob(let job): try cancel(job, sender)
+        case .cancelGang(let gang, let count): try cancelGang(gang, count: count, sender)
         case .declineJob(let job, let attempt, let reason): try decline(job, attempt, reason, sender)
         case .startJob(let job, let attempt): try start(job, attempt, sender)
         case .startAfter(let job, let attempt, let resolution): try start(job, attempt, showing: resolution, sender)

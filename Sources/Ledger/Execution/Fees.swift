@@ -15,6 +15,8 @@ public enum Fees {
         switch payload {
         case .transfer, .opaque: 0
         case .submitJob: parameters.weightPerJob
+        case .submitGang(let specs): UInt64(specs.count) * parameters.weightPerJob
+        case .cancelGang(_, let count): UInt64(count) * parameters.weightPerMarketPayload
         case .openResult(_, _, let opening) where opening.trap != nil:
             parameters.weightPerMarketPayload + parameters.weightPerVRFProof
         case _ where payload.isDisputeMove:
@@ -72,6 +74,13 @@ public enum Fees {
         return try ceiling.multiplied(by: 1 + spec.policy.auditors).adding(parameters.feeAllowance)
     }
 
+    /// What so many jobs lock, with their posting fees.
+    private static func postingDebit(_ specs: [JobSpec], _ parameters: ChainParameters) throws(AmountFault) -> Amount {
+        var sum = Amount.zero
+        for spec in specs { sum = try sum.adding(escrow(spec, parameters)).adding(parameters.postingFee) }
+        return sum
+    }
+
     /// What the payload itself takes from the sender's balance if it succeeds.
     public static func declaredValue(_ payload: Payload, _ parameters: ChainParameters) throws(AmountFault) -> Amount {
         switch payload {
@@ -83,6 +92,7 @@ public enum Fees {
         case .registerValidator(_, _, let stake, _): stake
         case .addStake(_, let amount): amount
         case .submitJob(let spec): try escrow(spec, parameters).adding(parameters.postingFee)
+        case .submitGang(let specs): try postingDebit(specs, parameters)
         case .challenge(_, _, _, let deposit), .claimUndelivered(_, _, let deposit): deposit
         default: .zero
         }

@@ -13,7 +13,7 @@ public enum JobState: UInt8, Sendable, Hashable, CaseIterable, CustomStringConve
     case cancelled = 8
     case failed = 9
     case disputed = 10
-    /// It reads what other jobs leave, and not all of these are settled.
+    /// It reads what other jobs leave, or another of its gang does, and not all of these are settled.
     case waiting = 11
 
     /// Nothing more happens to it.
@@ -240,11 +240,12 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     static let maximumAudits = 64
     static let maximumReports = 16
 
-    /// The id of the transaction that posted it.
+    /// The id of the transaction that posted it; of a gang's member what follows from that (`GangPlace.jobs`).
     public let id: Digest
     public let number: UInt64
     public let requester: Address
     public let spec: JobSpec
+    public let gang: GangPlace?
     public let submittedHeight: Height
     /// When it was open for the first time, in chain clock: its deadline runs from here.
     public var openClock: UInt64 = 0
@@ -289,13 +290,14 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     public var awaitsReveals: Bool { audits.contains { !$0.isSilent && $0.commitment == nil } }
 
     public init(
-        id: Digest, number: UInt64, requester: Address, spec: JobSpec, height: Height, escrow: Amount,
-        allowance: Amount
+        id: Digest, number: UInt64, requester: Address, spec: JobSpec, gang: GangPlace? = nil, height: Height,
+        escrow: Amount, allowance: Amount
     ) {
         self.id = id
         self.number = number
         self.requester = requester
         self.spec = spec
+        self.gang = gang
         submittedHeight = height
         self.escrow = escrow
         self.allowance = allowance
@@ -306,6 +308,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         number = try reader.readUInt64()
         requester = try reader.read(Address.self)
         spec = try reader.read(JobSpec.self)
+        gang = try reader.readOptional(GangPlace.self)
         submittedHeight = try reader.read(Height.self)
         openClock = try reader.readUInt64()
         awaited = try reader.readList(Digest.self, max: JobSpec.maximumParents)
@@ -341,6 +344,7 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         writer.write(number)
         writer.write(requester)
         writer.write(spec)
+        writer.write(optional: gang)
         writer.write(submittedHeight)
         writer.write(openClock)
         writer.write(list: awaited)

@@ -74,6 +74,22 @@ public struct MatchPlan: Hashable, Sendable {
     var slowestMilliseconds: UInt64?
 }
 
+/// What the market says of a gang now.
+public struct GangPlan: Hashable, Sendable {
+    /// What each member would find, once those that are placed before it have taken their places.
+    public let members: [MatchPlan]
+    /// The member, counted from 0, for which there would be no place; nil where all would be placed.
+    public let unplaced: Int?
+
+    /// What all are paid if each gets the cheapest that it could; nil where they cannot all be placed.
+    public func price() throws(AmountFault) -> Amount? {
+        if unplaced != nil { return nil }
+        var sum = Amount.zero
+        for member in members { sum = try sum.adding(member.price ?? .zero) }
+        return sum
+    }
+}
+
 /// Who gets a job. The same function for execution and for `job plan`.
 public enum Matching {
     /// What a provider must have free of its bond for a job at this price. From S > c / D with a margin of two, at one auditor and
@@ -92,13 +108,21 @@ public enum Matching {
     public static func plan(_ spec: JobSpec, excluding: [Address] = [], in store: any StateStore) throws(LedgerFault)
         -> MatchPlan
     {
+        try OpenMarket(store).plan(
+            MarketWish(spec: spec, excluded: excluding, job: .zero), try Query.parameters(in: store))
+    }
+
+    /// The same for jobs that are placed all or none.
+    public static func plan(gang specs: [JobSpec], in store: any StateStore) throws(LedgerFault) -> GangPlan {
         let parameters = try Query.parameters(in: store)
-        let chain = try Query.chain(in: store)
-        var providers: [Address: Provider] = [:]
-        for provider in try Query.providers(in: store) { providers[provider.address] = provider }
-        return plan(
-            spec, excluding: excluding, offers: try Query.offers(in: store), providers: providers,
-            height: chain.height.next(), clock: chain.clock, parameters)
+        var market = try OpenMarket(store)
+        // Which block's beacon it will be nobody knows. Whether jobs that are alike find places does not depend on it.
+        let wishes = zip(specs, GangPlace.jobs(of: .zero, count: specs.count)).map { MarketWish(spec: $0, job: $1) }
+        do throws(AmountFault) {
+            let attempt = try market.place(wishes, beacon: .zero, parameters)
+            let plans = zip(attempt.plans, wishes).map { plan, wish in plan ?? market.plan(wish, parameters) }
+            return GangPlan(members: plans, unplaced: attempt.unplaced)
+        } catch { throw .money("\(error)") }
     }
 
     static func plan(

@@ -60,6 +60,10 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     case attestDelivery(job: Digest, attempt: UInt32, holds: Bool)
     /// The provider's answer where the output is small.
     indirect case postOutput(job: Digest, attempt: UInt32, output: PostedOutput)
+    /// Jobs that are placed all or none (`GangPlace`), 2 to 32.
+    indirect case submitGang([JobSpec])
+    /// Takes all jobs of a gang back, as many as it has, before they are placed. `gang` is the id of the transaction that posted it.
+    case cancelGang(gang: Digest, count: UInt8)
 
     /// Several of a provider's moves under one signature.
     case moves(MoveBundle)
@@ -149,6 +153,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .claimUndelivered: 32
         case .attestDelivery: 33
         case .postOutput: 34
+        case .submitGang: 36
+        case .cancelGang: 37
         }
     }
 
@@ -263,6 +269,10 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(job)
             writer.write(attempt)
             writer.write(output)
+        case .submitGang(let specs): writer.write(list: specs)
+        case .cancelGang(let gang, let count):
+            writer.write(gang)
+            writer.write(count)
         }
     }
 
@@ -367,6 +377,14 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             self = .postOutput(
                 job: try reader.read(Digest.self), attempt: try reader.readUInt32(),
                 output: try reader.read(PostedOutput.self))
+        case 36:
+            let specs = try reader.readList(JobSpec.self, max: GangPlace.maximumJobs)
+            try GangPlace.check(specs.count)
+            self = .submitGang(specs)
+        case 37:
+            let (gang, count) = (try reader.read(Digest.self), try reader.readUInt8())
+            try GangPlace.check(Int(count))
+            self = .cancelGang(gang: gang, count: count)
         case let other: throw .invalid("no payload has the tag \(other)")
         }
     }

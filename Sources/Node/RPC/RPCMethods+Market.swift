@@ -61,9 +61,36 @@ extension RPCMethods {
     }
 
     func plan(_ parameters: Parameters) async throws -> JSONValue {
+        if let gang = parameters["gang"] { return try await plan(gang: gang) }
         let spec = try decode(JobSpec.self, parameters, "spec")
-        let plan = try await node.driver.access { try Matching.plan(spec, in: $0.stateStore) }
+        return describe(try await node.driver.access { try Matching.plan(spec, in: $0.stateStore) }, of: spec)
+    }
+
+    /// Of jobs that are placed all or none.
+    private func plan(gang: JSONValue) async throws -> JSONValue {
+        let specs: [JobSpec]
+        do {
+            let texts = try (gang.array ?? []).map { try Self.required($0.string.flatMap(Hexadecimal.decode)) }
+            specs = try texts.map { try JobSpec(canonicalBytes: $0) }
+            _ = try Payload(canonicalBytes: Payload.submitGang(specs).canonicalBytes)
+        } catch {
+            throw RPCError.invalidParams("the parameter \"gang\" must be a list of 2 to 32 jobs' bytes: \(error)")
+        }
+        let plan = try await node.driver.access { try Matching.plan(gang: specs, in: $0.stateStore) }
         return [
+            "price": optional(try plan.price()?.description),
+            "unplaced": plan.unplaced.map { JSONValue($0 + 1) } ?? .null,
+            "members": .array(zip(plan.members, specs).map { describe($0, of: $1) }),
+        ]
+    }
+
+    private static func required(_ bytes: [UInt8]?) throws(DecodingFault) -> [UInt8] {
+        guard let bytes else { throw .invalid("it is not hexadecimal") }
+        return bytes
+    }
+
+    private func describe(_ plan: MatchPlan, of spec: JobSpec) -> JSONValue {
+        [
             "computeUnits": .string(spec.computeUnits.description), "price": optional(plan.price?.description),
             "maximumPrice": text(plan.maximumPrice), "escrow": text(plan.escrowAndPosting),
             "eligible": .array(
@@ -126,6 +153,12 @@ extension RPCMethods {
             "disputes": .array(disputes.map { describe($0) }),
             "job": .string(job.id.hex), "state": .string(job.state.description),
             "attempt": JSONValue(UInt64(job.attempt)),
+            "gang": job.gang.map { gang in
+                [
+                    "gang": .string(gang.gang.hex), "member": JSONValue(UInt64(gang.index) + 1),
+                    "jobs": .array(gang.jobs.map { .string($0.hex) }), "isBound": .bool(job.boundGang != nil),
+                ]
+            } ?? .null,
             "requester": .string(job.requester.description),
             "provider": optional(job.assignment?.provider.description),
             "price": optional(job.assignment?.price.description),

@@ -3,6 +3,8 @@ public import Programs
 /// How the parts of a round are put together: the outer step of DiLoCo (Douillard et al., 2023), with Nesterov's momentum.
 public struct RoundSettings: Sendable, Hashable {
     public static let maximumWorkers = 64
+    /// As many workers' weights can be inputs of the outer step: a job reads so many results of others, so its job can be posted before theirs have ended.
+    public static let maximumAwaited = 12
 
     public var workers = 3
     /// Steps that each worker takes in a round.
@@ -16,7 +18,8 @@ public struct RoundSettings: Sendable, Hashable {
 /// The programs of a training in rounds: each worker goes from the round's weights some steps on its own rows, then the mean of where they came to moves the
 /// weights. Both are programs like any other, the same for every round and worker, so each part can be run, priced and judged by itself.
 public enum RoundProgram {
-    /// A worker's part: parameters are the weights, inputs the text and the rows; it begins with fresh moments, gives out each step's loss and keeps its weights.
+    /// A worker's part: parameters are the weights, inputs the text and the rows; it begins with fresh moments and gives out each step's loss, and in a last step of its
+    /// own all its weights one after another as one tensor, so that however many there are, whoever reads them names one result.
     public static func worker(
         _ configuration: GPTConfiguration, _ settings: TrainingSettings, text: Int, steps: Int
     ) throws(TrainingFault) -> Program {
@@ -45,14 +48,23 @@ public enum RoundProgram {
             state: state)
         let train = Scan(
             steps: Dimension(UInt64(steps)), operations: graph.operations, outputs: [loss], carried: next)
+        var end = GraphBuilder(leading: leading)
+        let flat = weights.indices.map { end.reshape(state[$0], [Dimension(weights[$0].type.count)]) }
+        let packed = end.concat(flat, axis: 0)
+        let pack = Scan(steps: 1, operations: end.operations, outputs: [packed], carried: state)
         do throws(ProgramFault) {
             return try Program(
-                axes: [], parameters: weights, inputs: inputs, carried: carried,
-                kept: weights.indices.map { UInt16($0) }, scans: [load, train])
+                axes: [], parameters: weights, inputs: inputs, carried: carried, scans: [load, train, pack])
         } catch { throw .program(error) }
     }
 
-    /// The outer step: parameters are the round's weights, the momentum and each worker's weights; it gives out the next weights and momentum.
+    /// All weights one after another.
+    public static func packed(_ configuration: GPTConfiguration) -> TensorType {
+        TensorType(.f32, [Dimension(configuration.weights.reduce(UInt64(0)) { $0 + $1.type.count })])
+    }
+
+    /// The outer step: parameters are the round's weights and the momentum, inputs what each worker has given out; it gives out the next weights and momentum. Of more
+    /// workers than `RoundSettings.maximumAwaited` what they have given out are parameters, too.
     ///
     /// d = w − (w₁ + … + wₖ)·(1/k), m′ = fma(μ, m, d), w′ = fma(−r, fma(μ, m′, d), w).
     public static func aggregation(
@@ -65,24 +77,29 @@ public enum RoundProgram {
         func declared(_ prefix: String) -> [TensorDeclaration] {
             weights.map { TensorDeclaration(name: prefix + $0.name, type: $0.type) }
         }
-        let parameters = weights + declared("momentum.") + (0..<workers).flatMap { declared("worker\($0).") }
-        if parameters.count > Program.maximumParameters || 2 * weights.count > Scan.maximumOutputs {
-            throw .setting(
-                "workers", "have \(parameters.count) weights, at most \(Program.maximumParameters) can be read")
+        let moving = weights + declared("momentum.")
+        let packed = packed(configuration)
+        let parts = (0..<workers).map { TensorDeclaration(name: "worker\($0)", type: packed) }
+        if moving.count + parts.count > Program.maximumParameters || moving.count > Scan.maximumOutputs {
+            throw .setting("workers", "train \(weights.count) tensors, at most \(Scan.maximumOutputs / 2) can be moved")
         }
-        var graph = GraphBuilder(leading: parameters.map(\.type))
+        var graph = GraphBuilder(leading: (moving + parts).map(\.type))
         var moved: [ValueID] = []
         var momenta: [ValueID] = []
+        var all = ValueID(moving.count)
+        for worker in 1..<max(1, workers) {
+            all = graph.map(.f32, packed.shape, [all, ValueID(moving.count + worker)]) { e in
+                let (a, b) = (e.input(0), e.input(1))
+                _ = e.apply(.add, a, b)
+            }
+        }
+        var start: UInt64 = 0
         for (number, weight) in weights.enumerated() {
             let shape = weight.type.shape
-            var sum = ValueID(2 * weights.count + number)
-            for worker in 1..<max(1, workers) {
-                let other = ValueID((2 + worker) * weights.count + number)
-                sum = graph.map(.f32, shape, [sum, other]) { e in
-                    let (a, b) = (e.input(0), e.input(1))
-                    _ = e.apply(.add, a, b)
-                }
-            }
+            let size = weight.type.count
+            let sum = graph.reshape(
+                graph.slice(all, axis: 0, start: Int64(start), size: Dimension(size)), shape)
+            start += size
             let difference = graph.map(.f32, shape, [ValueID(number), sum]) { e in
                 let (w, s) = (e.input(0), e.input(1))
                 let mean = e.apply(.multiply, s, e.constant(bits: (1 / Float(workers)).bitPattern))
@@ -101,8 +118,9 @@ public enum RoundProgram {
                 })
         }
         do throws(ProgramFault) {
+            let isAwaited = workers <= RoundSettings.maximumAwaited
             return try Program(
-                axes: [], parameters: parameters, inputs: [],
+                axes: [], parameters: isAwaited ? moving : moving + parts, inputs: isAwaited ? parts : [],
                 scans: [Scan(steps: 1, operations: graph.operations, outputs: moved + momenta)])
         } catch { throw .program(error) }
     }

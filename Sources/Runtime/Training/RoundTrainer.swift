@@ -100,9 +100,13 @@ public final class RoundTrainer {
             let result = try execute(
                 fixedWorker, parameters: weights, inputs: [text, rows.rows(worker: number, round: round)]
             ) { scan, outputs in if scan == 1 { onStep(number, outputs[0].floats[0]) } }
-            parts += result.carried[..<weights.count]
+            // The last step's: all weights in one.
+            parts += result.outputs.suffix(1).flatMap { $0 }
         }
-        let result = try execute(fixedAggregation, parameters: weights + momentum + parts, inputs: []) { _, _ in }
+        let isAwaited = !fixedAggregation.inputs.isEmpty
+        let result = try execute(
+            fixedAggregation, parameters: weights + momentum + (isAwaited ? [] : parts), inputs: isAwaited ? parts : []
+        ) { _, _ in }
         weights = Array(result.outputs[0][..<weights.count])
         momentum = Array(result.outputs[0][weights.count...])
         round += 1

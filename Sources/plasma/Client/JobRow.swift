@@ -35,7 +35,9 @@ struct JobRow: Sendable {
         }
     }
 
-    let jobs: [Digest]
+    /// Those that are posted, in their order.
+    private(set) var jobs: [Digest]
+    private let whole: JobSpec
     private let program: SpecialisedProgram
     /// The steps of each segment; nil for a whole run.
     private let segments: [[StepRange]]?
@@ -43,10 +45,30 @@ struct JobRow: Sendable {
     /// The most segments of a row: each locks its price until it has ended.
     static let maximumSegments = 1_000
 
-    /// The specs of a row, each after the job that `previous` names; a whole run's is the spec itself.
-    private static func spec(
-        _ whole: JobSpec, _ program: SpecialisedProgram, _ ranges: [StepRange], after previous: Digest?
-    ) throws -> JobSpec {
+    /// A run of which `jobs` are posted already: with `every`, in segments of at most so many steps.
+    init(_ whole: JobSpec, of program: SpecialisedProgram, every steps: Int?, jobs: [Digest] = []) throws {
+        if let steps, steps < 1 {
+            throw Failure("a checkpoint is made every step at the soonest: give --checkpoint-every 1 or more")
+        }
+        let segments = steps.map { program.segments(ofSteps: UInt64($0)) }
+        if let segments, segments.count > JobRow.maximumSegments {
+            throw Failure(
+                "that makes \(segments.count) jobs, at most \(JobRow.maximumSegments) are posted at once: "
+                    + "raise --checkpoint-every")
+        }
+        self.jobs = jobs
+        self.whole = whole
+        self.program = program
+        self.segments = segments
+    }
+
+    /// The jobs that it will be.
+    var count: Int { segments?.count ?? 1 }
+
+    /// The job that is to be posted next, after the one before; nil where all are.
+    func next() throws -> JobSpec? {
+        if jobs.count >= count { return nil }
+        guard let ranges = segments?[jobs.count] else { return whole }
         let part = try program.segment(ranges)
         var spec = whole
         spec.isSegment = true
@@ -54,7 +76,7 @@ struct JobRow: Sendable {
         spec.computeUnits = try part.cost()
         // All that is carried is kept, and handed out.
         spec.memory = max(spec.memory, part.memoryEstimate)
-        if let previous {
+        if let previous = jobs.last {
             spec.carried = []
             spec.initialState = .zero
             spec.stateOf = previous
@@ -65,30 +87,23 @@ struct JobRow: Sendable {
         return spec
     }
 
-    /// Posts a run: with `every`, in segments of at most so many steps.
+    mutating func append(_ job: Digest) { jobs.append(job) }
+
+    /// The first tensor of those `count` that the run's last step gives out, once all jobs are posted; the program's last scan must not end early.
+    func lastOutput(of count: Int) -> ResultTensor? {
+        guard let last = jobs.last, jobs.count == self.count else { return nil }
+        let steps = (segments?.last?.map(\.count) ?? program.scans.map(\.steps.factor)).reduce(0, +)
+        return ResultTensor(job: last, step: steps - 1, index: 0, count: UInt32(count))
+    }
+
+    /// Posts a run.
     static func post(
         _ whole: JobSpec, of program: SpecialisedProgram, every steps: Int?, to node: NodeClient, as key: SecretKey
     ) async throws -> JobRow {
-        guard let steps else {
-            return JobRow(
-                jobs: [try await node.submit(.submitJob(whole), as: key).id], program: program, segments: nil)
-        }
-        if steps < 1 {
-            throw Failure("a checkpoint is made every step at the soonest: give --checkpoint-every 1 or more")
-        }
-        let segments = program.segments(ofSteps: UInt64(steps))
-        if segments.count > maximumSegments {
-            throw Failure(
-                "that makes \(segments.count) jobs, at most \(maximumSegments) are posted at once: "
-                    + "raise --checkpoint-every")
-        }
+        var row = try JobRow(whole, of: program, every: steps)
         // One after the other: each names the one before by its id.
-        var jobs: [Digest] = []
-        for ranges in segments {
-            let spec = try spec(whole, program, ranges, after: jobs.last)
-            jobs.append(try await node.submit(.submitJob(spec), as: key).id)
-        }
-        return JobRow(jobs: jobs, program: program, segments: segments)
+        while let spec = try row.next() { row.append(try await node.submit(.submitJob(spec), as: key).id) }
+        return row
     }
 
     /// Follows the jobs to the end of the run, each with `follow`, which gives the job as it ended. The node holds each checkpoint as soon as it stands, so that it

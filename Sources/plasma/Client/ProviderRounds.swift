@@ -6,7 +6,7 @@ import Primitives
 import Programs
 import Runtime
 
-/// A training in rounds on others' machines: in each round a job for every worker, then one for the outer step, which reads what they left.
+/// A training in rounds on others' machines: in each round a gang of a job for every worker, and a job after them for the outer step, which reads what they leave.
 ///
 /// The network holds the state between rounds: jobs name weights by their roots, and what a job gives is believed only by its receipt, proven from the genesis. So a provider that dies is
 /// replaced and one that lies is convicted by the rules of any job, and the bits are those of the same rounds anywhere.
@@ -24,9 +24,17 @@ struct ProviderRounds {
     let storageHint: PublicKey
     /// Steps of a worker's run between checkpoints; nil to run it as one job.
     let checkpointEvery: Int?
+    /// The file of the jobs that are under way.
+    let record: String
 
     /// What is told as it happens.
     enum Event {
+        /// There is no place for this worker now beside the others.
+        case noPlace(worker: Int, reasons: [String])
+        /// There were not places for all at once.
+        case singly
+        /// Jobs that were posted before the training was stopped.
+        case pickedUp(jobs: Int)
         case submitted(worker: Int?, job: Digest)
         case settled(worker: Int?, job: Digest, provider: String, attempts: UInt64)
         /// The worker does not count in this round.
@@ -37,56 +45,46 @@ struct ProviderRounds {
     func run(
         _ trainer: RoundTrainer, tell: @escaping @Sendable (Event) -> Void
     ) async throws -> (workers: [Int], losses: [Float]) {
-        let round = trainer.round
-        let weights = trainer.weights
-        let momentum = trainer.momentum
-        for tensor in weights + momentum { try await upload(tensor) }
-        let textTensor = Tensor(element: .u8, shape: [text.count], bytes: text)
-        try await upload(textTensor)
-        let worker = try await manifest("worker of round \(round + 1)", trainer.worker, weights.map(\.root))
-        var specs: [JobSpec] = []
-        for number in 0..<rounds.workers {
-            let rows = trainer.rows.rows(worker: number, round: round)
-            try await upload(rows)
-            specs.append(try spec(trainer.worker, worker, weights.map(\.root), [textTensor.root, rows.root]))
+        let work = try await prepare(trainer)
+        var posted: PostedRound
+        if let found = try await pickUp(work, tell: tell) {
+            posted = found
+        } else {
+            posted = try await post(work, tell: tell)
         }
-        // One after the other: they take the account's numbers in turn.
-        let program = try trainer.worker.specialise([])
-        var rows: [JobRow] = []
-        for (number, spec) in specs.enumerated() {
-            rows.append(try await JobRow.post(spec, of: program, every: checkpointEvery, to: node, as: key))
-            for job in rows[number].jobs { tell(.submitted(worker: number, job: job)) }
-        }
-        let counted = try await enough(of: rows, tell)
-        let workers = counted.map(\.worker)
-        let parts = counted.map(\.part)
+        try await place(&posted, work, tell: tell)
+        let parts = try await enough(of: posted, tell)
+        let workers = parts.map(\.worker)
         var losses = [Float](repeating: 0, count: rounds.steps)
-        for part in parts {
-            // The first step loads the weights.
-            for (step, outputs) in part.outputs.dropFirst().enumerated() where step < losses.count {
-                guard let root = outputs.first else { throw Failure("a worker's step has no loss") }
+        var packed: [JobInput.Source] = []
+        for (_, part) in parts {
+            // The first step loads the weights, the last gives all of them out.
+            guard part.outputs.count == rounds.steps + 2, let root = part.outputs.last?.first else {
+                throw Failure("a worker took \(part.outputs.count) steps, \(rounds.steps + 2) were due")
+            }
+            packed.append(.root(root))
+            for step in losses.indices {
+                guard let root = part.outputs[step + 1].first else { throw Failure("a worker's step has no loss") }
                 losses[step] += try await tensor(root, TensorType(.f32, [])).floats[0] / Float(parts.count)
             }
         }
-        let joined = weights.map(\.root) + momentum.map(\.root) + parts.flatMap(\.kept)
-        let aggregation = try trainer.aggregation(of: parts.count)
-        let outer = try await manifest("outer step of round \(round + 1)", aggregation, joined)
-        let row = try await JobRow.post(
-            try spec(aggregation, outer, joined, []), of: try aggregation.specialise([]), every: nil, to: node, as: key)
-        tell(.submitted(worker: nil, job: row.jobs[0]))
-        let part: JobRow.Result
-        do { part = try await finished(row, worker: nil, tell) } catch let error as JobRow.Lost {
-            throw Failure("job \(row.jobs[0].hex), the outer step, is \(error.reason): go on later with --resume")
+        if posted.outer == nil || posted.counted != workers {
+            try await postOuter(&posted, work, packed, counted: workers, tell)
         }
-        guard let next = part.outputs.first, next.count == 2 * weights.count else {
-            throw Failure("the outer step gave \(part.outputs.first?.count ?? 0) tensors of \(2 * weights.count)")
+        guard let outer = posted.outer else { throw Failure("the outer step was not posted") }
+        let part: JobRow.Result
+        do { part = try await finished(outer, worker: nil, tell) } catch let error as JobRow.Lost {
+            throw Failure("job \(outer.jobs[0].hex), the outer step, is \(error.reason): go on later with --resume")
+        }
+        let declarations = try trainer.aggregation(of: workers.count).parameters
+        let count = trainer.weights.count
+        guard let next = part.outputs.first, next.count == 2 * count else {
+            throw Failure("the outer step gave \(part.outputs.first?.count ?? 0) tensors of \(2 * count)")
         }
         var moved: [Tensor] = []
-        for (root, declaration) in zip(next, aggregation.parameters) {
-            moved.append(try await tensor(root, declaration.type))
-        }
+        for (root, declaration) in zip(next, declarations) { moved.append(try await tensor(root, declaration.type)) }
         trainer.resume(
-            round: round + 1, weights: Array(moved[..<weights.count]), momentum: Array(moved[weights.count...]))
+            round: work.round + 1, weights: Array(moved[..<count]), momentum: Array(moved[count...]))
         return (workers, losses)
     }
 
@@ -99,25 +97,29 @@ struct ProviderRounds {
         case patienceIsOver
     }
 
-    /// The workers' parts in their order: all that come, or, once there is a quorum, those that come in time.
+    /// The workers' parts in their order: all that come, or, once there is a quorum, those that come in time. Where the outer step reads some of them only, the round
+    /// was closed with these.
     private func enough(
-        of rows: [JobRow], _ tell: @escaping @Sendable (Event) -> Void
+        of posted: PostedRound, _ tell: @escaping @Sendable (Event) -> Void
     ) async throws -> [(worker: Int, part: JobRow.Result)] {
-        try await withThrowingTaskGroup(of: Arrival.self) { group in
-            for (number, row) in rows.enumerated() {
+        let rows = posted.workers
+        let expected = posted.outer == nil ? Array(rows.indices) : posted.counted
+        let quorum = min(quorum, expected.count)
+        return try await withThrowingTaskGroup(of: Arrival.self) { group in
+            for number in expected {
                 group.addTask {
-                    do { return .part(worker: number, try await finished(row, worker: number, tell)) } catch let error
-                        as JobRow.Lost
-                    { return .lost(worker: number, reason: error.reason) }
+                    do {
+                        return .part(worker: number, try await finished(rows[number], worker: number, tell))
+                    } catch let error as JobRow.Lost { return .lost(worker: number, reason: error.reason) }
                 }
             }
             var parts: [Int: JobRow.Result] = [:]
             var lost: [Int: String] = [:]
-            while parts.count + lost.count < rows.count, let arrival = try await group.next() {
+            while parts.count + lost.count < expected.count, let arrival = try await group.next() {
                 switch arrival {
                 case .part(let worker, let part):
                     parts[worker] = part
-                    if parts.count == quorum && parts.count + lost.count < rows.count {
+                    if parts.count == quorum && parts.count + lost.count < expected.count {
                         group.addTask { [patience] in
                             try await Task.sleep(for: .seconds(patience))
                             return .patienceIsOver
@@ -125,15 +127,17 @@ struct ProviderRounds {
                     }
                 case .lost(let worker, let reason):
                     lost[worker] = reason
-                    if rows.count - lost.count < quorum {
+                    if expected.count - lost.count < quorum {
                         throw Failure(
-                            "job \(rows[worker].jobs[0].hex) is \(reason), and the round needs \(quorum) workers of \(rows.count): "
+                            "job \(rows[worker].jobs[0].hex) is \(reason), and the round needs \(quorum) workers of \(expected.count): "
                                 + "go on later with --resume")
                     }
                     tell(.leftOut(worker: worker, job: rows[worker].jobs[0], reason: reason))
                 case .patienceIsOver:
+                    // An outer step that waits no longer has all of them: they have settled, and are here in a moment.
+                    if let outer = posted.outer, !(try await withdraw(outer)) { continue }
                     group.cancelAll()
-                    for worker in rows.indices where parts[worker] == nil && lost[worker] == nil {
+                    for worker in expected where parts[worker] == nil && lost[worker] == nil {
                         lost[worker] = "late"
                         tell(
                             .leftOut(worker: worker, job: rows[worker].jobs[0], reason: try await release(rows[worker]))
@@ -142,33 +146,42 @@ struct ProviderRounds {
                 }
             }
             group.cancelAll()
-            return rows.indices.compactMap { worker in parts[worker].map { (worker, $0) } }
+            return expected.compactMap { worker in parts[worker].map { (worker, $0) } }
         }
+    }
+
+    /// Takes the outer step back while it waits for the workers; whether it is gone.
+    private func withdraw(_ outer: JobRow) async throws -> Bool {
+        if try await state(of: outer.jobs[0]) == "waiting" { await outer.cancel(on: node, as: key) }
+        return ["cancelled", "failed", "expired"].contains(try await state(of: outer.jobs[0]))
+    }
+
+    private func state(of job: Digest) async throws -> String {
+        try await node.call("job.get", ["job": .string(job.hex)])["state"]?.string ?? "unknown"
     }
 
     /// Takes a late worker's jobs back where nobody has begun them; says what becomes of it.
     private func release(_ row: JobRow) async throws -> String {
-        let last = row.jobs[row.jobs.count - 1]
-        let state = try await node.call("job.get", ["job": .string(last.hex)])["state"]?.string ?? "unknown"
+        let state = try await state(of: row.jobs[row.jobs.count - 1])
         guard ["waiting", "open", "assigned"].contains(state) else {
             return "late: it is \(state), goes on and is paid"
         }
         await row.cancel(on: node, as: key)
-        let now = try await node.call("job.get", ["job": .string(last.hex)])["state"]?.string ?? "unknown"
         // Begun in the meantime.
-        return now == "cancelled" ? "late: it was \(state), and is cancelled" : "late: it goes on and is paid"
+        return try await self.state(of: row.jobs[row.jobs.count - 1]) == "cancelled"
+            ? "late: it was \(state), and is cancelled" : "late: it goes on and is paid"
     }
 
     // MARK: Jobs
 
-    private func spec(
-        _ program: Program, _ manifest: Digest, _ parameters: [Digest], _ inputs: [Digest]
+    func spec(
+        _ program: Program, _ manifest: Digest, _ parameters: [Digest], _ inputs: [JobInput]
     ) throws -> JobSpec {
         let fixed = try program.specialise([])
         return JobSpec(
             program: program.root, manifest: manifest, axes: [], parameters: AgreedList(parameters),
-            inputs: zip(program.inputs, inputs).map { JobInput(name: $0.name, root: $1) },
-            initialState: fixed.initialState(), scans: try JobScan.all(of: fixed), computeUnits: try fixed.cost(),
+            inputs: inputs, initialState: fixed.initialState(), scans: try JobScan.all(of: fixed),
+            computeUnits: try fixed.cost(),
             memory: fixed.memoryEstimate, maximumPricePer1000CU: terms.maximumPricePer1000CU, policy: terms.policy,
             queueMilliseconds: terms.queueMilliseconds, deadlineMilliseconds: terms.deadlineMilliseconds,
             storageHint: storageHint)
@@ -190,7 +203,7 @@ struct ProviderRounds {
 
     // MARK: Blobs
 
-    private func manifest(_ name: String, _ program: Program, _ parameters: [Digest]) async throws -> Digest {
+    func manifest(_ name: String, _ program: Program, _ parameters: [Digest]) async throws -> Digest {
         let file = try await upload(file: program.canonicalBytes)
         return try await upload(
             file: ModelManifest(
@@ -206,7 +219,7 @@ struct ProviderRounds {
         return FileIdentity.of(bytes)
     }
 
-    private func upload(_ tensor: Tensor) async throws {
+    func upload(_ tensor: Tensor) async throws {
         let answer = try await node.rpc.upload(
             tensor.bytes, as: .tensor(type: "\(tensor.element)", shape: tensor.shape.map { UInt64($0) }))
         if answer["id"]?.string != tensor.root.hex {

@@ -289,6 +289,7 @@ struct JobCommand: AsyncParsableCommand {
                     [
                         job["job"]?.string ?? "", job["state"]?.string ?? "",
                         "attempt \(job["attempt"]?.uint64 ?? 0)", job["price"]?.string.map { "\($0) XPL" } ?? "",
+                        GangText.place(job) ?? "",
                     ].joined(separator: "  ")
                 }.joined(separator: "\n")
             }
@@ -318,6 +319,7 @@ struct JobCommand: AsyncParsableCommand {
                         time: step["time"]?.uint64 ?? 0, isSecond: place == 1, job: job)
                     lines.append(JobStageText.line(event, since: first, names: names))
                 }
+                lines += GangText.lines(job)
                 lines += AuditText.lines(job, names: names)
                 lines += ClaimText.lines(job, names: names)
                 for dispute in job["disputes"]?.array ?? [] {
@@ -329,7 +331,8 @@ struct JobCommand: AsyncParsableCommand {
     }
 
     struct Cancel: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Take back a job that nobody has started yet.")
+        static let configuration = CommandConfiguration(
+            abstract: "Take back a job that nobody has started yet; one that is bound to a gang with all of it.")
 
         @OptionGroup var options: ClientOptions
         @OptionGroup var keys: KeyOptions
@@ -340,7 +343,10 @@ struct JobCommand: AsyncParsableCommand {
         func run() async throws {
             let id = try JobCommand.id(job)
             let key = try keys.open()
-            let done = try await options.withNode { try await $0.submit(.cancelJob(job: id), as: key) }
+            let done = try await options.withNode { node in
+                let gang = try await node.call("job.get", ["job": .string(id.hex)])["gang"]
+                return try await node.submit(GangText.cancel(gang) ?? .cancelJob(job: id), as: key)
+            }
             options.show(done.json) { _ in "cancelled at height \(done.height)" }
         }
     }

@@ -41,7 +41,13 @@ extension TrainCommand {
                     + "\(trainer.aggregation.root.hex.prefix(16))" + (first > 0 ? ", from round \(first)" : ""))
         }
         let start = ContinuousClock.now
-        let network = providers == nil ? nil : try await self.network(settings, text)
+        let network = providers == nil ? nil : try await self.network(settings, text, output)
+        // What is posted for the first round can be picked up, too.
+        if network != nil && !resume {
+            try output.write(losses)
+            try RoundTable.write(counted, to: output.rounds)
+            try Checkpoint.write(trainer, to: output.checkpoint)
+        }
         do {
             while trainer.round < settings.rounds {
                 if let network {
@@ -89,7 +95,9 @@ extension TrainCommand {
 
     // MARK: Providers
 
-    private func network(_ settings: TrainingFile, _ text: [UInt8]) async throws -> ProviderRounds {
+    private func network(
+        _ settings: TrainingFile, _ text: [UInt8], _ output: TrainingOutput
+    ) async throws -> ProviderRounds {
         let rounds = settings.roundSettings
         guard let genesis else {
             throw Failure("with --providers results are proven from the genesis: give its file with --genesis")
@@ -111,12 +119,17 @@ extension TrainCommand {
                 maximumPricePer1000CU: price, policy: checked,
                 queueMilliseconds: 600_000, deadlineMilliseconds: 24 * 3_600_000),
             genesis: chain, rounds: rounds, text: text, quorum: min(settings.quorum ?? rounds.workers, rounds.workers),
-            patience: settings.patience, storageHint: hint, checkpointEvery: checkpointEvery)
+            patience: settings.patience, storageHint: hint, checkpointEvery: checkpointEvery, record: output.jobs)
     }
 
     private static func tell(_ event: ProviderRounds.Event) {
         func name(_ worker: Int?) -> String { worker.map { "worker \($0 + 1)" } ?? "outer step" }
         switch event {
+        case .noPlace(let worker, let reasons):
+            print("  \(name(worker)): there is no place for it now beside the others")
+            for reason in reasons { print("    \(reason)") }
+        case .singly: print("  there are not places for all at once: each is posted by itself")
+        case .pickedUp(let jobs): print("  going on with \(jobs) jobs that were posted before")
         case .submitted(let worker, let job): print("  \(name(worker)): job \(job.hex)")
         case .settled(let worker, _, let provider, let attempts):
             print("  \(name(worker)): settled, by \(provider)" + (attempts > 1 ? ", attempt \(attempts)" : ""))

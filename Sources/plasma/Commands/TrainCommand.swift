@@ -183,6 +183,8 @@ struct TrainingOutput {
     var checkpoint: String { folder + "/checkpoint.safetensors" }
     /// Of a training in rounds: which workers counted.
     var rounds: String { folder + "/rounds.csv" }
+    /// Of a training on the network: the jobs of the round that is under way.
+    var jobs: String { folder + "/jobs.json" }
     private var table: String { folder + "/losses.csv" }
 
     /// Makes the folder; what is there is neither overwritten nor left out without being asked.
