@@ -142,11 +142,22 @@ import Testing
         var claims: Set<ClaimState> = []
         var bound: Set<Digest> = []
         var placed: Set<Digest> = []
-        for _ in 0..<400 {
+        /// What a workload is worth something with.
+        var lacks: String? {
+            if claims.count < 2 { return "reached \(claims)" }
+            if traps.isEmpty != (parameters.trapPerMille == 0) { return "opened \(traps.count) traps" }
+            if placed.isEmpty || placed.count >= bound.count { return "placed \(placed.count) of \(bound.count) gangs" }
+            if newcomers.isEmpty { return "gave newcomers no job" }
+            if states.count < 7 { return "reached \(states)" }
+            return ends.contains(.convicted) || ends.contains(.acquitted) ? nil : "reached \(ends)"
+        }
+        var steps = 0
+        while steps < 350 || lacks != nil && steps < 2_000 {
+            steps += 1
             var transactions: [SignedTransaction] = []
             for _ in 0..<Int.random(in: 0...6, using: &random) {
                 var who = net.people.randomElement(using: &random) ?? net.requester
-                let job = try Query.jobs(limit: 4, in: net.store).randomElement(using: &random)
+                let job = try Query.jobs(limit: 6, in: net.store).randomElement(using: &random)
                 // Mostly those whose turn it is.
                 if let job, Int.random(in: 0..<5, using: &random) > 0, let mover = try mover(net, job, &random) {
                     who = try net.key(mover)
@@ -177,14 +188,9 @@ import Testing
                 // While it binds, what holds of one member holds of all.
                 #expect(try gang.jobs.allSatisfy { try net.job($0).state == job.state })
             }
+            for dispute in try Query.allDisputes(in: net.store) { ends.insert(dispute.state) }
         }
-        for dispute in try Query.allDisputes(in: net.store) { ends.insert(dispute.state) }
-        #expect(claims.count >= 2, "seed \(seed) reached \(claims)")
-        #expect(traps.isEmpty == (parameters.trapPerMille == 0), "seed \(seed) opened \(traps.count) traps")
-        #expect(!placed.isEmpty && placed.count < bound.count, "seed \(seed) placed \(placed.count) of \(bound.count)")
-        #expect(!newcomers.isEmpty, "seed \(seed) gave newcomers no job")
-        #expect(states.count >= 7, "seed \(seed) reached \(states)")
-        #expect(ends.contains(.convicted) || ends.contains(.acquitted), "seed \(seed) reached \(ends)")
+        #expect(lacks == nil, "after \(steps) steps seed \(seed) \(lacks ?? "")")
         let replay = MemoryStateStore()
         try net.genesis.initialize(replay)
         for block in net.blocks {
