@@ -22,13 +22,16 @@ import Testing
         try await net.publish()
         try await net.waitForOffers()
         // Eight embeddings of 384 numbers are few enough for the chain, twenty-four are not.
-        let lines = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n").prefix(8)
+        let lines = try String(contentsOfFile: file, encoding: .utf8).split(separator: "\n")
         let few = net.folder.path + "/few.txt"
-        try lines.joined(separator: "\n").write(toFile: few, atomically: true, encoding: .utf8)
+        try lines.prefix(8).joined(separator: "\n").write(toFile: few, atomically: true, encoding: .utf8)
+        // The same sentences would give the same bytes, which nodes have from the job before.
+        let others = net.folder.path + "/others.txt"
+        try lines.reversed().joined(separator: "\n").write(toFile: others, atomically: true, encoding: .utf8)
         try await claimFalsely(net, few, "posted")
         try await claimFalsely(net, file, "delivered")
         let withholder = try await makeWithholder(net)
-        let id = try await opened(net, file)
+        let id = try await opened(net, others)
         #expect(try await net.call(0, "job.get", ["job": .string(id)])["provider"]?.string == withholder)
         let bond = try await bond(net, withholder)
 
@@ -77,7 +80,8 @@ import Testing
 
     /// A job's id, once its result is open.
     private func opened(_ net: TestDevnet, _ file: String) async throws -> String {
-        let posted = try await net.json("job", "submit", file, "--policy", "sampled:1", "--no-watch")
+        // So seldom that no auditor has the output, and not so seldom that no bond is large enough.
+        let posted = try await net.json("job", "submit", file, "--policy", "sampled:3", "--no-watch")
         let id = try #require(posted["job"]?.string)
         try await eventually("the result is open") {
             try await net.call(0, "job.get", ["job": .string(id)])["claimDeposit"]?.string != nil
