@@ -1,5 +1,6 @@
 import API
 import Foundation
+import Programs
 import Runtime
 
 /// Times an ONNX model on given inputs, as its peers are timed.
