@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// Validators that lost what they had signed.
-@Suite(.serialized) struct AmnesiaTests {
+@Suite(.serialized, .fewAtATime) struct AmnesiaTests {
     private func abstains(_ net: TestDevnet, _ index: Int) async throws -> Bool? {
         try await net.call(index, "node.why")["abstains"]?.bool
     }

@@ -4,7 +4,7 @@ import Primitives
 import Testing
 
 /// A network put together by hand, as docs/operators.md tells it: a genesis from the template, a validator, a provider that joins.
-@Suite(.serialized) struct ByHandTests {
+@Suite(.serialized, .fewAtATime) struct ByHandTests {
     /// Homes, their nodes' processes, and what they said.
     final class Site {
         let folder: TemporaryFolder

@@ -4,7 +4,7 @@ import Primitives
 import Testing
 
 /// Processes that die at the worst moment. Nothing that was acknowledged is lost, and the job goes on.
-@Suite(.serialized) struct CrashTests {
+@Suite(.serialized, .fewAtATime) struct CrashTests {
     /// Many sentences, so that the job runs for seconds.
     static func longFile(_ net: TestDevnet) throws -> String {
         let lines = (0..<1_500).map { "Sentence number \($0) is about the price of bread in town \($0 % 17)." }

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// A validator whose disk is full stops and says so, takes nothing back, and goes on once there is room.
-@Suite(.serialized) struct FullDiskTests {
+@Suite(.serialized, .fewAtATime) struct FullDiskTests {
     @Test func aFullDiskStopsTheNodeAndRoomLetsItGoOn() async throws {
         let net = try TestDevnet()
         let data = net.home("validator-3") + "/data"

@@ -4,7 +4,7 @@ import Primitives
 import Testing
 
 /// A decoder on the network: published, run over its steps by a provider, audited, and paid for the steps that it took.
-@Suite(.serialized) struct GenerationJobTests {
+@Suite(.serialized, .fewAtATime) struct GenerationJobTests {
     /// The small GPT-2 of the runtime's fixtures, with a tokenizer of letters.
     private static func model(in net: TestDevnet) throws -> String {
         let folder = net.folder.path + "/gpt2"

@@ -4,7 +4,7 @@ import Primitives
 import Testing
 
 /// A provider that changes one bit of one number.
-@Suite(.serialized) struct LiarTests {
+@Suite(.serialized, .fewAtATime) struct LiarTests {
     @Test func oneFlippedBitIsConvictedAndTheJobRunsElsewhere() async throws {
         let net = try TestDevnet()
         do { try await lie(net) } catch {
@@ -53,8 +53,11 @@ import Testing
     }
 
     /// Lets provider-1 lie, and be the one that is drawn. Gives its address.
-    private func makeLiar(_ net: TestDevnet, _ file: String, fault: String = "flip-bit") async throws -> String {
-        try await net.up()
+    private func makeLiar(
+        _ net: TestDevnet, _ file: String, fault: String = "flip-bit", set: [String] = []
+    ) async throws -> String {
+        // A busy machine, too, takes a whole walk in that: who is out of time goes on chain, which is another test.
+        try await net.up(set: ["challenge_window=90000"] + set)
         try await net.publish()
         try await net.waitForOffers()
         // The liar is cheap, so that the job is its.
@@ -84,7 +87,7 @@ import Testing
 
     private func lookAfter(_ net: TestDevnet) async throws {
         let file = Plasma.root + "/examples/sentences.txt"
-        let liar = try await makeLiar(net, file)
+        let liar = try await makeLiar(net, file, set: ["settle_base=12000"])
         try await net.stop("validator-0")
         try net.edit("validator-0") { $0 + "\n[challenger]\ndeposit_limit = \"2000\"\n" }
         try await net.up()

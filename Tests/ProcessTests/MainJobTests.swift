@@ -8,7 +8,7 @@ import Runtime
 import Testing
 
 /// The main job on seven real processes, as `scripts/devnet.sh demo` runs it.
-@Suite(.serialized) struct MainJobTests {
+@Suite(.serialized, .fewAtATime) struct MainJobTests {
     struct Reference {
         let text: String
         let embedding: [Float]

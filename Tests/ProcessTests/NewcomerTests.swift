@@ -4,7 +4,7 @@ import Primitives
 import Testing
 
 /// A machine that joins with nothing, and whose bond its work fills.
-@Suite(.serialized) struct NewcomerTests {
+@Suite(.serialized, .fewAtATime) struct NewcomerTests {
     @Test func aMachineWithoutXPLWorksUntilItsBondIsFullAndIsPaidThen() async throws {
         let site = try await ByHandTests.Site(
             chain: "newcomers",

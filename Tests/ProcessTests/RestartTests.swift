@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// Validators killed with -9 and started again, one after the other, while transfers flow. `scripts/chaos.sh --restarts 1000` is the long form.
-@Suite(.serialized) struct RestartTests {
+@Suite(.serialized, .fewAtATime) struct RestartTests {
     @Test func whatWasReportedFinalOutlivesTenKills() async throws {
         let net = try TestDevnet()
         var load: Process?

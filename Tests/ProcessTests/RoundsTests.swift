@@ -4,7 +4,7 @@ import Primitives
 import Testing
 
 /// A training whose parts are jobs on the network.
-@Suite(.serialized) struct RoundsTests {
+@Suite(.serialized, .fewAtATime) struct RoundsTests {
     static func config(_ folder: String, rounds: String = "workers = 2") -> String {
         """
         [model]

@@ -4,7 +4,7 @@ import Primitives
 import Testing
 
 /// Runs that are posted as rows of segments.
-@Suite(.serialized) struct SegmentRowTests {
+@Suite(.serialized, .fewAtATime) struct SegmentRowTests {
     /// A round of one worker, of some seconds, in four segments.
     private static func config(_ folder: String) -> String {
         """
@@ -79,7 +79,11 @@ import Testing
         #expect(jobs.count == 5 && jobs.allSatisfy { $0["state"]?.string == "settled" })
         let lost = try #require(jobs.first { $0["job"]?.string == killed })
         #expect((lost["attempt"]?.uint64 ?? 0) >= 2 && lost["provider"]?.string != names[name])
-        for job in jobs where job["job"]?.string != killed { #expect(job["attempt"]?.uint64 == 1) }
+        // On a busy machine another may have been declined before, or its start missed: nobody ran it twice.
+        for job in jobs where job["job"]?.string != killed {
+            let runs = (job["history"]?.array ?? []).count { $0["state"]?.string == "running" }
+            #expect(runs == 1, "\(job)")
+        }
         // Each was paid once; what is left are fees, less a tenth of a segment's price for the lost time. Whoever was drawn for an audit got as much again, at most.
         let paid = try before.subtracting(try await net.balance(alice))
         let prices = try jobs.map { try Amount(parsing: try #require($0["price"]?.string)) }

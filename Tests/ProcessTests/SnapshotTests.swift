@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// A new node that takes the state from its peers instead of executing every block.
-@Suite(.serialized) struct SnapshotTests {
+@Suite(.serialized, .fewAtATime) struct SnapshotTests {
     @Test func aFollowerStartsFromASnapshot() async throws {
         let net = try TestDevnet()
         var running: [Process] = []

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// A node that cannot start says why, and what to do.
-@Suite(.serialized) struct StartTests {
+@Suite(.serialized, .fewAtATime) struct StartTests {
     /// A home of a follower of a network that is not running, with the password "secret".
     private func home(_ folder: TemporaryFolder) async throws -> String {
         let home = folder.path + "/home"
@@ -149,5 +149,18 @@ import Testing
         }
         try await expect(missing, "tokenizer")
         try await expect(folder.path + "/nowhere", "nowhere")
+    }
+
+    @Test func numbersOfAGenesisThatCannotBe() async throws {
+        let folder = try TemporaryFolder()
+        for (setting, said) in [
+            ("nothing=3", "no parameter of a genesis is called \"nothing\""),
+            ("run_base=soon", "run_base is a whole number, not \"soon\""), ("run_base", "name=value"),
+            ("minimum_bond=1e3", "minimum_bond is an amount of XPL"), ("epoch_length=3", "epoch has a margin"),
+        ] {
+            let outcome = try await Plasma.run(["devnet", "up", "--directory", folder.path + "/net", "--set", setting])
+            #expect(outcome.code != 0 && outcome.errors.contains(said), "\(setting): \(outcome.errors)")
+        }
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/net"))
     }
 }

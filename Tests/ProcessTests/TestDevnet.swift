@@ -59,9 +59,9 @@ final class TestDevnet: Sendable {
         try await Plasma.run(["devnet", command] + more + options)
     }
 
-    /// Starts what is not running; fails with what the program said.
-    func up() async throws {
-        let outcome = try await devnet("up")
+    /// Starts what is not running; fails with what the program said. `set`: numbers of the genesis, where the network is made.
+    func up(set: [String] = []) async throws {
+        let outcome = try await devnet("up", set.flatMap { ["--set", $0] })
         if outcome.code != 0 { throw Plasma.Missing(description: "devnet up: \(outcome.errors)") }
     }
 

@@ -5,7 +5,7 @@ import Primitives
 import Testing
 
 /// Transactions as callers of the RPC follow them.
-@Suite(.serialized) struct TransactionTests {
+@Suite(.serialized, .fewAtATime) struct TransactionTests {
     /// A caller that keeps its own key, nonces and counsel.
     private struct Caller {
         let key: SecretKey

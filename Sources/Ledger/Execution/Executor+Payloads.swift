@@ -49,8 +49,8 @@ extension Executor {
             try settle(job, attempt, by: transcript, key, signature, sender)
         case .showContradiction(let job, let attempt, let key, let first, let second):
             try showContradiction(job, attempt, key, first, second)
-        // Its place among all is all that was asked for.
-        case .opaque: break
+        // Its place among all is all that was asked for; the moves of a bundle are carried out one by one.
+        case .opaque, .moves: break
         }
     }
 

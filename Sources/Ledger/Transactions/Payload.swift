@@ -55,10 +55,14 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     /// Pays the fee of a newcomer whose owner has signed for it, and gives it `gift` for the fees of its own transactions.
     indirect case sponsorProvider(Registration, gift: Amount)
 
-    /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance.
+    /// Several of a provider's moves under one signature.
+    case moves(MoveBundle)
+
+    /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance, or several.
     public var isMarketMove: Bool {
         switch self {
-        case .declineJob, .startJob, .startAfter, .heartbeatJob, .commitResult, .commitAudit, .openResult, .revealAudit,
+        case .moves, .declineJob, .startJob, .startAfter, .heartbeatJob, .commitResult, .commitAudit, .openResult,
+            .revealAudit,
             .revealDispute:
             true
         default: false
@@ -97,7 +101,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         if case .transfer(let to, _, _) = self { to } else { nil }
     }
 
-    private var tag: UInt8 {
+    var tag: UInt8 {
         switch self {
         case .transfer: 0
         case .registerProvider: 1
@@ -126,6 +130,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .pickDispute: 24
         case .settleByTranscript: 25
         case .showContradiction: 26
+        case .moves: 27
         case .sponsorProvider: 30
         case .startAfter: 31
         }
@@ -226,6 +231,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(key)
             writer.write(first)
             writer.write(optional: second)
+        case .moves(let bundle): writer.write(bundle)
         case .sponsorProvider(let registration, let gift):
             writer.write(registration)
             writer.write(gift)
@@ -233,7 +239,13 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
-        switch try reader.readUInt8() {
+        let tag = try reader.readUInt8()
+        try self.init(tag: tag, from: &reader)
+    }
+
+    /// What follows a tag.
+    init(tag: UInt8, from reader: inout ByteReader) throws(DecodingFault) {
+        switch tag {
         case 0:
             self = .transfer(
                 to: try reader.read(Address.self), amount: try reader.read(Amount.self),
@@ -310,6 +322,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             self = .showContradiction(
                 job: job, attempt: attempt, key: try reader.read(PublicKey.self),
                 first: try reader.read(SignedTranscript.self), second: try reader.readOptional(SignedTranscript.self))
+        case 27: self = .moves(try reader.read(MoveBundle.self))
         case 30:
             self = .sponsorProvider(try reader.read(Registration.self), gift: try reader.read(Amount.self))
         case 31:

@@ -130,25 +130,29 @@ struct JobRow: Sendable {
         return Result(receipts: receipts, outputs: outputs, kept: kept)
     }
 
-    /// Has the node fetch what a segment leaves as soon as its result is open: when it is settled, and somebody goes on from there, its executor may be gone, and nobody
-    /// else need have it. A result that does not stand costs this fetch.
+    /// Has the node fetch what a segment leaves and gives out as soon as its result is open: when it is settled, and somebody goes on from there, its executor may be gone,
+    /// and nobody else need have it. A result that does not stand costs this fetch.
     private func hold(_ job: Digest, on node: NodeClient) async {
         if segments == nil { return }
-        var last: Digest?
+        var held: Set<Digest> = []
         while !Task.isCancelled {
             if let found = try? await node.call("job.get", ["job": .string(job.hex)]) {
-                let root = found["stateRoot"]?.string.flatMap(Digest.init(hex:))
-                if let root, root != last, (try? await fetch(under: root, from: node)) != nil { last = root }
+                for name in ["stateRoot", "outputRoot"] {
+                    guard let root = found[name]?.string.flatMap(Digest.init(hex:)), !held.contains(root),
+                        (try? await fetch(under: root, from: node)) != nil
+                    else { continue }
+                    held.insert(root)
+                }
                 if JobWatch.ends.contains(found["state"]?.string ?? "") { return }
             }
             try? await Task.sleep(nanoseconds: 200_000_000)
         }
     }
 
-    /// Has the node fetch all tensors of a state.
+    /// Has the node fetch all tensors of a state, or of what the steps give out.
     private func fetch(under root: Digest, from node: NodeClient) async throws {
         if root == ResultRoots.stateRoot([]) { return }
-        for tensor in try await JobResult.tensors(under: root, from: node).first ?? [] {
+        for tensor in try await JobResult.tensors(under: root, from: node).joined() {
             _ = try await node.call("blob.get", ["id": .string(tensor.hex)])
         }
     }

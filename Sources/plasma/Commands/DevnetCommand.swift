@@ -89,23 +89,34 @@ struct DevnetCommand: AsyncParsableCommand {
         @Option(help: "Heights of an epoch, where the network is made: 8 or more.")
         var epochLength: UInt64?
 
+        @Option(
+            help: ArgumentHelp(
+                "A number of the genesis, where the network is made, by its name there. May be given more than once.",
+                valueName: "name=value"))
+        var set: [String] = []
+
         @Option(name: .shortAndLong, help: "text or json")
         var output: OutputFormat = .text
 
         func run() async throws {
             var layout = options.layout
+            if layout.exists && (epochLength != nil || !set.isEmpty) {
+                throw Failure(
+                    "\(layout.directory) has a network already, with its own genesis: remove it, or leave --epoch-length and --set out"
+                )
+            }
             if let epochLength {
-                if layout.exists {
-                    throw Failure(
-                        "\(layout.directory) has a network already, with its own epochs: remove it, or leave --epoch-length out"
-                    )
-                }
                 layout.parameters.epochLength = epochLength
                 layout.parameters.epochMargin = min(layout.parameters.epochMargin, max(4, epochLength / 4))
-                if let problem = layout.parameters.problem {
-                    throw Failure("--epoch-length \(epochLength): \(problem)")
+            }
+            for setting in set {
+                let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2 else { throw Failure("--set \(setting): give it as name=value") }
+                if let problem = layout.parameters.set(String(parts[0]), to: String(parts[1])) {
+                    throw Failure("--set \(setting): \(problem)")
                 }
             }
+            if let problem = layout.parameters.problem { throw Failure("the genesis would not hold: \(problem)") }
             let began = Date()
             do { try await DevnetProcesses(layout: layout).up() } catch { throw Failure("\(error)") }
             let seconds = (Date().timeIntervalSince(began) * 10).rounded() / 10
