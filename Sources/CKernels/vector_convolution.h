@@ -21,7 +21,7 @@ INLINE vf load_second(const float *p, int n) {
 /* Windows that follow one another in a row of windows, as columns of a panel. */
 typedef struct {
     int column, count, y, x;
-} FN(window_run);
+} window_run;
 
 /* One element of all windows of a run: `count` of them go to each channel's line. */
 static void pack_run(int channels, int count, int stride, const float *from, size_t channel, float *line, size_t apart) {
@@ -69,12 +69,12 @@ INLINE pk_windows joined(const pk_windows *w) {
 
 /* Windows [first, first + columns) as a panel of so many columns, zero beyond. */
 static void pack_windows(const pk_windows *w, const float *image, int first, int columns, int width, float *panel) {
-    FN(window_run) runs[NP];
+    window_run runs[NP];
     int count = 0;
     for (int j = 0; j < columns; count++) {
         int y = (first + j) / w->size[1], x = (first + j) % w->size[1];
         int length = w->size[1] - x < columns - j ? w->size[1] - x : columns - j;
-        runs[count] = (FN(window_run)){j, length, y, x};
+        runs[count] = (window_run){j, length, y, x};
         j += length;
     }
     size_t apart = (size_t)w->kernel[0] * (size_t)w->kernel[1] * (size_t)width;
@@ -82,7 +82,7 @@ static void pack_windows(const pk_windows *w, const float *image, int first, int
     for (int u = 0; u < w->kernel[0]; u++)
         for (int v = 0; v < w->kernel[1]; v++, line += width) {
             for (int r = 0; r < count; r++) {
-                FN(window_run) run = runs[r];
+                window_run run = runs[r];
                 int64_t y = (int64_t)run.y * w->stride[0] + (int64_t)u * w->dilation[0] - w->before[0];
                 int64_t x = (int64_t)run.x * w->stride[1] + (int64_t)v * w->dilation[1] - w->before[1];
                 /* Those of the run that lie inside: 0 ≤ x + stride·j < width. */
