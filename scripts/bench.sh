@@ -2,9 +2,10 @@
 # Measures this machine and prints a table: MiniLM beside ONNX Runtime, and a devnet's transfers, finality and job overhead.
 # Installs what the comparison needs (ONNX Runtime from PyPI, into .cache/venv). Everything is measured in the same run; nothing else should run.
 # Usage: scripts/bench.sh [--seconds S] [--transfers N]
-#        scripts/bench.sh generation [--rounds R]                               GPT-2's shape beside PyTorch
+#        scripts/bench.sh generation [--rounds R] [--quantize w8a8]             GPT-2's shape beside PyTorch
 #        scripts/bench.sh training [--steps N] [--rounds R]                     a small decoder's training beside PyTorch
 #        scripts/bench.sh quantized [--seconds S]                               MiniLM with w8a8 beside ONNX Runtime's dynamic int8
+#        scripts/bench.sh resnet [--rounds R] [--seconds S]                     ResNet-50's shape beside ONNX Runtime
 #        scripts/bench.sh kernels [VARIANT …]                                   contractions on one core beside ONNX Runtime, PyTorch, BLAS
 #        scripts/bench.sh verification [-o json]                                what proving a result costs
 #        scripts/bench.sh market [--jobs N] [--rounds R]                        jobs settled a second, pay beside computing, a dispute, on networks of this machine
@@ -57,7 +58,7 @@ if [ "${1:-}" = verification ] || [ "${1:-}" = market ]; then
     swift build -c release -j 2 --product plasma >&2
     exec .build/release/plasma bench "$@"
 fi
-if [ "${1:-}" = training ] || [ "${1:-}" = generation ] || [ "${1:-}" = quantized ]; then
+if [ "${1:-}" = training ] || [ "${1:-}" = generation ] || [ "${1:-}" = quantized ] || [ "${1:-}" = resnet ]; then
     part=$1
     shift
     ./scripts/setup.sh >&2

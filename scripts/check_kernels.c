@@ -85,6 +85,37 @@ static uint64_t contractions(pk_variant variant, uint64_t h) {
     return h;
 }
 
+/* Convolutions of one image in both ways, and the greatest of its windows. */
+static uint64_t convolutions(pk_variant variant, uint64_t h) {
+    static const int shapes[][7] = {{3, 9, 3, 1, 1, 1, 10}, {2, 23, 7, 2, 1, 3, 13}, {40, 8, 3, 1, 2, 2, 21}, {70, 7, 2, 3, 1, 0, 50}, {300, 7, 1, 1, 1, 0, 17}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        const int *d = shapes[s];
+        int channels = d[0], side = d[1], kernel = d[2], m = d[6], k = channels * kernel * kernel;
+        int size = (side + 2 * d[5] - (kernel - 1) * d[4] - 1) / d[3] + 1, places = size * size;
+        pk_windows w = {channels, side, side, (int64_t)side * side, side, {kernel, kernel}, {d[3], d[3]}, {d[4], d[4]}, {d[5], d[5]}, {size, size}};
+        size_t count = (size_t)m * (size_t)places;
+        float *x = numbers((size_t)(channels * side * side)), *filters = numbers((size_t)m * (size_t)k), *bias = numbers((size_t)m);
+        float *residual = numbers(count), *out = numbers(count > (size_t)(channels * places) ? count : (size_t)(channels * places));
+        float *packed = malloc(pk_pack_filters_size(variant, m, k) * sizeof(float)), *scratch = malloc(pk_convolution_scratch(variant, k) * sizeof(float));
+        pk_convolution_epilogue e = {bias, residual, (int32_t)(s % 2)};
+        pk_pack_filters(variant, m, k, filters, (size_t)k, packed);
+        pk_convolution_f32(variant, &w, x, 0, m, 0, places, packed, &e, out, (size_t)places, scratch);
+        h = digest(h, out, count);
+        free(packed), free(scratch);
+        packed = malloc(pk_pack_size(variant, m, k) * sizeof(float));
+        float *held = malloc(pk_held_size(variant, k, places) * sizeof(float));
+        scratch = aligned_alloc(64, (pk_held_scratch(variant, places) * sizeof(float) + 63) / 64 * 64);
+        pk_pack(variant, m, k, filters, (size_t)k, packed);
+        pk_hold_windows(variant, &w, x, 0, places, held);
+        pk_held_convolution_f32(variant, k, 0, m, 1, places, held, packed, &e, out, (size_t)places, 0, scratch);
+        h = digest(h, out, count);
+        pk_maximum_pool_f32(variant, &w, x, 0, channels, out, (size_t)places);
+        h = digest(h, out, (size_t)(channels * places));
+        free(x), free(filters), free(bias), free(residual), free(out), free(packed), free(scratch), free(held);
+    }
+    return h;
+}
+
 static uint64_t rows(pk_variant variant, uint64_t h) {
     static const int lengths[] = {1, 3, 4, 7, 8, 15, 16, 31, 33, 64, 100, 255, 256, 257, 600};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
@@ -138,7 +169,7 @@ int main(void) {
         if (!pk_variant_supported(variant)) continue;
         state = 1;
         uint64_t h = 0xcbf29ce484222325u;
-        uint64_t contracted = contractions(variant, h), summed = rows(variant, h), mapped = functions(variant, h);
+        uint64_t contracted = convolutions(variant, contractions(variant, h)), summed = rows(variant, h), mapped = functions(variant, h);
         printf("%016llx %016llx %016llx %s\n", (unsigned long long)contracted, (unsigned long long)summed,
                (unsigned long long)mapped, pk_variant_name(variant));
     }

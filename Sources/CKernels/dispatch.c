@@ -1,4 +1,5 @@
 #include "CKernels.h"
+#include "dispatch.h"
 #include "reference.h"
 #include <string.h>
 #if defined(__x86_64__)
@@ -62,22 +63,6 @@ void pk_set_float_environment(void) {
     __asm__ volatile("msr fpcr, %0" : : "r"(zero));
 #endif
 }
-
-/* Calls the variant's function, or the reference's where the machine has none such. */
-#if defined(__x86_64__)
-#define DISPATCH(variant, name, reference, ...)                                                                        \
-    if (variant == PK_AVX512) return pk_##name##_avx512(__VA_ARGS__);                                                  \
-    if (variant == PK_AVX2) return pk_##name##_avx2(__VA_ARGS__);                                                      \
-    reference
-#elif defined(__aarch64__)
-#define DISPATCH(variant, name, reference, ...)                                                                        \
-    if (variant == PK_NEON) return pk_##name##_neon(__VA_ARGS__);                                                      \
-    reference
-#else
-#define DISPATCH(variant, name, reference, ...)                                                                        \
-    (void)variant;                                                                                                     \
-    reference
-#endif
 
 static size_t plain_size(int n, int k) { return (size_t)n * (size_t)(k > 0 ? k : 1); }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include "CKernels.h"
+#include "CConvolution.h"
 #include "CMap.h"
 
 /* The scalar specification, for the dispatcher and for lanes that a vector form leaves over. */
@@ -24,6 +25,11 @@ void pk_ref_scale_row(int n, const int32_t *sums, const int32_t *right, float sc
 /* The same by the variant. */
 void pk_scale_row(pk_variant variant, int n, const int32_t *sums, const int32_t *right, float scale, float top, const float *columns,
                   const pk_epilogue *e, float *c);
+void pk_ref_convolution(const pk_windows *w, const float *image, int top, int bottom, int first, int last, const float *filters,
+                        const pk_convolution_epilogue *e, float *out, size_t ldo, float *window);
+void pk_ref_held_convolution(int k, int first, int last, int images, int count, const float *held, const float *filters,
+                             const pk_convolution_epilogue *e, float *out, size_t ldo, size_t apart);
+void pk_ref_maximum_pool(const pk_windows *w, const float *image, int top, int bottom, float *out, size_t ldo);
 void pk_map_run_scalar(const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);
 
 /* The entry points of a vector variant. */
@@ -53,6 +59,16 @@ void pk_map_run_scalar(const pk_map *map, int64_t first, int64_t count, void *ou
                                 int32_t *place);                                                                       \
     void pk_scale_row_##suffix(int n, const int32_t *sums, const int32_t *right, float scale, float top,               \
                                const float *columns, const pk_epilogue *e, float *c);                                  \
+    int pk_filter_rows_##suffix(void);                                                                                 \
+    void pk_pack_filters_##suffix(int m, int k, const float *filters, size_t ldf, float *packed);                      \
+    void pk_convolution_##suffix(const pk_windows *w, const float *image, int top, int bottom, int first, int last,    \
+                                 const float *packed, const pk_convolution_epilogue *e, float *out, size_t ldo, float *scratch); \
+    void pk_hold_windows_##suffix(const pk_windows *w, const float *image, int first, int last, float *held);          \
+    size_t pk_held_scratch_##suffix(int count);                                                                        \
+    void pk_held_convolution_##suffix(int k, int first, int last, int images, int count, const float *held,            \
+                                      const float *packed, const pk_convolution_epilogue *e, float *out, size_t ldo,   \
+                                      size_t apart, float *scratch);                                                   \
+    void pk_maximum_pool_##suffix(const pk_windows *w, const float *image, int top, int bottom, float *out, size_t ldo); \
     void pk_map_run_##suffix(const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);               \
     void pk_unary_##suffix(pk_function function, size_t n, const float *x, float *y);
 

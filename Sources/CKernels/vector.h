@@ -34,6 +34,7 @@ INLINE vf canonical(vf x) { return canonical_one(x); }
 
 #include "vector_rows.h"
 #include "vector_contract.h"
+#include "vector_convolution.h"
 
 #define UNARY FN(unary)
 #include "map.h"

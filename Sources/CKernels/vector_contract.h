@@ -87,17 +87,17 @@ INLINE void multiply(const int rows, const int vectors, const int near, size_t a
     UNROLL for (int t = 0; t < rows * vectors; t++) tile[t] = canonical(tile[t] + 0.0f);
 }
 
-/* The chains of `count` terms of one segment. */
+/* The chains of `count` terms of one segment; the lines of b are `ldb` apart. */
 INLINE void partial(const int rows, const int vectors, int count, const float *a, size_t lda, size_t step, const float *b,
-                    vf *out) {
+                    size_t ldb, vf *out) {
     vf acc[MR * NV];
     UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = 0.0f;
     for (int i = 0; i < count; i++) {
-        const float *line = b + (size_t)i * NP;
+        const float *line = b + (size_t)i * ldb;
         vf w[NV];
         UNROLL for (int v = 0; v < vectors; v++) {
             w[v] = load(line + v * VW);
-            if (v * VW % 16 == 0) __builtin_prefetch(line + 8 * NP + v * VW);
+            if (v * VW % 16 == 0) __builtin_prefetch(line + 8 * ldb + v * VW);
         }
         UNROLL for (int r = 0; r < rows; r++) {
             vf x = a[(size_t)r * lda + (size_t)i * step];
@@ -113,10 +113,10 @@ INLINE void multiply_out(const int rows, const int vectors, int columns, int k, 
     vf acc[MR * NV], total[MR * NV];
     int start = 0;
     for (; start + 256 < k; start += 256) {
-        partial(rows, vectors, 256, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, acc);
+        partial(rows, vectors, 256, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, NP, acc);
         UNROLL for (int t = 0; t < rows * vectors; t++) total[t] = start == 0 ? acc[t] : total[t] + acc[t];
     }
-    partial(rows, vectors, k - start, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, acc);
+    partial(rows, vectors, k - start, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, NP, acc);
     if (start > 0) UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = total[t] + acc[t];
     UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = acc[t] + 0.0f;
     if (bias)
@@ -387,7 +387,7 @@ static void ragged_tile(int rows, int vectors, const int *extents, const float *
         int all = least < start ? start : least < end ? least : end;
         const float *from = a + (size_t)start * step;
         const float *lines = panel + (size_t)start * NP;
-#define BODY(R, V) partial(R, V, all - start, from, lda, step, lines, acc)
+#define BODY(R, V) partial(R, V, all - start, from, lda, step, lines, NP, acc)
         EACH_SIZE(rows, vectors)
 #undef BODY
         for (int i = all; i < end; i++) {
@@ -411,7 +411,7 @@ static void ragged_tile(int rows, int vectors, const int *extents, const float *
 INLINE void add_segment(const int rows, const int vectors, int columns, int count, const float *held, const float *lines, int begins,
                         int ends, float *c, size_t ldc) {
     vf acc[MR * NV];
-    partial(rows, vectors, count, held, 1, TOGETHER, lines, acc);
+    partial(rows, vectors, count, held, 1, TOGETHER, lines, NP, acc);
     if (columns == vectors * VW) {
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < vectors; v++) {

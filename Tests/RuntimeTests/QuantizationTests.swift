@@ -118,6 +118,25 @@ struct QuantizationTests {
         }
     }
 
+    /// The first token's logits, after a prefill: near those of f32, the same bits on any number of threads, and so through the tokens that follow.
+    @Test(arguments: ["gpt2", "llama"]) func logitsOfAQuantizedDecoderStayNear(_ name: String) throws {
+        let fixture = try TransformerFixture(name)
+        let (model, prompts) = (try fixture.model(), try fixture.prompts())
+        var settings = GenerationSettings()
+        settings.maximumTokens = 4
+        let plain = try Generator(model, threads: 1).generate(prompts, settings, givesLogits: true)
+        let smaller = try Generator(model, threads: 1, quantization: .w8a8)
+            .generate(prompts, settings, givesLogits: true)
+        let again = try Generator(model, threads: 3, quantization: .w8a8)
+            .generate(prompts, settings, givesLogits: true)
+        #expect(smaller.logits == again.logits && smaller.rows == again.rows)
+        #expect(plain.logits[0] != smaller.logits[0])
+        let width = plain.logits[0].floats.count / prompts.count
+        let cosines = Self.cosines(plain.logits[0].floats, smaller.logits[0].floats, width: width)
+        #expect(cosines.count == prompts.count)
+        for cosine in cosines { #expect(cosine >= 0.99, "\(cosine)") }
+    }
+
     @Test func generationOfAQuantizedDecoderDoesNotDependOnItsBatch() throws {
         let fixture = try TransformerFixture("gpt2")
         let generator = try Generator(try fixture.model(), threads: 2, quantization: .w8a8)

@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
 # A decoder of GPT-2's small shape (124 million random weights), 128 tokens of prompt, 128 more, here and in PyTorch by turns: prefill and tokens a second.
 # PyTorch and transformers come from PyPI into .cache/torch (large), or PLASMA_TORCH names a Python that has them.
-# Usage: scripts/bench.sh generation [--rounds R]
+# With --quantize w8a8 Plasma's linear layers and the layer that gives the logits are of eight bits; PyTorch stays as it is.
+# Usage: scripts/bench.sh generation [--rounds R] [--quantize w8a8]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=3
-if [ "${1:-}" = --rounds ]; then rounds=$2; fi
+quantize=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --rounds) rounds=$2; shift 2 ;;
+        --quantize) quantize=(--quantize "$2"); shift 2 ;;
+        *) echo "usage: scripts/bench.sh generation [--rounds R] [--quantize w8a8]" >&2; exit 64 ;;
+    esac
+done
 # Isolated (-I): beside the script lies a kernels.py that is none of transformers'.
 python=${PLASMA_TORCH:-.cache/torch/bin/python}
 if ! "$python" -c 'import torch, transformers, tokenizers' 2>/dev/null; then
@@ -20,7 +28,7 @@ prompt=$(printf 'abcdefgh%.0s' {1..16})
 for threads in 1 2; do
     for _ in $(seq "$rounds"); do
         .build/release/plasma model generate "$work/model" --prompt "$prompt" --max-tokens 128 --threads "$threads" -o json \
-            >"$work/plasma"
+            ${quantize[@]+"${quantize[@]}"} >"$work/plasma"
         "$python" -I scripts/bench/generation_torch.py run "$work/model" --threads "$threads" >"$work/torch" 2>/dev/null
         python3 - "$threads" "$work/plasma" "$work/torch" <<'PY'
 import json, sys

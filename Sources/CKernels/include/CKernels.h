@@ -146,5 +146,6 @@ void pk_widen_f16(size_t n, const uint16_t *x, float *y);
 void pk_narrow_bf16(size_t n, const float *x, uint16_t *y);
 void pk_narrow_f16(size_t n, const float *x, uint16_t *y);
 
+#include "CConvolution.h"
 #include "CGather.h"
 #include "CMap.h"

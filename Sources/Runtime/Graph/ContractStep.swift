@@ -180,6 +180,13 @@ final class PackedWeight: Sendable {
         pk_pack_i8(variant.code, Int32(n), Int32(k), b, k, memory.base.assumingMemoryBound(to: UInt8.self))
     }
 
+    /// Packs filters [n, k] whose rows lie one after another.
+    init(_ variant: KernelVariant, filters: UnsafePointer<Float>, n: Int, k: Int) {
+        memory = Block(pk_pack_filters_size(variant.code, Int32(n), Int32(k)) * 4)
+        pk_pack_filters(
+            variant.code, Int32(n), Int32(k), filters, k, memory.base.assumingMemoryBound(to: Float.self))
+    }
+
     /// Packs [n, k] at `b`, of which one stride is 1.
     init(_ variant: KernelVariant, _ b: UnsafePointer<Float>, row: Int, step: Int, n: Int, k: Int) {
         memory = Block(pk_pack_size(variant.code, Int32(n), Int32(k)) * 4)

@@ -13,6 +13,7 @@ public final class GraphExecutor: Sendable {
     private let team: ThreadTeam
     private let weights: PackedWeights
     private let scans: [PreparedScan]
+    private let spare = SpareBlock()
 
     /// A scan's plan with its weights packed and its constants made.
     struct PreparedScan: Sendable {
@@ -182,7 +183,7 @@ public final class GraphExecutor: Sendable {
     struct ScanWork {
         let prepared: PreparedScan
         let memory: StepMemory
-        let arena: Block
+        let arena: LentBlock
         let inputs: [Block]
     }
 
@@ -198,7 +199,7 @@ public final class GraphExecutor: Sendable {
         let memory = StepMemory(
             types: plan.types, team: team, variant: variant, threadScratch: plan.threadScratch,
             sharedScratch: plan.sharedScratch, seed: seed)
-        return ScanWork(prepared: prepared, memory: memory, arena: Block(plan.arenaBytes), inputs: inputs)
+        return ScanWork(prepared: prepared, memory: memory, arena: spare.lend(plan.arenaBytes), inputs: inputs)
     }
 
     /// Computes one step; its results are in memory until `carry`.

@@ -12,6 +12,8 @@ enum PlanStep: Sendable {
     case gather(GatherStep)
     case sort(SortStep)
     case columnSum(ColumnSumStep)
+    case convolution(ConvolutionStep)
+    case maximumPool(MaximumPoolStep)
 
     func run(_ memory: StepMemory) {
         switch self {
@@ -24,6 +26,8 @@ enum PlanStep: Sendable {
         case .gather(let step): step.run(memory)
         case .sort(let step): step.run(memory)
         case .columnSum(let step): step.run(memory)
+        case .convolution(let step): step.run(memory)
+        case .maximumPool(let step): step.run(memory)
         }
     }
 
@@ -36,7 +40,8 @@ enum PlanStep: Sendable {
         case .wholeLinear(let step): (step.scratch, 0)
         case .selected(let step): (step.scratch, 0)
         case .sort(let step): (step.scratch, 0)
-        case .gather, .columnSum, .roundRows: (0, 0)
+        case .convolution(let step): step.scratch
+        case .gather, .columnSum, .roundRows, .maximumPool: (0, 0)
         }
     }
 }
@@ -85,6 +90,9 @@ struct GraphPlan: Sendable {
         case .wholeLinear(var step):
             step.packed = packed
             steps[index] = .wholeLinear(step)
+        case .convolution(var step):
+            step.packed = packed
+            steps[index] = .convolution(step)
         default: return
         }
     }
@@ -100,4 +108,6 @@ struct WeightAccess: Sendable, Hashable {
     /// Between successive n, and successive k.
     let row: Int
     let step: Int
+    /// Whether it is packed as the filters of a convolution, which is another form.
+    var isFilters = false
 }

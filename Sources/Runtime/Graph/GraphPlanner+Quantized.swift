@@ -61,7 +61,7 @@ extension GraphPlanner {
     }
 
     /// Whether a graph's ops are the program's own from this one on, and nothing but them reads what they make, `left` aside.
-    private func stands(_ graph: GraphBuilder, _ number: Int, leaving left: Set<ValueID>) -> Bool {
+    func stands(_ graph: GraphBuilder, _ number: Int, leaving left: Set<ValueID>) -> Bool {
         let end = number + graph.operations.count
         guard end <= operations.count, Array(operations[number..<end]) == graph.operations else { return false }
         return (number..<end).allSatisfy { own in

@@ -82,7 +82,9 @@ struct GraphPlanner {
         // Ops below this belong to a composition that is placed.
         var next = 0
         for (number, record) in operations.enumerated() where number >= next && needed[leading + number] {
-            if let length = placeRounded(number) ?? placeWholeLinear(number) {
+            if let length = placeRounded(number) ?? placeWholeLinear(number) ?? placeConvolution(number)
+                ?? placeMaximumPool(number)
+            {
                 next = number + length
             } else {
                 place(record, number)
@@ -174,7 +176,7 @@ struct GraphPlanner {
         }
         switch record.operation {
         case .map(let expression, let inputs):
-            if addsBias(expression, inputs, value) { return }
+            if addsBias(expression, inputs, value) || joinsConvolution(expression, inputs, value) { return }
             placeMap(expression, inputs, value, number)
         case .reduce(let reduction, let input, let extent, let prefix):
             placeReduce(reduction, input, extent, prefix, value)

@@ -98,6 +98,11 @@ struct ConstantMaker {
             return PackedWeight(
                 variant, base.assumingMemoryBound(to: Int8.self) + weight.access.offset, n: weight.n, k: weight.k)
         }
+        if weight.isFilters {
+            return PackedWeight(
+                variant, filters: base.assumingMemoryBound(to: Float.self) + weight.access.offset, n: weight.n,
+                k: weight.k)
+        }
         return PackedWeight(
             variant, base.assumingMemoryBound(to: Float.self) + weight.access.offset, row: weight.row,
             step: weight.step, n: weight.n, k: weight.k)

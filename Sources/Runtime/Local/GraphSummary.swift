@@ -40,7 +40,7 @@ public struct GraphSummary: Sendable {
 extension ONNXProgram {
     /// What runs the program, its weights packed and what depends on them alone made. What needs more than `memory` bytes is refused, before packing where
     /// that is plain already.
-    func executor(threads: Int, memory: UInt64) throws(RunFault) -> GraphExecutor {
+    public func executor(threads: Int, memory: UInt64 = .max) throws(RunFault) -> GraphExecutor {
         let least = leastMemory
         if least > memory { throw .memory(needed: least, available: memory) }
         // Each pointer leaves its call: the parameters, kept as owners, hold the memory.

@@ -7,7 +7,8 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure this machine. scripts/bench.sh prints it beside its peers.",
         subcommands: [
-            Model.self, Network.self, Market.self, Verification.self, LoadCommand.self, ConsensusBenchCommand.self,
+            Model.self, Graph.self, Network.self, Market.self, Verification.self, LoadCommand.self,
+            ConsensusBenchCommand.self,
         ])
 
     struct Model: ParsableCommand {
@@ -40,6 +41,31 @@ struct BenchCommand: AsyncParsableCommand {
                     }
                 }
             }
+        }
+    }
+
+    struct Graph: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "Time an ONNX model: one JSON line.")
+
+        @Argument(help: "An ONNX file.")
+        var file: String
+
+        @Option(help: "NAME=FILE.npy, once for each input.")
+        var input: [String] = []
+
+        @Option(help: "Seconds to measure for.")
+        var seconds = 2.0
+
+        @Option(help: "Threads.")
+        var threads = 1
+
+        func run() throws {
+            do {
+                let graph = try LocalGraph(path: file)
+                let arrays = try graph.arrays(arguments: input)
+                let line = try GraphBench.measure(graph, arrays, threads: threads, seconds: seconds)
+                print(line.text(pretty: false))
+            } catch { throw Failure(describing: error) }
         }
     }
 
