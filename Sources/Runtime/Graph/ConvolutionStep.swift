@@ -163,6 +163,10 @@ struct ImageWindows: Sendable {
             window.before.allSatisfy({ (0...Int64(bound)).contains($0) }),
             input.strides.last == 1 || shape.last == 1
         else { return nil }
+        // Their products, too.
+        let places = window.size.reduce(1) { $0 * Int(clamping: $1) }
+        let depth = window.kernel.reduce(shape[1]) { $0 * Int(clamping: $1) }
+        guard places < 1 << 30, depth < 1 << 30 else { return nil }
         func pair(_ numbers: [Int], _ missing: Int) -> (Int32, Int32) {
             (Int32(spatial == 1 ? missing : numbers[0]), Int32(numbers[spatial - 1]))
         }
