@@ -185,7 +185,7 @@ if Context.environment["PLASMA_FUZZ"] != nil {
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Gossip", "Replica", "Storage",
+                "Primitives", "Programs", "Runtime", "Ledger", "Consensus", "Gossip", "Replica", "Storage", "Worker",
                 "Networking",
                 "API", "Node", nioCore,
             ],

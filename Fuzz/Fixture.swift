@@ -73,12 +73,19 @@ enum Fixture {
             axes: [], parameters: [], inputs: [], scans: [Scan(steps: 1, operations: [], outputs: [])])
         let challenge = DisputeOpening(program)
         let opening = ResultOpening(
-            commitment: result, salt: job, beacon: job, proof: VRF.prove(try Self.key(30), alpha: []))
+            commitment: result, decoy: nil, salt: job,
+            trap: TrapProof(beacon: job, proof: VRF.prove(try Self.key(30), alpha: [])))
         var trap = opening
         trap.decoy = ResultCommitment(steps: [1], outputRoot: digest(9), stateRoot: .zero)
         let point = RevealPoint.blocks(step: 1, operation: 2, TreeNode(height: 5, index: 3))
         let signature = try Self.key(1).sign([1])
+        let moves = [Payload.startJob(job: job, attempt: 1), .openResult(job: digest(10), attempt: 2, opening: trap)]
+        let registration = Registration(
+            key: try Self.key(1), nonce: 0, name: "new", node: key, payout: key.address, network: digest(11))
+        let resolution = Resolution(
+            inputs: [ShownTensor(root: job, siblings: [digest(8), digest(9)])], state: digest(12))
         return [
+            .sponsorProvider(registration, gift: .xpl(1)), .startAfter(job: job, attempt: 1, resolution: resolution),
             .challenge(job: job, attempt: 1, opening: challenge, deposit: .xpl(2)),
             .revealDispute(
                 job: job, attempt: 1, challenger: key.address, point: point, reveal: .digests([job, digest(8)])),
@@ -106,7 +113,7 @@ enum Fixture {
                 consensusKey: key, vrfKey: key, stake: .xpl(1), possession: try Self.key(1).sign([1])),
             .addStake(validator: key, amount: .xpl(1)), .unbondStake(validator: key, amount: .xpl(1)),
             .claimStake(validator: key), .unjail(validator: key),
-        ]
+        ] + Payload.bundles(of: moves).map(\.payload)
     }
 
     static func transactions(_ network: Digest) throws -> [SignedTransaction] {

@@ -7,7 +7,8 @@ enum Fuzz {
     static let targets: [any FuzzTarget.Type] = [
         ConsensusTarget.self, BlockTarget.self, TransactionTarget.self, StateTarget.self, ReplicaTarget.self,
         LightTarget.self, GossipTarget.self, BlobTarget.self, FrameTarget.self, JournalTarget.self, TOMLTarget.self,
-        JSONTarget.self, ImportTarget.self, ProgramTarget.self, WitnessTarget.self, WalkTarget.self, TextTarget.self,
+        JSONTarget.self, ImportTarget.self, ProgramTarget.self, WitnessTarget.self, WalkTarget.self, AskTarget.self,
+        TextTarget.self,
         TokenizerTarget.self, EngineTarget.self, ONNXTarget.self,
     ]
 

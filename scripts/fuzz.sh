@@ -4,7 +4,7 @@
 # Usage: scripts/fuzz.sh [--seconds S] [TARGET…]      S seconds a target (20)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-all=(consensus blocks transactions state block-requests light discovery blobs frames journal toml json import tokenizers programs witness walk text engine onnx)
+all=(consensus blocks transactions state block-requests light discovery blobs frames journal toml json import tokenizers programs witness walk asks text engine onnx)
 seconds=20
 targets=()
 while [ $# -gt 0 ]; do

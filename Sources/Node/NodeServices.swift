@@ -113,15 +113,20 @@ final class NodeServices: ChainAccess, ChallengerAccess, @unchecked Sendable {
     func submit(
         _ payloads: [Payload], as key: SecretKey, ended: @escaping @Sendable (Int, String?) async -> Void
     ) async {
+        // One signature for many moves: each costs every node a check.
+        let bundles = Payload.bundles(of: payloads)
         let ids: [Digest]
-        do { ids = try await hand(payloads, over: key) } catch {
+        do { ids = try await hand(bundles.map(\.payload), over: key) } catch {
             for index in payloads.indices { await ended(index, "\(error)") }
             return
         }
         let finality = finality
         await withDiscardingTaskGroup { group in
-            for (index, id) in ids.enumerated() {
-                group.addTask { await ended(index, await finality.end(of: id, timeout: 20)) }
+            for (id, bundle) in zip(ids, bundles) {
+                group.addTask {
+                    let ends = await finality.ends(of: id, moves: bundle.places.count, timeout: 20)
+                    for (place, end) in zip(bundle.places, ends) { await ended(place, end) }
+                }
             }
         }
     }

@@ -245,11 +245,11 @@ private final class Observer: ReplicaObserver {
         bridge.pruning?.executed(block.header)
         services.executed(result)
         services.keepOutputs(of: block, result)
-        let outcomes = result.receipts.map { (id: $0.id, failure: $0.succeeded ? nil : $0.reason) }
+        let receipts = result.receipts
         let services = services
         let height = block.header.height
         Task {
-            await services.finality.executed(height, outcomes)
+            await services.finality.executed(height, receipts)
             await services.worker?.stateChanged()
             await services.challenger?.stateChanged()
         }

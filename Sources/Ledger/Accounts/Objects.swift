@@ -137,18 +137,26 @@ public struct BlockRecord: Hashable, Sendable, CanonicalCodable {
 
 /// What became of one transaction.
 public struct TransactionReceipt: Hashable, Sendable, CanonicalCodable {
+    static let maximumReasonBytes = 512
+
     public let id: Digest
+    /// Whether all of it had its effect.
     public let succeeded: Bool
     /// Why it failed; empty where it did not.
     public let reason: String
+    /// Those moves of a bundle that had no effect, in its order; the others had theirs.
+    public let failures: [MoveFailure]
     public let weight: UInt64
     /// Base fee and tip, as taken.
     public let fee: Amount
 
-    public init(id: Digest, succeeded: Bool, reason: String, weight: UInt64, fee: Amount) {
+    public init(
+        id: Digest, succeeded: Bool, reason: String, failures: [MoveFailure] = [], weight: UInt64, fee: Amount
+    ) {
         self.id = id
         self.succeeded = succeeded
         self.reason = reason
+        self.failures = failures
         self.weight = weight
         self.fee = fee
     }
@@ -156,7 +164,8 @@ public struct TransactionReceipt: Hashable, Sendable, CanonicalCodable {
     public init(from reader: inout ByteReader) throws(DecodingFault) {
         id = try reader.read(Digest.self)
         succeeded = try reader.readBool()
-        reason = try reader.readString(max: 512)
+        reason = try reader.readString(max: TransactionReceipt.maximumReasonBytes)
+        failures = try reader.readList(MoveFailure.self, max: MoveBundle.maximumMoves)
         weight = try reader.readUInt64()
         fee = try reader.read(Amount.self)
     }
@@ -165,6 +174,7 @@ public struct TransactionReceipt: Hashable, Sendable, CanonicalCodable {
         writer.write(id)
         writer.write(bool: succeeded)
         writer.write(string: reason)
+        writer.write(list: failures)
         writer.write(weight)
         writer.write(fee)
     }

@@ -18,14 +18,14 @@ public enum Admission {
         /// Counts one more in.
         public mutating func add(_ transaction: Transaction, _ parameters: ChainParameters) throws(AmountFault) {
             debits = try debits.adding(Fees.maximumDebit(transaction, parameters))
-            if transaction.payload.isMarketMove { moves += 1 }
+            moves += transaction.payload.moveCount
             count += 1
         }
 
         /// Counts one out that was counted in.
         public mutating func remove(_ transaction: Transaction, _ parameters: ChainParameters) throws(AmountFault) {
             debits = try debits.subtracting(Fees.maximumDebit(transaction, parameters))
-            if transaction.payload.isMarketMove { moves -= 1 }
+            moves -= transaction.payload.moveCount
             count -= 1
         }
 
@@ -64,7 +64,7 @@ public enum Admission {
         if transaction.payload.isMarketMove {
             if !isProvider { throw .notAProvider }
             if transaction.tip > .zero { throw .tipOnMove }
-            if pending.moves + 1 > parameters.maximumPendingMoves {
+            if pending.moves + transaction.payload.moveCount > parameters.maximumPendingMoves {
                 throw .tooManyMoves(limit: parameters.maximumPendingMoves)
             }
             return

@@ -158,28 +158,59 @@ struct Executor {
         } catch {
             return TransactionReceipt(id: id, succeeded: false, reason: words(error), weight: weight, fee: .zero)
         }
+        if case .moves(let bundle) = transaction.payload {
+            return try run(bundle, id: id, bytes: bytes, sender: sender)
+        }
+        let (failure, taken) = try carryOut(
+            transaction.payload, id: id, fee: fee, tip: transaction.tip, sender: sender, proposer: proposer)
+        return TransactionReceipt(
+            id: id, succeeded: failure == nil, reason: failure ?? "", weight: weight, fee: taken)
+    }
+
+    /// Each move as if it were alone, at its part of the weight.
+    private mutating func run(
+        _ bundle: MoveBundle, id: Digest, bytes: Int, sender: Address
+    ) throws -> TransactionReceipt {
+        var (taken, weight) = (Amount.zero, UInt64(0))
+        var failures: [MoveFailure] = []
+        for (place, own) in bundle.weights(bytes: bytes, parameters).enumerated() {
+            let fee = try Fees.fee(weight: own, baseFee: header.baseFee, tip: .zero)
+            let (failure, paid) = try carryOut(
+                bundle.moves[place], id: id, fee: fee, tip: .zero, sender: sender, proposer: nil)
+            if let failure { failures.append(MoveFailure(place: UInt8(place), reason: failure)) }
+            taken = try taken.adding(paid)
+            weight += own
+        }
+        let reason =
+            failures.first.map { "\(failures.count) of \(bundle.moves.count) moves failed, the first: \($0.reason)" }
+            ?? ""
+        return TransactionReceipt(
+            id: id, succeeded: failures.isEmpty, reason: cut(reason), failures: failures, weight: weight, fee: taken)
+    }
+
+    /// Takes the fee and does what is asked, or takes the fee alone. Gives why it failed, and what was taken.
+    private mutating func carryOut(
+        _ payload: Payload, id: Digest, fee: Amount, tip: Amount, sender: Address, proposer: Address?
+    ) throws -> (failure: String?, taken: Amount) {
         let kept = events.count
         overlay.begin()
-        var failure: (any Error)?
-        var taken = fee
         do {
-            if transaction.payload.isMarketMove, let job = transaction.payload.job {
-                taken = try payFromAllowance(fee, job: job, mover: sender)
-            } else {
-                taken = try pay(fee, tip: transaction.tip, from: sender, proposer: proposer)
-            }
-            try apply(transaction.payload, id: id, sender: sender)
+            let taken =
+                if payload.isMarketMove, let job = payload.job {
+                    try payFromAllowance(fee, job: job, mover: sender)
+                } else {
+                    try pay(fee, tip: tip, from: sender, proposer: proposer)
+                }
+            try apply(payload, id: id, sender: sender)
+            return (nil, taken)
         } catch let fault as LedgerFault {
             throw fault
         } catch {
-            failure = error
             overlay.rollback()
             events.removeLast(events.count - kept)
             overlay.begin()
-            taken = try pay(fee, tip: transaction.tip, from: sender, proposer: proposer)
+            return (words(error), try pay(fee, tip: tip, from: sender, proposer: proposer))
         }
-        return TransactionReceipt(
-            id: id, succeeded: failure == nil, reason: failure.map(words) ?? "", weight: weight, fee: taken)
     }
 
     private func words(_ error: any Error) -> String {
@@ -189,7 +220,11 @@ struct Executor {
         case let fault as AmountFault: text = fault.description
         default: text = "\(error)"
         }
-        return text.utf8.count <= 512 ? text : String(text.prefix(120))
+        return cut(text)
+    }
+
+    private func cut(_ text: String) -> String {
+        text.utf8.count <= TransactionReceipt.maximumReasonBytes ? text : String(text.prefix(120))
     }
 
     /// Takes a fee from the balance, what is missing from the sender's bond, and no more than there is. Burns the base fee,

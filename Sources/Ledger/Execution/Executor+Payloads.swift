@@ -53,8 +53,8 @@ extension Executor {
         case .attestDelivery(let job, let attempt, let holds):
             try attestDelivery(job, attempt, holds: holds, sender)
         case .postOutput(let job, let attempt, let output): try postOutput(job, attempt, output, sender)
-        // Its place among all is all that was asked for.
-        case .opaque: break
+        // Its place among all is all that was asked for; the moves of a bundle are carried out one by one.
+        case .opaque, .moves: break
         }
     }
 

@@ -4,18 +4,23 @@ public import Primitives
 public enum Fees {
     /// The weight of a signed transaction whose inner part has `bytes` canonical bytes.
     public static func weight(_ payload: Payload, bytes: Int, _ parameters: ChainParameters) -> UInt64 {
-        let kind: UInt64
-        switch payload {
-        case .transfer, .opaque: kind = 0
-        case .submitJob: kind = parameters.weightPerJob
-        case .openResult(_, _, let opening) where opening.trap != nil:
-            kind = parameters.weightPerMarketPayload + parameters.weightPerVRFProof
-        case _ where payload.isDisputeMove:
-            kind = parameters.weightPerDisputeMove + UInt64(bytes + 64) * parameters.weightPerDisputeByte
-        default: kind = parameters.weightPerMarketPayload
-        }
+        if case .moves(let bundle) = payload { return bundle.weights(bytes: bytes, parameters).reduce(0, +) }
         // Both factors are bounded by the parameters' check and by the decoder, so this cannot overflow.
-        return parameters.weightPerTransaction + UInt64(bytes + 64) * parameters.weightPerByte + kind
+        return parameters.weightPerTransaction + UInt64(bytes + 64) * parameters.weightPerByte
+            + kindWeight(payload, bytes: bytes, parameters)
+    }
+
+    /// What a payload weighs for what it does.
+    static func kindWeight(_ payload: Payload, bytes: Int, _ parameters: ChainParameters) -> UInt64 {
+        switch payload {
+        case .transfer, .opaque: 0
+        case .submitJob: parameters.weightPerJob
+        case .openResult(_, _, let opening) where opening.trap != nil:
+            parameters.weightPerMarketPayload + parameters.weightPerVRFProof
+        case _ where payload.isDisputeMove:
+            parameters.weightPerDisputeMove + UInt64(bytes + 64) * parameters.weightPerDisputeByte
+        default: parameters.weightPerMarketPayload
+        }
     }
 
     /// The most that a move of a dispute can weigh.

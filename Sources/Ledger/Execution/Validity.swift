@@ -94,7 +94,7 @@ struct PendingDebits {
             }
             if !sender.isProvider { throw .notAProvider }
             if transaction.tip > .zero { throw .tipOnMove }
-            sender.moves += 1
+            sender.moves += transaction.payload.moveCount
             if sender.moves > parameters.maximumPendingMoves {
                 throw .tooManyMoves(limit: parameters.maximumPendingMoves)
             }

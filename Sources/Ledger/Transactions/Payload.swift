@@ -61,11 +61,14 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     /// The provider's answer where the output is small.
     indirect case postOutput(job: Digest, attempt: UInt32, output: PostedOutput)
 
-    /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance.
+    /// Several of a provider's moves under one signature.
+    case moves(MoveBundle)
+
+    /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance, or several.
     public var isMarketMove: Bool {
         switch self {
-        case .declineJob, .startJob, .startAfter, .heartbeatJob, .commitResult, .commitAudit, .openResult, .revealAudit,
-            .revealDispute, .attestDelivery, .postOutput:
+        case .moves, .declineJob, .startJob, .startAfter, .heartbeatJob, .commitResult, .commitAudit, .openResult,
+            .revealAudit, .revealDispute, .attestDelivery, .postOutput:
             true
         default: false
         }
@@ -111,7 +114,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         if case .transfer(let to, _, _) = self { to } else { nil }
     }
 
-    private var tag: UInt8 {
+    var tag: UInt8 {
         switch self {
         case .transfer: 0
         case .registerProvider: 1
@@ -140,6 +143,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .pickDispute: 24
         case .settleByTranscript: 25
         case .showContradiction: 26
+        case .moves: 27
         case .sponsorProvider: 30
         case .startAfter: 31
         case .claimUndelivered: 32
@@ -243,6 +247,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(key)
             writer.write(first)
             writer.write(optional: second)
+        case .moves(let bundle): writer.write(bundle)
         case .sponsorProvider(let registration, let gift):
             writer.write(registration)
             writer.write(gift)
@@ -262,7 +267,13 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
-        switch try reader.readUInt8() {
+        let tag = try reader.readUInt8()
+        try self.init(tag: tag, from: &reader)
+    }
+
+    /// What follows a tag.
+    init(tag: UInt8, from reader: inout ByteReader) throws(DecodingFault) {
+        switch tag {
         case 0:
             self = .transfer(
                 to: try reader.read(Address.self), amount: try reader.read(Amount.self),
@@ -339,6 +350,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             self = .showContradiction(
                 job: job, attempt: attempt, key: try reader.read(PublicKey.self),
                 first: try reader.read(SignedTranscript.self), second: try reader.readOptional(SignedTranscript.self))
+        case 27: self = .moves(try reader.read(MoveBundle.self))
         case 30:
             self = .sponsorProvider(try reader.read(Registration.self), gift: try reader.read(Amount.self))
         case 31:

@@ -109,11 +109,12 @@ public struct SignedTransaction: Hashable, Sendable, CanonicalCodable {
     /// Whether the sender's key made it: the signature, and where it carries one the VRF proof, or another's signature.
     public var isSigned: Bool {
         if !transaction.sender.verify(signature, of: transaction.signedMessage) { return false }
-        switch transaction.payload {
-        case .openResult(let job, _, let opening):
-            return opening.trap.map { $0.isProven(job: job, by: transaction.sender) } ?? true
-        case .sponsorProvider(let registration, _): return registration.isSigned(for: transaction.network)
-        default: return true
+        if case .sponsorProvider(let registration, _) = transaction.payload {
+            return registration.isSigned(for: transaction.network)
         }
+        for case .openResult(let job, _, let opening) in transaction.payload.moves {
+            if let trap = opening.trap, !trap.isProven(job: job, by: transaction.sender) { return false }
+        }
+        return true
     }
 }

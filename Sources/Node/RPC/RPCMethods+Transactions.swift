@@ -98,10 +98,15 @@ extension RPCMethods {
             }
             return .object(answer)
         }
-        return [
+        var answer: [String: JSONValue] = [
             "id": .string(id.hex), "status": "final", "height": JSONValue(outcome.height.value),
             "succeeded": .bool(outcome.failure == nil), "failure": optional(outcome.failure),
         ]
+        if !outcome.failures.isEmpty {
+            answer["moves"] = .array(
+                outcome.failures.map { ["place": JSONValue(UInt64($0.place)), "failure": .string($0.reason)] })
+        }
+        return .object(answer)
     }
 
     func transactionStatus(_ parameters: Parameters) async throws -> JSONValue {

@@ -26,9 +26,9 @@ actor FinalityTracker {
         for waiter in waiting { waiter.resume(returning: nil) }
     }
 
-    func executed(_ height: Height, _ receipts: [(id: Digest, failure: String?)]) {
+    func executed(_ height: Height, _ receipts: [TransactionReceipt]) {
         for receipt in receipts {
-            let outcome = Outcome(height: height, failure: receipt.failure)
+            let outcome = Outcome(receipt, at: height)
             outcomes[receipt.id] = outcome
             order.append(receipt.id)
             for waiter in (waiters.removeValue(forKey: receipt.id) ?? [:]).values { waiter.resume(returning: outcome) }
@@ -55,13 +55,18 @@ actor FinalityTracker {
         for waiter in (waiters.removeValue(forKey: id) ?? [:]).values { waiter.resume(returning: nil) }
     }
 
-    /// Why an expected transaction had no effect; nil where it had.
-    func end(of id: Digest, timeout: TimeInterval) async -> String? {
+    /// Why each move of an expected transaction had no effect, `count` of them; nil where it had.
+    func ends(of id: Digest, moves count: Int, timeout: TimeInterval) async -> [String?] {
         var outcome = outcomes[id]
         if outcome == nil, expected[id] == .some(nil) { outcome = await wait(for: id, timeout: timeout) }
         let refusal = expected.removeValue(forKey: id) ?? nil
-        if let outcome { return outcome.failure }
-        return refusal ?? "it was not final within \(Int(timeout)) s"
+        guard let outcome else {
+            return Array(repeating: refusal ?? "it was not final within \(Int(timeout)) s", count: count)
+        }
+        if outcome.failures.isEmpty { return Array(repeating: outcome.failure, count: count) }
+        var ends = [String?](repeating: nil, count: count)
+        for failure in outcome.failures where failure.place < count { ends[Int(failure.place)] = failure.reason }
+        return ends
     }
 
     /// The outcome once there is one, or nil after `timeout`.

@@ -8,21 +8,30 @@ package struct TransactionOutcome: Hashable, Sendable, CanonicalCodable {
     package let height: Height
     /// Why it failed; nil where it succeeded.
     package let failure: String?
+    /// Those moves of a bundle that had no effect; the others had theirs.
+    package let failures: [MoveFailure]
 
-    package init(height: Height, failure: String?) {
+    package init(height: Height, failure: String?, failures: [MoveFailure] = []) {
         self.height = height
         self.failure = failure
+        self.failures = failures
+    }
+
+    package init(_ receipt: TransactionReceipt, at height: Height) {
+        self.init(height: height, failure: receipt.succeeded ? nil : receipt.reason, failures: receipt.failures)
     }
 
     package init(from reader: inout ByteReader) throws(DecodingFault) {
         height = try reader.read(Height.self)
         failure = try reader.readBool() ? try reader.readString(max: 4_096) : nil
+        failures = try reader.readList(MoveFailure.self, max: MoveBundle.maximumMoves)
     }
 
     package func encode(into writer: inout ByteWriter) {
         writer.write(height)
         writer.write(bool: failure != nil)
         if let failure { writer.write(string: failure) }
+        writer.write(list: failures)
     }
 }
 
@@ -64,9 +73,7 @@ package final class OutcomeIndex: Sendable {
         let success = TransactionOutcome(height: height, failure: nil).canonicalBytes
         try store.put(
             index: receipts.map { receipt in
-                let value =
-                    receipt.succeeded
-                    ? success : TransactionOutcome(height: height, failure: receipt.reason).canonicalBytes
+                let value = receipt.succeeded ? success : TransactionOutcome(receipt, at: height).canonicalBytes
                 return (prefix + receipt.id.bytes, value)
             })
         oldest.withLock { $0 = min($0 ?? span, span) }

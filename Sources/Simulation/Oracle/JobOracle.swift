@@ -137,6 +137,14 @@ package struct JobOracle {
             let transaction = signed.transaction
             let sender = transaction.sender.address
             if initial[sender] != nil { spent[sender, default: 0] += receipt.fee.baseUnits }
+            let failed = Set(receipt.failures.map { Int($0.place) })
+            if case .moves(let bundle) = transaction.payload {
+                for (place, fee) in fees(of: bundle, in: transaction, block).enumerated() where !failed.contains(place)
+                {
+                    if let job = bundle.moves[place].job { entries[job]?.moves += fee }
+                }
+                continue
+            }
             if !receipt.succeeded { continue }
             switch transaction.payload {
             case .submitJob(let spec):
@@ -157,6 +165,11 @@ package struct JobOracle {
             default: break
             }
         }
+    }
+
+    /// What each move of a bundle pays, out of its job's allowance or its mover's account.
+    private func fees(of bundle: MoveBundle, in transaction: Transaction, _ block: Block) -> [UInt128] {
+        bundle.weights(of: transaction, parameters).map { UInt128($0) * UInt128(block.header.baseFee) }
     }
 
     // MARK: States

@@ -9,7 +9,7 @@ enum ProviderEvent {
     /// The regular look at the state; arranges the next.
     case tick
     case look
-    case submit(Payload, ProviderMachine.Submission)
+    case submit([SimulatedMove])
     case ended(ProviderMachine.Submission)
     /// Waited for long enough.
     case overdue(Digest)
@@ -38,6 +38,12 @@ enum ProviderEvent {
         case .answered: 11
         }
     }
+}
+
+/// What a provider wants to say, and what for.
+struct SimulatedMove {
+    var payload: Payload
+    let submission: ProviderMachine.Submission
 }
 
 /// The market: providers in nodes, each a real `ProviderMachine` over a real `JobRunner`, and requesters who post jobs through nodes. Each shell does what
@@ -93,9 +99,12 @@ extension NodeSimulation {
     mutating func tellProviders(in node: SimulatedNode, _ receipts: [TransactionReceipt]) {
         for provider in providers where provider.home == node.index && provider.machine != nil {
             for receipt in receipts {
-                guard let submission = provider.waiting.removeValue(forKey: receipt.id) else { continue }
-                if receipt.succeeded, case .dispute(let duty) = submission { count(duty.move) }
-                arrange(provider, .ended(submission), after: receipt.succeeded ? .milliseconds(1) : submission.pause)
+                let failed = Set(receipt.failures.map { Int($0.place) })
+                for (place, submission) in (provider.waiting.removeValue(forKey: receipt.id) ?? []).enumerated() {
+                    let succeeded = receipt.succeeded || !failed.isEmpty && !failed.contains(place)
+                    if succeeded, case .dispute(let duty) = submission { count(duty.move) }
+                    arrange(provider, .ended(submission), after: succeeded ? .milliseconds(1) : submission.pause)
+                }
             }
             // A word that gets lost inside the process changes nothing but the delay.
             if provider.looksSoon || chanceOnMarket(profile.droppedLooks) { continue }
@@ -116,13 +125,14 @@ extension NodeSimulation {
         case .look:
             provider.looksSoon = false
             look(provider, in: node)
-        case .submit(let payload, let submission): submit(payload, submission, by: provider, at: node)
+        case .submit(let moves): submit(moves, by: provider, at: node)
         case .ended(let submission):
             provider.machine?.ended(submission)
             look(provider, in: node)
         case .overdue(let id):
-            guard let submission = provider.waiting.removeValue(forKey: id) else { return }
-            arrange(provider, .ended(submission), after: submission.pause)
+            for submission in provider.waiting.removeValue(forKey: id) ?? [] {
+                arrange(provider, .ended(submission), after: submission.pause)
+            }
         case .fetch(let task): fetch(task, by: provider, at: node)
         case .retry(let task):
             provider.machine?.retry(task)
@@ -145,18 +155,11 @@ extension NodeSimulation {
                 of: provider.key.publicKey.address, watching: provider.machine?.watched ?? [:], in: node.disk.state)
         else { return }
         if provider.actor == .lazyAuditor { view.disputes = LazyAuditor().onChain(view.disputes) }
-        let life = provider.life
+        var moves: [SimulatedMove] = []
         for output in provider.machine?.look(at: view) ?? [] {
-            // The node may crash over what the provider has just given it.
-            if provider.life != life { return }
             switch output {
             case .submit(let payload, let submission):
-                submit(payload, submission, by: provider, at: node)
-                if vanishes(provider, after: payload) {
-                    provider.isGone = true
-                    provider.end()
-                    return
-                }
+                moves.append(SimulatedMove(payload: payload, submission: submission))
             case .fetch(let task, let order):
                 provider.orders[task] = order
                 provider.fetches[task] = SimulatedProvider.Fetch(.order(order))
@@ -176,6 +179,12 @@ extension NodeSimulation {
                 provider.fetches[task] = nil
                 provider.orders[task] = nil
             }
+        }
+        if moves.isEmpty { return }
+        submit(moves, by: provider, at: node)
+        if moves.contains(where: { vanishes(provider, after: $0.payload) }) {
+            provider.isGone = true
+            provider.end()
         }
     }
 
@@ -352,32 +361,35 @@ extension NodeSimulation {
 
     // MARK: Submitting
 
-    /// As the real node does: a draft behind what waits here, signed, checked, handed in, and waited for.
-    private mutating func submit(
-        _ payload: Payload, _ submission: ProviderMachine.Submission, by provider: SimulatedProvider,
-        at node: SimulatedNode
-    ) {
+    /// As the real node does: drafts behind what waits here, of many moves in one, signed, checked, handed in, and waited for.
+    private mutating func submit(_ moves: [SimulatedMove], by provider: SimulatedProvider, at node: SimulatedNode) {
         // The machine is on its disk: whoever asks it waits.
         if now < node.busyUntil || node.pending != nil {
-            return arrange(provider, .submit(payload, submission), after: .milliseconds(5))
+            return arrange(provider, .submit(moves), after: .milliseconds(5))
         }
-        var payload = payload
+        var payloads = moves.map(\.payload)
         if provider.actor == .lazyAuditor {
             let salt = { (job: Digest) in
                 ProviderAgent.salt(key: provider.key, task: WorkTask(job: job, attempt: 1, role: .auditor))
             }
-            payload =
+            payloads = payloads.map { payload in
                 LazyAuditor().instead(
                     of: payload, in: node.disk.state, as: provider.key.publicKey.address, salt: salt) ?? payload
+            }
         }
         let life = provider.life
-        let handed = hand(payload, of: provider.key, to: node)
-        if provider.life != life { return }
-        guard let id = handed else {
-            return arrange(provider, .ended(submission), after: submission.pause)
+        for bundle in Payload.bundles(of: payloads) {
+            let submissions = moves[bundle.places].map(\.submission)
+            let handed = hand(bundle.payload, of: provider.key, to: node)
+            // The node may crash over what the provider has just given it.
+            if provider.life != life { return }
+            guard let id = handed else {
+                for submission in submissions { arrange(provider, .ended(submission), after: submission.pause) }
+                continue
+            }
+            provider.waiting[id] = submissions
+            arrange(provider, .overdue(id), after: NodeSimulation.finalityPatience)
         }
-        provider.waiting[id] = submission
-        arrange(provider, .overdue(id), after: NodeSimulation.finalityPatience)
     }
 
     /// Gives a node a transaction; returns its id where it was let in.

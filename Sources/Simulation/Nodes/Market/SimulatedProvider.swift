@@ -42,7 +42,8 @@ final class SimulatedProvider {
     /// Asks that nothing has come of yet.
     var asks: Set<UInt64> = []
     /// Submitted and neither final nor given up.
-    var waiting: [Digest: ProviderMachine.Submission] = [:]
+    /// Of each transaction the moves in it.
+    var waiting: [Digest: [ProviderMachine.Submission]] = [:]
     private var runner: (blobs: SimulatedBlobs, runner: JobRunner)?
     private var liar: (blobs: SimulatedBlobs, runner: JobRunner)?
 
