@@ -7,13 +7,17 @@ public import Programs
 /// What was not told of is found by the next `readAll`: the state alone decides, and being told only spares time.
 public struct ProviderJobs: Sendable {
     private let provider: Address
+    /// Those that may give it something to do.
     private var jobs: [Digest: Job] = [:]
+    /// Its own results that lie open, undisputed and unclaimed, by job: most of a busy provider's, and nothing to look at until a block writes them.
+    private var resting: [Digest: UInt32] = [:]
 
     public init(of provider: Address) { self.provider = provider }
 
     /// Reads each job that is not over: as long as all of them are.
     public mutating func readAll(in state: any StateStore) throws(LedgerFault) {
         jobs.removeAll(keepingCapacity: true)
+        resting.removeAll(keepingCapacity: true)
         for job in try Query.movingJobs(in: state) { keep(job) }
     }
 
@@ -21,12 +25,19 @@ public struct ProviderJobs: Sendable {
     public mutating func read(_ changed: Set<Digest>, in state: any StateStore) throws(LedgerFault) {
         for id in changed {
             jobs[id] = nil
+            resting[id] = nil
             if let job = try Query.job(id, in: state) { keep(job) }
         }
     }
 
     private mutating func keep(_ job: Job) {
         if job.state.isTerminal { return }
+        if job.assignment?.provider == provider, job.state == .opened || job.state == .auditing, job.isDisputable,
+            job.openDisputes == 0, job.claim?.state != .open
+        {
+            resting[job.id] = job.attempt
+            return
+        }
         if job.assignment?.provider == provider || job.audits.contains(where: { $0.auditor == provider })
             || job.claim?.awaits(provider) == true
         {
@@ -50,6 +61,7 @@ public struct ProviderJobs: Sendable {
             trapPerMille: parameters.trapPerMille, disputeClock: chain.disputeClock,
             revealed: try ProviderView.revealed(watched, in: state))
         var disputes: [(deadline: UInt64, item: DisputeItem)] = []
+        for (job, attempt) in resting { view.disputable.insert(DisputeDesk.Attempt(job: job, number: attempt)) }
         // In no order: the machine sorts what it has to do.
         for job in jobs.values {
             if job.isDisputable, job.assignment?.provider == provider {

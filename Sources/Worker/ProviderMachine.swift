@@ -61,6 +61,8 @@ public struct ProviderMachine: Sendable {
     private var draws: [WorkTask: TrapTerms] = [:]
     private var trapPerMille: UInt64 = 0
     /// Proofs of draws, so that each is made once: a proof costs as much as five signatures.
+    /// Whether each draw has set a trap: found out once.
+    private var traps: [WorkTask: Bool] = [:]
     private var proofs: [WorkTask: TrapProof] = [:]
     /// Jobs that read what others left, where no start has shown that yet, and what shows it.
     private var unresolved: Set<Digest> = []
@@ -110,6 +112,7 @@ public struct ProviderMachine: Sendable {
             case .post(let move): moves.append(move)
             case .forget(let task):
                 progress[task] = nil
+                traps[task] = nil
                 proofs[task] = nil
                 resolutions[task] = nil
                 self.outputs[task] = nil
@@ -212,12 +215,17 @@ public struct ProviderMachine: Sendable {
     /// How the executor opens a result that it has: beside a decoy where its draw set a trap. Nil before the result and the state are there.
     private mutating func opening(_ task: WorkTask) -> ResultOpening? {
         guard case .done(let commitment) = progress[task], let draw = draws[task] else { return nil }
-        let trap = proofs[task] ?? TrapProof(job: task.job, beacon: draw.beacon, key: key)
-        proofs[task] = trap
-        let isSet = trap.isSet(perMille: trapPerMille)
+        let isSet =
+            traps[task]
+            ?? TrapDraw.isSet(
+                VRF.output(key, alpha: TrapDraw.input(job: task.job, beacon: draw.beacon)), perMille: trapPerMille)
+        traps[task] = isSet
+        if draw.isAudited, proofs[task] == nil {
+            proofs[task] = TrapProof(job: task.job, beacon: draw.beacon, key: key)
+        }
         return ResultOpening(
             commitment: commitment, decoy: isSet ? ProviderAgent.decoy(key: key, task: task, beside: commitment) : nil,
-            salt: ProviderAgent.salt(key: key, task: task), trap: draw.isAudited ? trap : nil)
+            salt: ProviderAgent.salt(key: key, task: task), trap: draw.isAudited ? proofs[task] : nil)
     }
 
     private mutating func payload(of move: WorkMove) -> Payload? {

@@ -56,6 +56,14 @@ import Testing
     }
 
     /// Of many keys and inputs: each proves its own, and nothing that is one bit beside it.
+    @Test func theOutputWithoutAProofIsTheProofs() throws {
+        for number in 0..<20 as Range<UInt8> {
+            let key = try SecretKey(seed: [UInt8](repeating: number, count: 32))
+            let alpha = [UInt8](repeating: number, count: Int(number))
+            #expect(VRF.output(key, alpha: alpha) == VRF.output(of: VRF.prove(key, alpha: alpha)))
+        }
+    }
+
     @Test func aProofIsOfOneKeyAndOneInput() throws {
         var random = SplitMix64(seed: 9381)
         for round in 0..<60 {

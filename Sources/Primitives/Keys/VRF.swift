@@ -28,10 +28,7 @@ public enum VRF {
     public static func prove(_ key: SecretKey, alpha: [UInt8]) -> VRFProof {
         Sodium.ensureReady()
         let expanded = sha512(key.seed)
-        var scalar = Array(expanded[0..<32])
-        scalar[0] &= 248
-        scalar[31] &= 127
-        scalar[31] |= 64
+        let scalar = scalar(of: expanded)
         let publicBytes = key.publicKey.bytes
         guard let point = encodeToCurve(salt: publicBytes, alpha: alpha) else {
             preconditionFailure("256 tries all missed the curve, which has a chance of 2^-256")
@@ -51,6 +48,27 @@ public enum VRF {
             preconditionFailure("32 + 16 + 32 bytes are a proof")
         }
         return proof
+    }
+
+    /// The output of `key` on `alpha` without its proof, at a third of the cost: for the key's owner.
+    public static func output(_ key: SecretKey, alpha: [UInt8]) -> Digest {
+        Sodium.ensureReady()
+        guard let point = encodeToCurve(salt: key.publicKey.bytes, alpha: alpha),
+            let gamma = multiply(scalar(of: sha512(key.seed)), point)
+        else {
+            preconditionFailure(
+                "256 tries all missed the curve, which has a chance of 2^-256; no clamped scalar is zero")
+        }
+        return output(of: gamma)
+    }
+
+    /// A secret key's number, clamped (RFC 8032 §5.1.5).
+    private static func scalar(of expanded: [UInt8]) -> [UInt8] {
+        var scalar = Array(expanded[0..<32])
+        scalar[0] &= 248
+        scalar[31] &= 127
+        scalar[31] |= 64
+        return scalar
     }
 
     /// The output that `proof` proves for `key` on `alpha`, or nil where it proves nothing (RFC 9381 §5.3).
