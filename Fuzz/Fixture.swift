@@ -85,6 +85,13 @@ enum Fixture {
         let resolution = Resolution(
             inputs: [ShownTensor(root: job, siblings: [digest(8), digest(9)])], state: digest(12))
         return [
+            .claimUndelivered(job: job, attempt: 1, deposit: .xpl(2)),
+            .attestDelivery(job: job, attempt: 1, holds: true),
+            .postOutput(
+                job: job, attempt: 1,
+                output: PostedOutput(
+                    steps: [.init([PostedTensor(element: .i32, shape: [2], bytes: [1, 2, 3, 4, 5, 6, 7, 8])])],
+                    kept: .init([]))),
             .sponsorProvider(registration, gift: .xpl(1)), .startAfter(job: job, attempt: 1, resolution: resolution),
             .challenge(job: job, attempt: 1, opening: challenge, deposit: .xpl(2)),
             .revealDispute(
