@@ -21,7 +21,15 @@ public protocol BlobKeeper: AnyObject, Sendable {
 /// Where blobs come from: the node's store, filled from peers.
 public protocol BlobAccess: BlobKeeper {
     /// Makes sure that all of `ids` are here, whole and checked. `progress` is told bytes done and bytes in all.
-    func fetch(_ ids: [Digest], progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws
+    /// Throws where one cannot be had, or where they are more than `limit` bytes together.
+    func fetch(
+        _ ids: [Digest], atMost limit: UInt64, progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws
+}
+
+extension BlobAccess {
+    package func fetch(_ ids: [Digest], progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws {
+        try await fetch(ids, atMost: .max, progress: progress)
+    }
 }
 
 /// Bytes that stay where they are for as long as this object lives.

@@ -18,8 +18,8 @@ public struct ProviderMachine: Sendable {
         case submit(Payload, Submission)
         case fetch(WorkTask, WorkOrder)
         case run(WorkTask, WorkOrder)
-        /// Fetch all tensors that a result names, and keep them: a witness hands them out from then on.
-        case hold(WorkTask, ResultCommitment)
+        /// Fetch all tensors that a result names, at most so many bytes, and keep them: a witness hands them out from then on.
+        case hold(WorkTask, ResultCommitment, atMost: UInt64)
         /// Gather the bytes of an own result (`found`), by running the job again where they are gone.
         case gather(WorkTask, ResultCommitment, WorkOrder)
         /// Find the answer to a duty by a run of the job, whose blobs are fetched first where they are gone.
@@ -60,9 +60,9 @@ public struct ProviderMachine: Sendable {
     private var declinable: Set<WorkTask> = []
     private var draws: [WorkTask: TrapTerms] = [:]
     private var trapPerMille: UInt64 = 0
-    /// Proofs of draws, so that each is made once: a proof costs as much as five signatures.
     /// Whether each draw has set a trap: found out once.
     private var traps: [WorkTask: Bool] = [:]
+    /// Proofs of draws that were audited, so that each is made once: a proof costs as much as five signatures.
     private var proofs: [WorkTask: TrapProof] = [:]
     /// Jobs that read what others left, where no start has shown that yet, and what shows it.
     private var unresolved: Set<Digest> = []
@@ -127,7 +127,12 @@ public struct ProviderMachine: Sendable {
     private func fetching(_ task: WorkTask, _ view: ProviderView) -> Output? {
         switch task.role {
         case .executor, .auditor: view.order(for: task.job).map { .fetch(task, $0) }
-        case .witness: view.claimed[task].map { .hold(task, $0) }
+        case .witness:
+            if let result = view.claimed[task], let spec = view.jobs[task.job] {
+                .hold(task, result, atMost: spec.memory)
+            } else {
+                nil
+            }
         case .deliverer:
             if let result = view.claimed[task], let order = view.order(for: task.job) {
                 .gather(task, result, order)

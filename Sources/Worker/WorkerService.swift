@@ -204,10 +204,10 @@ public actor WorkerService {
                 }
             }
         case .run(let task, let order): begin(runs[task.role]?.add(task, order))
-        case .hold(let task, let result):
+        case .hold(let task, let result, let limit):
             Task {
                 do {
-                    try await fetcher.hold(result) { done, total in
+                    try await fetcher.hold(result, atMost: limit) { done, total in
                         Task { await self.note(fetched: done, of: total, task) }
                     }
                     finish(task, .fetched)

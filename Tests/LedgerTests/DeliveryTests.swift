@@ -158,6 +158,20 @@ import Testing
         #expect(try on.claim.state == .undelivered)
     }
 
+    /// A job may leave as many bytes as it says to need of memory: who offers less is not asked to hold them.
+    @Test func witnessesAreThoseThatOfferAsMuchMemoryAsTheJobNeeds() throws {
+        let on = try ClaimNet()
+        let others = DeliveryTests.others(on)
+        for key in others.dropLast() {
+            var terms = on.net.offerTerms()
+            terms.memory = 1
+            try on.net.act(key, .setOffer(terms))
+        }
+        try on.claimAndDraw()
+        let last = try #require(others.last)
+        #expect(try on.witnesses.map(\.publicKey) == [last.publicKey])
+    }
+
     @Test func whereThereIsNobodyToDrawTheClaimLapses() throws {
         let on = try ClaimNet()
         for key in DeliveryTests.others(on) { try on.net.act(key, .pauseOffer(device: 0)) }

@@ -29,7 +29,8 @@ import Worker
     private func words(_ outputs: [ProviderMachine.Output]) -> [String] {
         outputs.map { output in
             switch output {
-            case .hold(let task, let found): "hold \(task.role) \(found == result)"
+            case .hold(let task, let found, let limit):
+                "hold \(task.role) \(found == result && limit == at.spec.memory)"
             case .gather(let task, let found, _): "gather \(task.role) \(found == result)"
             case .submit(.attestDelivery(_, let attempt, let holds), _): "attest \(attempt) \(holds)"
             case .submit(.postOutput(_, let attempt, _), _): "post \(attempt)"

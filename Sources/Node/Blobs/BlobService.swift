@@ -142,16 +142,20 @@ final class BlobService: BlobAccess, @unchecked Sendable {
 
     // MARK: Fetching
 
-    func fetch(_ ids: [Digest], progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws {
+    func fetch(
+        _ ids: [Digest], atMost limit: UInt64, progress: @escaping @Sendable (UInt64, UInt64) -> Void
+    ) async throws {
         let wanted = Array(Set(ids)).sorted().filter { !store.isComplete($0) }
         if wanted.isEmpty { return progress(1, 1) }
         for _ in 0..<BlobService.rounds {
             let missing = wanted.filter { !store.isComplete($0) }
             if missing.isEmpty { return }
-            await fetchSmall(missing)
+            try await fetchSmall(missing, atMost: limit)
             let large = missing.filter { !store.isComplete($0) }
-            if large.isEmpty { return }
+            if large.isEmpty { return try checkLength(of: wanted, limit) }
             await fetchManifests(large)
+            // Before anything large is asked for.
+            try checkLength(of: wanted, limit)
             await fetchChunks(large, progress)
             if large.contains(where: { !store.isComplete($0) }) { try await Task.sleep(nanoseconds: 250_000_000) }
         }
@@ -173,7 +177,21 @@ final class BlobService: BlobAccess, @unchecked Sendable {
 
     private var peers: [PeerID] { lock.withLock { network }?.connectedPeers ?? [] }
 
-    private func fetchSmall(_ ids: [Digest]) async {
+    /// Throws where what is known of these blobs' lengths is more than they may have together.
+    private func checkLength(of ids: [Digest], _ limit: UInt64) throws {
+        if limit == .max { return }
+        var sum: UInt64 = 0
+        for id in ids { sum = BlobService.sum(sum, manifest(id)?.length ?? 0) }
+        if sum > limit { throw NodeFault.cannotStart("\(ids.count) blobs have \(sum) bytes, \(limit) are allowed") }
+    }
+
+    private static func sum(_ x: UInt64, _ y: UInt64) -> UInt64 {
+        let (sum, overflow) = x.addingReportingOverflow(y)
+        return overflow ? .max : sum
+    }
+
+    private func fetchSmall(_ ids: [Digest], atMost limit: UInt64) async throws {
+        var taken: UInt64 = 0
         for peer in peers {
             var left = ids.filter { !store.isComplete($0) }
             while !left.isEmpty {
@@ -187,6 +205,11 @@ final class BlobService: BlobAccess, @unchecked Sendable {
                     guard manifest.id == part.id, manifest.chunks.isEmpty || manifest.verify(bytes, chunk: 0) else {
                         lock.withLock { network }?.penalize(peer, reason: "sent a blob that does not match its id")
                         return
+                    }
+                    taken = BlobService.sum(taken, UInt64(bytes.count))
+                    if taken > limit {
+                        throw NodeFault.cannotStart(
+                            "\(ids.count) blobs have more than the \(limit) bytes that are allowed")
                     }
                     do { try store.put(part.id, manifest: manifest.canonicalBytes, bytes) } catch {
                         logger.warning("a blob could not be kept: \(error)")

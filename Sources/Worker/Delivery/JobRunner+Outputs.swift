@@ -48,13 +48,15 @@ extension JobRunner {
 }
 
 extension JobFetcher {
-    /// Makes sure that all tensors of a result are here: whoever asks for them has them from here on. Throws a refusal where they could not be had.
+    /// Makes sure that all tensors of a result are here, of at most so many bytes: whoever asks for them has them from here on. Throws a refusal where they could not be had.
+    /// A result that is larger than its job may leave is none: else a provider and its friend could fill the witnesses' disks.
     func hold(
-        _ result: ResultCommitment, progress: @escaping @Sendable (UInt64, UInt64) -> Void = { _, _ in }
+        _ result: ResultCommitment, atMost limit: UInt64,
+        progress: @escaping @Sendable (UInt64, UInt64) -> Void = { _, _ in }
     ) async throws {
         do {
             try await blobs.fetch(runner.lists(of: result), progress: { _, _ in })
-            try await blobs.fetch(runner.tensors(of: result), progress: progress)
+            try await blobs.fetch(runner.tensors(of: result), atMost: limit, progress: progress)
         } catch { throw WorkRefusal.unavailable("what the job gave out") }
     }
 }

@@ -164,7 +164,7 @@ extension NodeSimulation {
                 provider.orders[task] = order
                 provider.fetches[task] = SimulatedProvider.Fetch(.order(order))
                 arrange(provider, .fetch(task), after: .milliseconds(1))
-            case .hold(let task, let result):
+            case .hold(let task, let result, _):
                 provider.fetches[task] = SimulatedProvider.Fetch(.result(result))
                 arrange(provider, .fetch(task), after: .milliseconds(1))
             case .gather(let task, let result, let order): gather(task, result, order, by: provider, at: node)
