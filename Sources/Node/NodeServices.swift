@@ -206,9 +206,11 @@ final class NodeServices: ChainAccess, ChallengerAccess, @unchecked Sendable {
 private final class ProviderReader: @unchecked Sendable {
     private var jobs: ProviderJobs?
     private var changed: Set<Digest> = []
-    private var readAt: UInt64 = 0
+    /// When all of it is read again.
+    private var wholeAt: UInt64 = 0
 
-    static let wholeEvery: UInt64 = 1_000_000_000
+    /// Nanoseconds between two such readings, and how many times as long as the last took: it takes a hundredth of the time where there are many jobs.
+    private static let wholeEvery: (least: UInt64, timesTaken: UInt64) = (1_000_000_000, 100)
 
     func executed(_ result: ExecutionResult) {
         // Nobody has asked yet.
@@ -220,10 +222,15 @@ private final class ProviderReader: @unchecked Sendable {
         of provider: Address, watching watched: [DisputeDesk.Attempt: [RevealPoint]], in state: any StateStore
     ) throws -> ProviderView {
         let now = DispatchTime.now().uptimeNanoseconds
+        let isFirst = jobs == nil
         var current = jobs ?? ProviderJobs(of: provider)
-        if jobs == nil || now - readAt > ProviderReader.wholeEvery {
+        // What is changed has one owner, or all of it would be copied. Where reading fails, all is read at the next look.
+        jobs = nil
+        if isFirst || now >= wholeAt {
             try current.readAll(in: state)
-            readAt = now
+            let done = DispatchTime.now().uptimeNanoseconds
+            let every = ProviderReader.wholeEvery
+            wholeAt = done + max(every.least, every.timesTaken * (done - now))
         } else {
             try current.read(changed, in: state)
         }

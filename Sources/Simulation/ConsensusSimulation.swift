@@ -54,7 +54,7 @@ public struct ConsensusSimulation {
         /// Grows with each crash: what was under way in an earlier life is lost.
         var life = 0
         var timer: Instant?
-        /// How much of the journal a crash can no longer take: what was there when something was sent.
+        /// How much of the journal a crash can no longer take: what was there when it last promised something.
         var synced = 0
         var clock = MonotonicClock.exact
         /// Until then it handles nothing.
@@ -393,7 +393,10 @@ public struct ConsensusSimulation {
 
     /// A message leaves a node, for the targets that it was meant for or those that a liar prefers.
     private mutating func say(_ message: ConsensusMessage, by index: Int, to targets: [Int]) {
-        nodes[index].synced = nodes[index].journal.count
+        // Only what it promises has to be durable first, with all before it.
+        if nodes[index].journal[nodes[index].synced...].contains(where: \.isPromise) {
+            nodes[index].synced = nodes[index].journal.count
+        }
         if case .vote(let vote) = message, case .notarize(let proposal) = vote.subject,
             validators.leader(of: proposal.view, seed: Self.genesis) == index, proposedAt[proposal.payloadDigest] == nil
         {

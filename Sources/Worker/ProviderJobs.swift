@@ -10,7 +10,9 @@ public struct ProviderJobs: Sendable {
     /// Those that may give it something to do.
     private var jobs: [Digest: Job] = [:]
     /// Its own results that lie open, undisputed and unclaimed, by job: most of a busy provider's, and nothing to look at until a block writes them.
-    private var resting: [Digest: UInt32] = [:]
+    private var resting: Set<DisputeDesk.Attempt> = []
+    /// The attempt of each of them.
+    private var attempts: [Digest: UInt32] = [:]
 
     public init(of provider: Address) { self.provider = provider }
 
@@ -18,6 +20,7 @@ public struct ProviderJobs: Sendable {
     public mutating func readAll(in state: any StateStore) throws(LedgerFault) {
         jobs.removeAll(keepingCapacity: true)
         resting.removeAll(keepingCapacity: true)
+        attempts.removeAll(keepingCapacity: true)
         for job in try Query.movingJobs(in: state) { keep(job) }
     }
 
@@ -25,7 +28,9 @@ public struct ProviderJobs: Sendable {
     public mutating func read(_ changed: Set<Digest>, in state: any StateStore) throws(LedgerFault) {
         for id in changed {
             jobs[id] = nil
-            resting[id] = nil
+            if let attempt = attempts.removeValue(forKey: id) {
+                resting.remove(DisputeDesk.Attempt(job: id, number: attempt))
+            }
             if let job = try Query.job(id, in: state) { keep(job) }
         }
     }
@@ -35,7 +40,8 @@ public struct ProviderJobs: Sendable {
         if job.assignment?.provider == provider, job.state == .opened || job.state == .auditing, job.isDisputable,
             job.openDisputes == 0, job.claim?.state != .open
         {
-            resting[job.id] = job.attempt
+            resting.insert(DisputeDesk.Attempt(job: job.id, number: job.attempt))
+            attempts[job.id] = job.attempt
             return
         }
         if job.assignment?.provider == provider || job.audits.contains(where: { $0.auditor == provider })
@@ -61,7 +67,7 @@ public struct ProviderJobs: Sendable {
             trapPerMille: parameters.trapPerMille, disputeClock: chain.disputeClock,
             revealed: try ProviderView.revealed(watched, in: state))
         var disputes: [(deadline: UInt64, item: DisputeItem)] = []
-        for (job, attempt) in resting { view.disputable.insert(DisputeDesk.Attempt(job: job, number: attempt)) }
+        view.resting = resting
         // In no order: the machine sorts what it has to do.
         for job in jobs.values {
             if job.isDisputable, job.assignment?.provider == provider {

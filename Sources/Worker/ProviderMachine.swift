@@ -156,7 +156,7 @@ public struct ProviderMachine: Sendable {
 
     /// Rule 5.
     private mutating func play(_ view: ProviderView, _ outputs: inout [Output]) {
-        defence.keep(only: view.disputable)
+        defence.keep { view.disputable.contains($0) || view.resting.contains($0) }
         for output in desk.look(at: view.disputes, revealed: view.revealed, clock: view.disputeClock) {
             switch output {
             case .play(let item):

@@ -33,8 +33,10 @@ public struct ProviderView: Sendable {
     public var disputeClock: UInt64
     /// What stands on chain at the points that are watched, of each attempt that can still be disputed.
     public var revealed: [DisputeDesk.Attempt: [RevealPoint: Reveal]]
-    /// Own results that can still be disputed.
+    /// Own results that can still be disputed, beside those that rest.
     public var disputable: Set<DisputeDesk.Attempt> = []
+    /// Own results that can be disputed and that nobody disputes or claims: a busy provider has many, so they are shared with what was read, not copied.
+    public var resting: Set<DisputeDesk.Attempt> = []
     /// What the jobs that others read have ended in.
     public var results: [Digest: ResultCommitment] = [:]
     /// Jobs whose start must show where what they read of others stands.

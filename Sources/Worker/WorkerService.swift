@@ -130,6 +130,7 @@ public actor WorkerService {
         defer { looking = false }
         repeat {
             lookAgain = false
+            let began = ContinuousClock.now
             let watched = machine.watched
             guard let view = try? await chain.work(of: configuration.key.publicKey.address, watching: watched) else {
                 return
@@ -143,6 +144,8 @@ public actor WorkerService {
                 }
             }
             if !moves.isEmpty { submit(moves) }
+            // What ends meanwhile is seen by one look: with many jobs at hand a look for each would take all of the time, and their moves would not travel together.
+            try? await Task.sleep(for: min(began.duration(to: .now) * 4, .milliseconds(20)))
         } while lookAgain
     }
 

@@ -167,9 +167,10 @@ import Worker
     @Test func whatIsDecidedIsForgotten() throws {
         _ = try pair.answer(ask())
         #expect(pair.defence.count == 1)
-        pair.defence.keep(only: [pair.attempt])
+        pair.defence.keep { $0 == pair.attempt }
         #expect(pair.defence.count == 1)
-        pair.defence.keep(only: [DisputeDesk.Attempt(job: pair.id, number: 2)])
+        let another = DisputeDesk.Attempt(job: pair.id, number: 2)
+        pair.defence.keep { $0 == another }
         #expect(pair.defence.count == 0)
         // What is found out too late is nobody's.
         let duty = DisputeDuty(job: pair.id, attempt: 1, move: .answer(at: .steps(TreeNode(topOf: 37))))

@@ -72,6 +72,32 @@ public struct MatchPlan: Hashable, Sendable {
     public var price: Amount? { eligible.filter { $0.isInDraw && !$0.isNewcomer }.map(\.price).min() }
     /// The job's time on the slowest device that could take it, newcomers' and those apart that are far slower than others.
     var slowestMilliseconds: UInt64?
+    /// What the middle one of those that could take it would be paid.
+    var usualPrice: Amount = .zero
+
+    /// What the job holds of a provider's bond: by what is usually asked, where the provider asks less. Who asks next to nothing would have next to nothing to lose.
+    func share(of offer: EligibleOffer, _ policy: AuditPolicy) throws(AmountFault) -> Amount {
+        try Matching.share(max(offer.price, usualPrice), policy)
+    }
+}
+
+extension MatchPlan {
+    /// Takes out those that have not enough free of their bond.
+    fileprivate mutating func excludeUncovered(_ providers: [Address: Provider], _ policy: AuditPolicy) {
+        var covered: [EligibleOffer] = []
+        for offer in eligible {
+            let lack: String? =
+                if let share = try? share(of: offer, policy) {
+                    providers[offer.provider].flatMap { Matching.lack(of: share, $0) }
+                } else { "the price is larger than any amount" }
+            if let lack {
+                excluded.append(ExcludedOffer(provider: offer.provider, device: offer.device, reason: lack))
+            } else {
+                covered.append(offer)
+            }
+        }
+        eligible = covered
+    }
 }
 
 /// What the market says of a gang now.
@@ -145,8 +171,10 @@ public enum Matching {
                     ExcludedOffer(provider: offer.provider, device: offer.terms.device, reason: reason))
             }
         }
+        plan.usualPrice = median(\.price, of: plan.eligible, providers) ?? .zero
+        plan.excludeUncovered(providers, spec.policy)
         // Newcomers make neither the best price nor the time that others wait for, and who is far slower than others makes neither too.
-        guard let median = medianMilliseconds(plan.eligible, providers) else { return plan }
+        guard let median = median(\.milliseconds, of: plan.eligible, providers) else { return plan }
         let longest = median.multipliedReportingOverflow(by: slowestOverMedian)
         let timely = plan.eligible.filter {
             !$0.isNewcomer && (longest.overflow || $0.milliseconds <= longest.partialValue)
@@ -166,21 +194,23 @@ public enum Matching {
     /// Devices that say to take longer than so many times the median are not drawn, and nobody waits for them.
     static let slowestOverMedian: UInt64 = 4
 
-    /// The job's time on the middle one of those that could take it, newcomers apart, each provider's first device as often as it has bond: who wants to lengthen or
-    /// shorten what all wait for needs half of all bonds.
-    private static func medianMilliseconds(_ eligible: [EligibleOffer], _ providers: [Address: Provider]) -> UInt64? {
+    /// What the middle one of those that could take a job says, newcomers apart, each provider's first device as often as it has bond: who wants to move what all go by
+    /// needs half of all bonds.
+    private static func median<Value: Comparable>(
+        _ value: KeyPath<EligibleOffer, Value>, of eligible: [EligibleOffer], _ providers: [Address: Provider]
+    ) -> Value? {
         var seen: Set<Address> = []
         let first = eligible.filter { !$0.isNewcomer && seen.insert($0.provider).inserted }
-        let times = first.map { (time: $0.milliseconds, bond: providers[$0.provider]?.bond.baseUnits ?? 0) }
-            .sorted { ($0.time, $0.bond) < ($1.time, $1.bond) }
+        let words = first.map { (value: $0[keyPath: value], bond: providers[$0.provider]?.bond.baseUnits ?? 0) }
+            .sorted { ($0.value, $0.bond) < ($1.value, $1.bond) }
         // Bonds are parts of the supply, so their sum fits, and twice of it.
-        var left = times.reduce(UInt128(0)) { $0 + $1.bond }
+        var left = words.reduce(UInt128(0)) { $0 + $1.bond }
         left = (left + 1) / 2
-        for (time, bond) in times {
-            if left <= bond { return time }
+        for (value, bond) in words {
+            if left <= bond { return value }
             left -= bond
         }
-        return times.last?.time
+        return words.last?.value
     }
 
     /// Adds the offer to `eligible` and returns nil, or returns why not.
@@ -208,13 +238,8 @@ public enum Matching {
         }
         let reputation = provider.reputation.aged(to: clock)
         guard let price = try? spec.computeUnits.price(perThousandUnits: terms.pricePer1000CUf32),
-            let share = try? share(price, spec.policy),
             let effective = try? price.scaled(1000, over: reputation.reliabilityPerMille(at: price))
         else { return "the price is larger than any amount" }
-        if provider.cover < share {
-            let also = provider.newcomer.map { ", \($0.standing) of its fee stand for it" } ?? ""
-            return "\(provider.free) XPL of its bond are free\(also), the job needs \(share)"
-        }
         let isNewcomer = provider.newcomer != nil
         let weight =
             (isNewcomer ? 1 : UInt64(terms.capacity - offer.running))
@@ -225,6 +250,12 @@ public enum Matching {
                 milliseconds: milliseconds(spec.computeUnits, rate: terms.measuredRate), weight: weight,
                 isNewcomer: isNewcomer))
         return nil
+    }
+
+    fileprivate static func lack(of share: Amount, _ provider: Provider) -> String? {
+        if provider.cover >= share { return nil }
+        let also = provider.newcomer.map { ", \($0.standing) of its fee stand for it" } ?? ""
+        return "\(provider.free) XPL of its bond are free\(also), the job needs \(share)"
     }
 
     /// Why a newcomer cannot have a job, besides what holds for all.

@@ -58,7 +58,7 @@ struct OpenMarket {
             }),
             var provider = providers[match.provider]
         else { return nil }
-        let share = min(try Matching.share(match.price, wish.spec.policy), provider.free)
+        let share = min(try plan.share(of: match, wish.spec.policy), provider.free)
         provider.locked = try provider.locked.adding(share)
         providers[match.provider] = provider
         offers[index].running += 1

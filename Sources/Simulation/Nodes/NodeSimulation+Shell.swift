@@ -8,6 +8,7 @@ import Replica
 extension NodeSimulation {
     /// How many executed blocks may be in memory only, as in the real shell.
     private static var flushInterval: Int { 8 }
+    private static var heldRecords: Int { 64 }
 
     // MARK: Starting
 
@@ -170,17 +171,33 @@ extension NodeSimulation {
         return true
     }
 
-    /// Rule two: blocks are synced before the journal, the journal before the state, and only then anything is said.
+    /// Rule two: blocks are synced before the journal, the journal before the state, and only then anything is said. Where the node promises nothing, what it found out waits for
+    /// the next time that it does.
     private mutating func complete(_ outputs: [ReplicaOutput], _ node: SimulatedNode) {
         if crashesHere(node) { return }
-        node.disk.syncBlocks()
-        let records = outputs.compactMap { if case .persist(let record) = $0 { record } else { nil } }
-        if !records.isEmpty {
-            do throws(SimulatedDiskFault) { try node.disk.write(journal: records) } catch { return stop(node, error) }
-            if crashesHere(node) { return }
-            node.disk.syncJournal()
+        var promises = false
+        for output in outputs {
+            switch output {
+            case .persist(let record):
+                node.held.append(record)
+                promises = promises || record.isPromise
+            case .broadcastBlock: promises = true
+            default: break
+            }
         }
-        if node.unflushed >= NodeSimulation.flushInterval {
+        let flushes = node.unflushed >= NodeSimulation.flushInterval
+        if promises || flushes || node.held.count >= NodeSimulation.heldRecords {
+            node.disk.syncBlocks()
+            if !node.held.isEmpty {
+                do throws(SimulatedDiskFault) { try node.disk.write(journal: node.held) } catch {
+                    return stop(node, error)
+                }
+                node.held.removeAll()
+                if crashesHere(node) { return }
+                node.disk.syncJournal()
+            }
+        }
+        if flushes {
             if crashesHere(node) { return }
             node.disk.state.flush()
             node.unflushed = 0

@@ -38,8 +38,9 @@ public struct WalkDefence: Sendable {
     public var count: Int { attempts.values.reduce(0) { $0 + $1.found.count } }
 
     /// Only these attempts are still of use.
-    public mutating func keep(only current: Set<DisputeDesk.Attempt>) {
-        attempts = attempts.filter { current.contains($0.key) }
+    public mutating func keep(where isCurrent: (DisputeDesk.Attempt) -> Bool) {
+        if attempts.isEmpty { return }
+        attempts = attempts.filter { isCurrent($0.key) }
     }
 
     /// A challenger asks. The second is what to find out before it asks again.

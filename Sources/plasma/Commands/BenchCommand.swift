@@ -118,7 +118,7 @@ struct BenchCommand: AsyncParsableCommand {
         var jobs = 3_000
 
         @Option(help: "Of these, at most so many that are not settled.")
-        var outstanding = 1_500
+        var outstanding = 2_500
 
         @Option(help: "Jobs of MiniLM, for each policy.")
         var rounds = 5

@@ -36,6 +36,8 @@ final class SimulatedNode: ClientView {
     var pending: [ReplicaOutput]?
     /// Executed blocks that are not in the flushed state.
     var unflushed = 0
+    /// What it has found out and not written yet.
+    var held: [JournalRecord] = []
     /// By peer.
     var sessions: [PeerSession?]
     /// Who it finds, and whom it dials, where nodes have to find one another.
@@ -96,6 +98,7 @@ final class SimulatedNode: ClientView {
         alarm = nil
         pending = nil
         unflushed = 0
+        held.removeAll()
         head = 0
         sessions = [PeerSession?](repeating: nil, count: sessions.count)
         unanswered = [Int](repeating: 0, count: unanswered.count)
