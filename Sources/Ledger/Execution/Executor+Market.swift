@@ -134,10 +134,9 @@ extension Executor {
     }
 
     private mutating func startMissed(_ job: inout Job, _ assignment: Assignment) throws {
-        let bond = try overlay.object(Provider.self, StateKey.provider(assignment.provider))?.bond ?? .zero
         try release(&job)
-        try penalise(assignment.provider, try bond.scaled(parameters.silencePenaltyPerMille, over: 1000), to: nil)
-        try strike(assignment.provider)
+        if job.claim?.attempt == job.attempt { try penaliseReport(assignment) }
+        try penaliseSilence(assignment.provider)
         let key = StateKey.offer(assignment.provider, assignment.device)
         if var offer = try overlay.object(Offer.self, key) {
             offer.isPaused = true
@@ -158,12 +157,18 @@ extension Executor {
     }
 
     private mutating func runLost(_ job: inout Job, _ assignment: Assignment) throws {
+        try loseRun(
+            &job, assignment, clock > assignment.runDeadline ? "the run took too long" : "the provider fell silent")
+    }
+
+    /// The provider is not paid, pays for the outage, and the attempt is lost.
+    mutating func loseRun(_ job: inout Job, _ assignment: Assignment, _ reason: String) throws {
         try release(&job)
         let outage = try assignment.price.scaled(parameters.outagePricePerMille, over: 1000)
         try penalise(assignment.provider, outage, to: job.requester)
         try strike(assignment.provider)
         try loseAttempt(&job, assignment)
-        job.reason = clock > assignment.runDeadline ? "the run took too long" : "the provider fell silent"
+        job.reason = reason
         try reopen(&job, without: assignment.provider)
     }
 

@@ -68,6 +68,8 @@ public struct MatchPlan: Hashable, Sendable {
     public var maximumPrice: Amount = .zero
     /// What the requester must have liquid, fees of the transaction apart.
     public var escrowAndPosting: Amount = .zero
+    /// Its parts, without the posting fee.
+    public var escrow: Escrow?
     /// The exact price if the cheapest in the draw is drawn, newcomers apart; nil where none is.
     public var price: Amount? { eligible.filter { $0.isInDraw && !$0.isNewcomer }.map(\.price).min() }
     /// The job's time on the slowest device that could take it, newcomers' and those apart that are far slower than others.
@@ -132,8 +134,8 @@ public enum Matching {
         var plan = MatchPlan()
         plan.maximumPrice =
             (try? spec.computeUnits.price(perThousandUnits: spec.maximumPricePer1000CU)) ?? Amount(baseUnits: .max)
-        plan.escrowAndPosting =
-            (try? Fees.escrow(spec, parameters).adding(parameters.postingFee)) ?? Amount(baseUnits: .max)
+        plan.escrow = try? Escrow(spec, parameters)
+        plan.escrowAndPosting = (try? plan.escrow?.total().adding(parameters.postingFee)) ?? Amount(baseUnits: .max)
         var running: [Address: UInt64] = [:]
         for offer in offers { running[offer.provider, default: 0] += UInt64(offer.running) }
         for offer in offers {
