@@ -73,7 +73,7 @@ public struct ProviderJobs: Sendable {
             var items = [executorItem(job, clock, parameters), auditorItem(job)].compactMap { $0 }
             if let item = claimItem(job, clock, parameters) {
                 items.append(item)
-                if job.claim?.subject == .output { view.claimed[item.task] = job.assignment?.commitment }
+                if job.claim?.subject != .inputs { view.claimed[item.task] = job.assignment?.commitment }
             }
             if items.isEmpty && due.isEmpty { continue }
             view.items += items
@@ -156,7 +156,7 @@ public struct ProviderJobs: Sendable {
     private func claimItem(_ job: Job, _ clock: UInt64, _ parameters: ChainParameters) -> WorkItem? {
         guard let claim = job.claim, claim.state == .open, claim.attempt == job.attempt else { return nil }
         if job.assignment?.provider == provider {
-            if claim.subject == .inputs { return nil }
+            if claim.subject != .output { return nil }
             return WorkItem(
                 task: WorkTask(job: job.id, attempt: job.attempt, role: .deliverer), stage: .claimed)
         }

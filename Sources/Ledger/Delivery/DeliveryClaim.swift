@@ -1,11 +1,21 @@
 public import Primitives
 
 /// What is said to be handed to nobody.
-public enum ClaimSubject: UInt8, Sendable, Hashable, CaseIterable {
+public enum ClaimSubject: UInt8, Sendable, Hashable, CaseIterable, CustomStringConvertible {
     /// A result's output and state, by the provider: claimed by the requester.
     case output = 0
     /// What the job reads, by the requester: reported by the provider that has the job.
     case inputs = 1
+    /// What a segment leaves for the one that goes on from it. Nobody says that it cannot be had: the chain asks others to hold it.
+    case checkpoint = 2
+
+    public var description: String {
+        switch self {
+        case .output: "output"
+        case .inputs: "inputs"
+        case .checkpoint: "checkpoint"
+        }
+    }
 }
 
 /// How a claim stands.
@@ -66,7 +76,7 @@ public struct DeliveryClaim: Hashable, Sendable, CanonicalCodable {
     public let subject: ClaimSubject
     public let claimant: Address
     public let attempt: UInt32
-    /// Of an output: locked from the claimant's balance while the claim is open. Of inputs: the part of the job's escrow that is decided about.
+    /// Of an output: locked from the claimant's balance while the claim is open. Of inputs: the part of the job's escrow that is decided about. Of a checkpoint: nothing.
     public let deposit: Amount
     /// What a witness gets that was right, and loses that says nothing.
     public let fee: Amount

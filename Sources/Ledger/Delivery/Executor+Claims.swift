@@ -44,6 +44,8 @@ extension Executor {
         if deposit < terms.deposit {
             throw TransactionFailure(reason: "the deposit is \(deposit) XPL, the least is \(terms.deposit)")
         }
+        // Others are asked to hold it: now they are asked with a deposit.
+        if job.isClaimed { try voidClaim(&job) }
         try debit(sender, deposit)
         try raise(\.escrowed, deposit)
         let drawHeight = height.advanced(by: parameters.auditLag)
@@ -99,9 +101,16 @@ extension Executor {
             else { continue }
             candidates.append(provider)
         }
-        for round in 0..<parameters.deliveryWitnesses where !candidates.isEmpty {
+        let isCheckpoint = claim.subject == .checkpoint
+        for round in 0..<(isCheckpoint ? parameters.checkpointHolders : parameters.deliveryWitnesses)
+        where !candidates.isEmpty {
             let salt = 1 << 62 | UInt64(job.attempt) << 8 | round
-            let drawn = candidates[placeByBond(candidates.map(\.bond), of: job.id, salt)]
+            // Who has run a segment has what it leaves.
+            let auditor = candidates.firstIndex { candidate in
+                job.audits.contains { $0.auditor == candidate.address && !$0.isSilent }
+            }
+            let place = isCheckpoint ? auditor : nil
+            let drawn = candidates[place ?? placeByBond(candidates.map(\.bond), of: job.id, salt)]
             claim.witnesses.append(DeliveryWitness(provider: drawn.address))
             // One of each operator, as far as its payout says.
             candidates.removeAll { $0.address == drawn.address || $0.payout == drawn.payout }
@@ -133,7 +142,7 @@ extension Executor {
     // MARK: Outcomes
 
     /// Ends a claim. Where an output can be had, the deposit pays the witnesses and is burned for the rest: none of it is the provider's, or who serves nobody before it is
-    /// claimed against would live on that. Else it goes back.
+    /// claimed against would live on that. Else it goes back. Holders of a checkpoint are paid by its requester, and it says nothing about the result.
     mutating func endClaim(_ job: inout Job, _ state: ClaimState) throws {
         guard var claim = job.claim, claim.state == .open else { return }
         if claim.deadline > 0 {
@@ -143,9 +152,18 @@ extension Executor {
         }
         claim.state = state
         job.claim = claim
-        if claim.subject == .inputs { return try answer(&job, claim) }
+        switch claim.subject {
+        case .inputs: return try answer(&job, claim)
+        case .checkpoint: try payHolders(&job, claim)
+        case .output: try payClaim(claim)
+        }
+        guard state != .moot, job.isDisputable, !job.awaitsReveals, let assignment = job.assignment else { return }
+        try rest(&job, assignment)
+    }
+
+    private mutating func payClaim(_ claim: DeliveryClaim) throws {
         try lower(\.escrowed, claim.deposit)
-        switch state {
+        switch claim.state {
         case .delivered, .posted:
             var left = claim.deposit
             for witness in claim.witnesses where witness.holds == true {
@@ -156,8 +174,6 @@ extension Executor {
             try raise(\.burned, left)
         case .open, .undelivered, .lapsed, .moot: try credit(claim.claimant, claim.deposit)
         }
-        guard state != .moot, job.isDisputable, !job.awaitsReveals, let assignment = job.assignment else { return }
-        try rest(&job, assignment)
     }
 
     /// The attempt is over: nobody was right or wrong about its output.

@@ -220,6 +220,7 @@ extension Executor {
         assignment.openedClock = disputeClock
         job.assignment = assignment
         job.stage = .none
+        if isCheckpoint(job) { try askHolders(&job, assignment) }
         if job.audits.contains(where: { !$0.isSilent }) {
             enter(&job, .auditing)
             try setTimer(&job, later(clock, parameters.revealWindow))

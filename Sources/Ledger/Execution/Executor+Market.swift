@@ -242,7 +242,9 @@ extension Executor {
         if job.openDisputes > 0 || job.isClaimed || restsUntil(job, assignment) >= disputeClock {
             try rest(&job, assignment)
             try save(job)
-        } else if job.claim?.state == .undelivered, job.claim?.attempt == job.attempt {
+        } else if let claim = job.claim, claim.subject == .output, claim.state == .undelivered,
+            claim.attempt == job.attempt
+        {
             try convictUndelivered(&job, assignment)
         } else if assignment.isNewcomer, !job.audits.contains(where: { !$0.isSilent }) {
             try leaveUnaudited(&job, assignment)

@@ -12,7 +12,7 @@ extension Executor {
     }
 
     /// Pays a part of the staging deposit.
-    private mutating func payStaging(_ amount: Amount, to provider: Address, from job: inout Job) throws {
+    mutating func payStaging(_ amount: Amount, to provider: Address, from job: inout Job) throws {
         job.escrow = try job.escrow.subtracting(amount)
         job.stagingPaid = try job.stagingPaid.adding(amount)
         try lower(\.escrowed, amount)

@@ -140,7 +140,7 @@ extension RPCMethods {
 
     private func describe(_ claim: DeliveryClaim) -> JSONValue {
         [
-            "subject": .string(claim.subject == .output ? "output" : "inputs"),
+            "subject": .string(claim.subject.description),
             "state": .string(claim.state.description), "attempt": JSONValue(UInt64(claim.attempt)),
             "deposit": text(claim.deposit), "fee": text(claim.fee),
             "drawHeight": JSONValue(claim.drawHeight.value),

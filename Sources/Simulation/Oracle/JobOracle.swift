@@ -349,7 +349,7 @@ package struct JobOracle {
             if job.escrow != .zero || job.allowance != .zero {
                 blame("job \(job.id) is \(job.state) and still holds \(job.escrow) XPL")
             }
-        } else if job.escrow.baseUnits != entry.posted - min(entry.posted, entry.moves) {
+        } else if job.escrow.baseUnits != entry.posted - min(entry.posted, entry.moves + job.stagingPaid.baseUnits) {
             blame("job \(job.id) holds \(job.escrow) XPL, by our books not")
         }
         if let assignment = job.assignment { entry.assignments[job.attempt] = assignment }

@@ -7,12 +7,18 @@ enum ClaimText {
         guard let claim = job["claim"], let state = claim["state"]?.string else { return [] }
         let attempt = claim["attempt"]?.uint64 ?? 0
         let deposit = claim["deposit"]?.string ?? ""
-        let isAboutInputs = claim["subject"]?.string == "inputs"
-        var lines = [
-            isAboutInputs
-                ? "attempt \(attempt)'s provider says that nobody can run it, with \(deposit) XPL of its deposit at stake: \(answer(state))"
-                : "attempt \(attempt)'s output was claimed with \(deposit) XPL: \(outcome(state))"
-        ]
+        let subject = claim["subject"]?.string ?? "output"
+        let isAboutInputs = subject == "inputs"
+        var lines: [String]
+        switch subject {
+        case "checkpoint": lines = ["what attempt \(attempt) leaves for the next segment: \(holding(state))"]
+        case "inputs":
+            lines = [
+                "attempt \(attempt)'s provider says that nobody can run it, with \(deposit) XPL of its deposit at stake: "
+                    + answer(state)
+            ]
+        default: lines = ["attempt \(attempt)'s output was claimed with \(deposit) XPL: \(outcome(state))"]
+        }
         for witness in claim["witnesses"]?.array ?? [] {
             let provider = witness["provider"]?.string ?? ""
             let word: String
@@ -24,6 +30,18 @@ enum ClaimText {
             lines.append("witness \(names[provider] ?? provider): \(word)")
         }
         return lines
+    }
+
+    /// Of a checkpoint.
+    static func holding(_ state: String) -> String {
+        switch state {
+        case "open": "others are drawn and asked to hold it"
+        case "delivered", "posted": "others hold it"
+        case "undelivered": "others could not have it"
+        case "lapsed": "nobody else holds it"
+        case "moot": "its output was claimed, or the attempt is over"
+        default: state
+        }
     }
 
     /// Of a question about inputs.
