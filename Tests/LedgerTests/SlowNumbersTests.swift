@@ -133,11 +133,50 @@ import Testing
         try net.fail(next, report(other, attempt: 2), "at attempt 1, not 2")
     }
 
-    /// Two friends that are drawn after each other win what one that is not confirmed loses, twice: with a third of the draws that brings them nothing.
-    @Test func withAThirdOfTheDrawsTwoFriendsGainNothing() throws {
+    /// A third of all bonds, less the first, who is out of the draw: they win twice what one that is not confirmed loses in less than one of three cases.
+    @Test func withAThirdOfTheBondsTwoFriendsGainNothing() throws {
         let terms = try StagingTerms(price: .xpl(1), ChainParameters())
-        let (won, lost) = (terms.deposit.baseUnits, try terms.half().baseUnits)
-        // The first is out of the draw, so that the second is a friend in less than one of three.
-        #expect(won <= 2 * lost)
+        let stake = Double(try terms.half().baseUnits)
+        for names in 2...12 {
+            let friend = Double(names - 1) / Double(3 * names - 1)
+            #expect(friend * 2 * stake < (1 - friend) * stake)
+        }
+    }
+
+    /// Else two names that ask less than all others would always be drawn after each other, with no machine at all.
+    @Test func theSecondIsDrawnByBondAndNotByPrice() throws {
+        let net = try market()
+        for key in net.providers.prefix(2) { try net.act(key, .setOffer(net.offerTerms(.xpl(1)))) }
+        try net.step()
+        let cheap = Set(net.providers.prefix(2).map(net.address))
+        var seconds: [Address] = []
+        for _ in 0..<8 {
+            let id = try net.submit(net.spec(queue: 60_000))
+            let first = try run(net, id)
+            #expect(cheap.contains(net.address(first)))
+            try net.act(first, report(id))
+            try net.step()
+            seconds.append(try #require(try net.job(id).assignment?.provider))
+            try net.act(net.requester, .cancelJob(job: id))
+        }
+        #expect(seconds.contains { cheap.contains($0) } && seconds.contains { !cheap.contains($0) })
+    }
+
+    /// Whoever asks next to nothing has next to nothing at stake, and brings no more to a friend that asks all that is allowed.
+    @Test func bothGetNoMoreThanTheFirstHasStaked() throws {
+        let net = try market()
+        try net.act(net.providers[0], .setOffer(net.offerTerms(Amount(baseUnits: 10))))
+        try net.step()
+        let id = try net.submit(net.spec(queue: 60_000))
+        let first = try run(net, id)
+        #expect(first.publicKey == net.providers[0].publicKey)
+        try net.act(first, report(id))
+        let stake = try #require(try net.job(id).slowReport?.stake)
+        #expect(stake < Amount(baseUnits: 10))
+        let second = try run(net, id)
+        let worth = try net.worth(second)
+        try net.act(second, report(id, attempt: 2))
+        #expect(try net.job(id).state == .failed && net.job(id).stagingPaid == stake.multiplied(by: 2))
+        #expect(try net.worth(second) == worth.adding(stake))
     }
 }

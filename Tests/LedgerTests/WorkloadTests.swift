@@ -196,7 +196,7 @@ import Testing
                 switch job.claim?.subject {
                 case .output: claims.formUnion(job.claim.map { [$0.state] } ?? [])
                 case .inputs: questions.formUnion(job.claim.map { [$0.state] } ?? [])
-                case nil: break
+                case .checkpoint, nil: break
                 }
                 if job.assignment?.isStaged == true { staged = true }
                 if job.assignment?.decoy != nil { traps.insert(job.id) }

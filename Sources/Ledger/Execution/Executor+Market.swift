@@ -75,15 +75,7 @@ extension Executor {
 
     /// Which of these is drawn, each as often as it has bond, by this block's beacon.
     func placeByBond(_ bonds: [Amount], of job: Digest, _ salt: UInt64) -> Int {
-        // Bonds are parts of the supply, so their sum fits.
-        let total = bonds.reduce(UInt128(0)) { $0 &+ $1.baseUnits }
-        var ticket = Matching.draw(header.beacon, job, salt, below: total)
-        var index = 0
-        while index < bonds.count - 1, ticket >= bonds[index].baseUnits {
-            ticket -= bonds[index].baseUnits
-            index += 1
-        }
-        return index
+        Matching.placeByBond(bonds, beacon: header.beacon, of: job, salt)
     }
 
     /// The auditors have committed, or there are none: the provider may open.

@@ -249,6 +249,19 @@ public enum Matching {
         return bound == 0 ? 0 : word % bound
     }
 
+    /// Which of these is drawn, each as often as it has bond.
+    static func placeByBond(_ bonds: [Amount], beacon: Digest, of job: Digest, _ salt: UInt64) -> Int {
+        // Bonds are parts of the supply, so their sum fits.
+        let total = bonds.reduce(UInt128(0)) { $0 &+ $1.baseUnits }
+        var ticket = draw(beacon, job, salt, below: total)
+        var index = 0
+        while index < bonds.count - 1, ticket >= bonds[index].baseUnits {
+            ticket -= bonds[index].baseUnits
+            index += 1
+        }
+        return index
+    }
+
     /// The offer drawn, by weight. Whether it is the newcomers' turn is drawn first; where none of them is there it is the others'.
     static func pick(
         _ plan: MatchPlan, beacon: Digest, job: Digest, attempt: UInt32, _ parameters: ChainParameters

@@ -11,8 +11,10 @@ extension Executor {
         try overlay.object(Provider.self, StateKey.provider(provider))?.payout ?? provider
     }
 
-    /// Pays a part of the staging deposit.
-    mutating func payStaging(_ amount: Amount, to provider: Address, from job: inout Job) throws {
+    /// Pays a part of the staging deposit, as far as the escrow has it: what is for runs and audits is never touched.
+    mutating func payStaging(_ owed: Amount, to provider: Address, from job: inout Job) throws {
+        let all = try Escrow(job.spec, parameters).staging
+        let amount = min(owed, (try? all.subtracting(job.stagingPaid)) ?? .zero)
         job.escrow = try job.escrow.subtracting(amount)
         job.stagingPaid = try job.stagingPaid.adding(amount)
         try lower(\.escrowed, amount)
@@ -21,7 +23,7 @@ extension Executor {
 
     // MARK: Staged
 
-    /// The inputs are here, and the run waits for its turn: who cancels from here on pays for the fetching. Who says so must start, or it is as if it had said nothing.
+    /// The inputs are here, and the run waits for its turn: who cancels from here on pays for the fetching. Who says so must start: all else costs it what silence does.
     mutating func stage(_ job: inout Job, _ running: Assignment) throws {
         var assignment = running
         if job.claim?.attempt == job.attempt {
@@ -68,7 +70,7 @@ extension Executor {
             for witness in claim.witnesses where witness.holds == true {
                 try penalise(assignment.provider, claim.fee, to: try payout(of: witness.provider))
             }
-            job.reason = "witnesses have its inputs"
+            job.reason = ""
             try setTimer(&job, later(clock, parameters.startWindow))
         case .undelivered:
             try release(&job)
@@ -117,9 +119,9 @@ extension Executor {
                 return try loseRun(&job, assignment, "its provider finds it slow, as another of one owner did")
             }
             try release(&job)
-            let half = try terms.half()
-            try payStaging(half, to: first.provider, from: &job)
-            try payStaging(try terms.deposit.subtracting(half), to: provider, from: &job)
+            // No more than the first has staked: else one that asks next to nothing would stake next to nothing.
+            let half = min(try terms.half(), first.stake)
+            for finder in [first.provider, provider] { try payStaging(half, to: finder, from: &job) }
             job.reason = "two providers find its numbers far slower than others"
             job.assignment = nil
             return try close(&job, .failed)
