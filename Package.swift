@@ -155,7 +155,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "NodeTests",
-            dependencies: ["Node", "Primitives", "Ledger", "Replica", "Storage", "Worker"],
+            dependencies: [
+                "Node", "Primitives", "Ledger", "Replica", "Storage", "Worker", "Gossip", "Networking", log,
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "plasma",

@@ -86,7 +86,8 @@ enum Fixture {
             inputs: [ShownTensor(root: job, siblings: [digest(8), digest(9)])], state: digest(12))
         return [
             .claimUndelivered(job: job, attempt: 1, deposit: .xpl(2)),
-            .attestDelivery(job: job, attempt: 1, holds: true),
+            .attestDelivery(job: job, attempt: 1, holds: true), .stageJob(job: job, attempt: 1),
+            .reportSlow(job: job, attempt: 1),
             .postOutput(
                 job: job, attempt: 1,
                 output: PostedOutput(

@@ -21,7 +21,7 @@ public protocol BlobKeeper: AnyObject, Sendable {
 /// Where blobs come from: the node's store, filled from peers.
 public protocol BlobAccess: BlobKeeper {
     /// Makes sure that all of `ids` are here, whole and checked. `progress` is told bytes done and bytes in all.
-    /// Throws where one cannot be had, or where they are more than `limit` bytes together.
+    /// Throws where one cannot be had, and `BlobsTooLarge` where they are more than `limit` bytes together.
     func fetch(
         _ ids: [Digest], atMost limit: UInt64, progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws
 }
@@ -30,6 +30,22 @@ extension BlobAccess {
     package func fetch(_ ids: [Digest], progress: @escaping @Sendable (UInt64, UInt64) -> Void) async throws {
         try await fetch(ids, atMost: .max, progress: progress)
     }
+}
+
+/// What was to be fetched is larger than it may be; nothing large of it was taken.
+public struct BlobsTooLarge: Error, Equatable, CustomStringConvertible {
+    public let count: Int
+    /// As far as is known: there may be more.
+    public let bytes: UInt64
+    public let limit: UInt64
+
+    public init(count: Int, bytes: UInt64, limit: UInt64) {
+        self.count = count
+        self.bytes = bytes
+        self.limit = limit
+    }
+
+    public var description: String { "\(count) blobs have at least \(bytes) bytes together, \(limit) are allowed" }
 }
 
 /// Bytes that stay where they are for as long as this object lives.
@@ -124,7 +140,7 @@ package final class JobRunner: @unchecked Sendable {
         if !program.disputeBound(fixed).isWithin {
             throw WorkRefusal.malformed("a dispute about the program would take too many rounds or bytes")
         }
-        try checkResult(spec, fixed)
+        try checkSizes(spec, fixed, given)
     }
 
     /// A scan that is gone on with must not have ended: the chain is shown that where the state is another job's, and here it is seen where it is given.
@@ -159,8 +175,8 @@ package final class JobRunner: @unchecked Sendable {
         if spec.scans.count != scans.count { throw WorkRefusal.malformed("the job does not name the program's scans") }
     }
 
-    /// Whether what comes out can be listed for whoever fetches it.
-    private func checkResult(_ spec: JobSpec, _ fixed: SpecialisedProgram) throws {
+    /// Whether what comes out can be listed for whoever fetches it, and what goes in and comes out is as large as the job says.
+    private func checkSizes(_ spec: JobSpec, _ fixed: SpecialisedProgram, _ given: [Int: Digest]) throws {
         // At most 2^20 steps of 2^12 outputs: the product fits.
         let outputs = fixed.scans.reduce(UInt64(0)) { $0 + $1.steps.factor * UInt64($1.outputs.count) }
         if fixed.scans.contains(where: \.outputs.isEmpty) || outputs > JobRunner.maximumOutputs
@@ -169,7 +185,13 @@ package final class JobRunner: @unchecked Sendable {
             throw WorkRefusal.malformed(
                 "a job gives out at least a tensor a step and \(JobRunner.maximumOutputs) in all")
         }
-        // By this the chain tells how long handing it out may take.
+        // By this everybody knows how much there is to fetch, and the chain how long that may take.
+        let read = (fixed.parameters + fixed.inputs + given.keys.map { fixed.carried[$0] })
+            .reduce(UInt128(0)) { $0 + UInt128($1.type.byteCount) }
+        if read > UInt128(spec.memory) {
+            throw WorkRefusal.malformed(
+                "the job reads \(read) bytes, and says to need \(spec.memory) of memory in all")
+        }
         if fixed.resultBytes > spec.memory {
             throw WorkRefusal.malformed(
                 "the job leaves \(fixed.resultBytes) bytes, and says to need \(spec.memory) of memory in all")

@@ -3,8 +3,10 @@
 ///
 /// Rules:
 /// 1. Assigned and not started: fetch; once the inputs are here, post `start`; what cannot be had, or not in time, or is wrong is declined with its reason.
+///    Where the runs before it will take longer than `longestWait`, it is said instead that the inputs are here, and the start comes with its turn or when its time runs out.
+///    Who has said that the inputs cannot be had goes on looking for them, while witnesses do, and starts with what these have found.
 /// 2. Running: run; once there is a result, post its mask. While it runs, a heartbeat a third of the allowed silence. What turns out to be impossible now can
-///    no longer be declined: silence gives it to another.
+///    no longer be declined: silence gives it to another. A run that is far slower than the device (`RunPace`) is reported as that.
 /// 3. Committed, and the auditors have committed or none was drawn: open.
 /// 4. Drawn as an auditor: fetch and run at once; post the mask; once the provider has opened, reveal.
 /// 5. Drawn as the witness of a claim: fetch all that the result names, and say that it is held; once little time is left, say that it is not. Our own result is claimed: show its
@@ -19,6 +21,10 @@ public struct WorkItem: Sendable, Equatable {
     public enum Stage: Sendable, Equatable {
         /// Executor: ours, `start` not yet posted. `isLate` where the time for that runs out.
         case assigned(isLate: Bool)
+        /// Executor: the same, and we have said that the inputs are here.
+        case staged(isLate: Bool)
+        /// Executor: the same, and we have said that the inputs cannot be had; `isLate` where witnesses have them, and the time for a start runs out.
+        case reported(isLate: Bool)
         /// Executor: started, no commitment yet. `heartbeatDue` where the chain would soon miss us.
         case running(heartbeatDue: Bool)
         /// Executor: committed; `mayOpen` once the draw is over and the auditors have committed.
@@ -35,18 +41,23 @@ public struct WorkItem: Sendable, Equatable {
 
     public let task: WorkTask
     public let stage: Stage
+    /// Executor: the job's time on the device, by the rate that it was matched at.
+    public let milliseconds: UInt64
 
-    public init(task: WorkTask, stage: Stage) {
+    public init(task: WorkTask, stage: Stage, milliseconds: UInt64 = 0) {
         self.task = task
         self.stage = stage
+        self.milliseconds = milliseconds
     }
 }
 
 /// A move on chain.
 public enum WorkMove: Hashable, Sendable {
     case start(WorkTask)
+    case stage(WorkTask)
     case decline(WorkTask, reason: UInt8)
     case heartbeat(WorkTask)
+    case reportSlow(WorkTask)
     case commit(WorkTask)
     case open(WorkTask)
     case auditCommit(WorkTask)
@@ -59,8 +70,8 @@ public enum WorkMove: Hashable, Sendable {
         switch self {
         case .open, .auditReveal, .attest, .post: 0
         case .commit, .auditCommit: 1
-        case .heartbeat: 2
-        case .start: 3
+        case .heartbeat, .reportSlow: 2
+        case .start, .stage: 3
         case .decline: WorkMove.leastUrgent
         }
     }
@@ -98,11 +109,21 @@ public enum ProviderAgent {
         }
     }
 
-    /// Everything to do now, in a fixed order.
+    /// How long a job may wait for its turn on the device that is started all the same.
+    public static let longestWait: UInt64 = 2_000
+
+    /// Everything to do now, in a fixed order. `slow`: the runs that are far slower than the device.
     public static func decide(
-        items: [WorkItem], progress: [WorkTask: WorkProgress], underWay: Set<WorkMove>
+        items: [WorkItem], progress: [WorkTask: WorkProgress], underWay: Set<WorkMove>, slow: Set<WorkTask> = []
     ) -> [WorkAction] {
         var actions: [WorkAction] = []
+        // What the device has before it: each at most 30 days, so that the sum fits.
+        var ahead: UInt64 = 0
+        for item in items {
+            guard case .running = item.stage else { continue }
+            if case .done? = progress[item.task] { continue }
+            ahead += item.milliseconds
+        }
         func post(_ move: WorkMove) {
             if !underWay.contains(move) { actions.append(.post(move)) }
         }
@@ -116,14 +137,38 @@ public enum ProviderAgent {
                 // A start that is missed costs more than a refusal, and holds the job up for longer.
                 case .fetching:
                     if isLate { post(.decline(task, reason: code(of: .unavailable("")))) }
-                case .fetched, .running, .done: post(.start(task))
+                case .fetched, .running, .done:
+                    if ahead > longestWait, !isLate {
+                        post(.stage(task))
+                    } else {
+                        post(.start(task))
+                        ahead += item.milliseconds
+                    }
                 case .refused(let refusal): post(.decline(task, reason: code(of: refusal)))
+                }
+            case .staged(let isLate):
+                switch done {
+                case nil: actions.append(.fetch(task))
+                case .fetching: break
+                case .fetched, .running, .done:
+                    if ahead > longestWait, !isLate { break }
+                    post(.start(task))
+                    ahead += item.milliseconds
+                case .refused(let refusal): post(.decline(task, reason: code(of: refusal)))
+                }
+            case .reported(let isLate):
+                switch done {
+                case nil: actions.append(.fetch(task))
+                case .fetched, .running, .done: post(.start(task))
+                // What it costs now it costs at the start's deadline too, and the job waits for less.
+                case .fetching, .refused: if isLate { post(.decline(task, reason: code(of: .unavailable("")))) }
                 }
             case .running(let heartbeatDue):
                 switch done {
                 case nil: actions.append(.fetch(task))
                 case .fetched: actions.append(.run(task))
                 case .done: post(.commit(task))
+                case .running where slow.contains(task): post(.reportSlow(task))
                 // Once started, a job can no longer be declined.
                 case .fetching, .running, .refused: break
                 }

@@ -66,6 +66,8 @@ public struct ProviderJobs: Sendable {
             items: [], jobs: [:], maximumMoves: Int(clamping: parameters.maximumPendingMoves),
             trapPerMille: parameters.trapPerMille, disputeClock: chain.disputeClock,
             revealed: try ProviderView.revealed(watched, in: state))
+        // A quarter of the least time that a run may take is left to say so.
+        view.slowPatience = parameters.runBase / 4 * 3
         var disputes: [(deadline: UInt64, item: DisputeItem)] = []
         view.resting = resting
         // In no order: the machine sorts what it has to do.
@@ -77,7 +79,7 @@ public struct ProviderJobs: Sendable {
             var items = [executorItem(job, clock, parameters), auditorItem(job)].compactMap { $0 }
             if let item = claimItem(job, clock, parameters) {
                 items.append(item)
-                view.claimed[item.task] = job.assignment?.commitment
+                if job.claim?.subject != .inputs { view.claimed[item.task] = job.assignment?.commitment }
             }
             if items.isEmpty && due.isEmpty { continue }
             view.items += items
@@ -140,20 +142,27 @@ public struct ProviderJobs: Sendable {
         case .assigned:
             // A third of the time is left: enough to say that it will not be.
             let isLate = job.timer.map { $0 < clock + parameters.startWindow / 3 } ?? false
-            return WorkItem(task: task, stage: .assigned(isLate: isLate))
+            let stage: WorkItem.Stage =
+                if job.claim?.attempt == job.attempt {
+                    .reported(isLate: isLate)
+                } else {
+                    assignment.isStaged ? .staged(isLate: isLate) : .assigned(isLate: isLate)
+                }
+            return WorkItem(task: task, stage: stage, milliseconds: assignment.milliseconds)
         case .running:
             // Two thirds of the silence that is allowed have passed.
             let due = job.timer.map { $0 < clock + parameters.heartbeatWindow / 3 } ?? false
-            return WorkItem(task: task, stage: .running(heartbeatDue: due))
+            return WorkItem(task: task, stage: .running(heartbeatDue: due), milliseconds: assignment.milliseconds)
         case .committed: return WorkItem(task: task, stage: .committed(mayOpen: job.stage == .opening))
         default: return nil
         }
     }
 
-    /// What a claim about a result asks of its provider, or of a witness.
+    /// What a claim asks of a witness, or of the provider whose result it is about.
     private func claimItem(_ job: Job, _ clock: UInt64, _ parameters: ChainParameters) -> WorkItem? {
         guard let claim = job.claim, claim.state == .open, claim.attempt == job.attempt else { return nil }
         if job.assignment?.provider == provider {
+            if claim.subject != .output { return nil }
             return WorkItem(
                 task: WorkTask(job: job.id, attempt: job.attempt, role: .deliverer), stage: .claimed)
         }

@@ -7,7 +7,8 @@
 /// 4. What is committed is what will be opened, after a restart too: salt, proof and decoy come from the key and the job alone.
 /// 5. Disputes are played by `DisputeDesk`, and those who ask for a reveal without the chain are answered by `WalkDefence`: what either needs is found by a run of its
 ///    own. Nothing of it is kept but the answer.
-/// 6. What a claim asks is fetched as an output or gathered from what is here (`Delivery`); what could not be had is tried again, as under rule 3.
+/// 6. What a claim asks is fetched as an output, or as a job's inputs are, or gathered from what is here (`Delivery`); what could not be had is tried again, as under rule 3.
+/// 7. How a run goes on is judged by the times that the shell tells (`progressed`), and reported once where it is far too slow.
 public import Ledger
 public import Primitives
 public import Programs
@@ -69,6 +70,9 @@ public struct ProviderMachine: Sendable {
     private var resolutions: [WorkTask: Resolution] = [:]
     /// Bytes of own results that are claimed.
     private var outputs: [WorkTask: PostedOutput] = [:]
+    /// What the runs of this device are measured by, and those that are far slower.
+    private var paces: [WorkTask: RunPace] = [:]
+    private var slow: Set<WorkTask> = []
 
     public init(key: SecretKey, registration: Payload, offer: OfferTerms) {
         self.key = key
@@ -98,8 +102,13 @@ public struct ProviderMachine: Sendable {
         unresolved = view.unresolved
         declinable = Set(
             view.items.filter { if case .assigned = $0.stage { true } else { false } }.map(\.task))
+        for item in view.items {
+            guard case .running = item.stage, let spec = view.jobs[item.task.job] else { continue }
+            paces[item.task] = RunPace(spec, milliseconds: item.milliseconds, patience: view.slowPatience)
+        }
         var moves: [WorkMove] = []
-        for action in ProviderAgent.decide(items: view.items, progress: progress, underWay: underWay) {
+        let actions = ProviderAgent.decide(items: view.items, progress: progress, underWay: underWay, slow: slow)
+        for action in actions {
             switch action {
             case .fetch(let task):
                 guard let output = fetching(task, view) else { continue }
@@ -116,6 +125,8 @@ public struct ProviderMachine: Sendable {
                 proofs[task] = nil
                 resolutions[task] = nil
                 self.outputs[task] = nil
+                paces[task] = nil
+                slow.remove(task)
                 outputs.append(.forget(task))
             }
         }
@@ -131,7 +142,8 @@ public struct ProviderMachine: Sendable {
             if let result = view.claimed[task], let spec = view.jobs[task.job] {
                 .hold(task, result, atMost: spec.memory)
             } else {
-                nil
+                // What is asked for is what the job reads.
+                view.order(for: task.job).map { .fetch(task, $0) }
             }
         case .deliverer:
             if let result = view.claimed[task], let order = view.order(for: task.job) {
@@ -193,6 +205,15 @@ public struct ProviderMachine: Sendable {
         return !declinable.contains(task)
     }
 
+    /// How far a run is: milliseconds since it has begun, and the millionths of its steps that are done. Whether it is known from now on as far too slow.
+    public mutating func progressed(_ task: WorkTask, after elapsed: UInt64, done millionths: UInt64) -> Bool {
+        guard progress[task] == .running, let pace = paces[task], !slow.contains(task),
+            pace.isSlow(after: elapsed, done: millionths)
+        else { return false }
+        slow.insert(task)
+        return true
+    }
+
     /// What a fetched job's start has to show: where the results that it reads stand.
     public mutating func found(_ resolution: Resolution, for task: WorkTask) {
         if progress[task] != nil { resolutions[task] = resolution }
@@ -250,6 +271,8 @@ public struct ProviderMachine: Sendable {
         case .decline(let task, let reason):
             return .declineJob(
                 job: task.job, attempt: task.attempt, reason: DeclineReason(rawValue: reason) ?? .unsupported)
+        case .stage(let task): return .stageJob(job: task.job, attempt: task.attempt)
+        case .reportSlow(let task): return .reportSlow(job: task.job, attempt: task.attempt)
         case .heartbeat(let task): return .heartbeatJob(job: task.job, attempt: task.attempt)
         case .commit(let task):
             return opening(task).map {

@@ -43,6 +43,8 @@ public struct ProviderView: Sendable {
     public var unresolved: Set<Digest> = []
     /// Results that are claimed, of those whose bytes this provider is to fetch as a witness, or to show as its own.
     public var claimed: [WorkTask: ResultCommitment] = [:]
+    /// How long a run goes on before it may be called slow, in milliseconds.
+    public var slowPatience: UInt64 = .max
 
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],

@@ -10,7 +10,7 @@ public import Primitives
 public enum WorkRole: String, Sendable, Hashable {
     case executor
     case auditor
-    /// Drawn to say whether another's output can be had.
+    /// Drawn to say whether another's output, or what a job reads, can be had.
     case witness
     /// Whose own result is said to be handed to nobody.
     case deliverer

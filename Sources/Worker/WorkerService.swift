@@ -70,6 +70,8 @@ public actor WorkerService {
     private var machine: ProviderMachine
     private var fetched: [WorkTask: (done: UInt64, total: UInt64)] = [:]
     private var fractions: [WorkTask: Double] = [:]
+    /// When the runs that go on have begun, in nanoseconds.
+    private var begun: [WorkTask: UInt64] = [:]
     private var complaint: String?
     private var looking = false
     private var lookAgain = false
@@ -131,6 +133,7 @@ public actor WorkerService {
         repeat {
             lookAgain = false
             let began = ContinuousClock.now
+            for task in begun.keys { judge(task) }
             let watched = machine.watched
             guard let view = try? await chain.work(of: configuration.key.publicKey.address, watching: watched) else {
                 return
@@ -227,6 +230,7 @@ public actor WorkerService {
                 await look()
             }
         case .forget(let task):
+            begun[task] = nil
             begin(runs[task.role]?.remove(task))
             fetched[task] = nil
             fractions[task] = nil
@@ -248,6 +252,7 @@ public actor WorkerService {
     /// Runs a job whose turn it is, on a thread of its own.
     private func begin(_ item: (task: WorkTask, order: WorkOrder)??) {
         guard let (task, order) = item ?? nil else { return }
+        begun[task] = DispatchTime.now().uptimeNanoseconds
         let runner = runner
         Thread.detachNewThread {
             let outcome: WorkProgress
@@ -263,7 +268,18 @@ public actor WorkerService {
         }
     }
 
+    /// Tells the machine how a run goes on: it says whether that is far too slow.
+    private func judge(_ task: WorkTask) {
+        guard let start = begun[task] else { return }
+        let elapsed = (DispatchTime.now().uptimeNanoseconds - start) / 1_000_000
+        let done = UInt64(max(0, min(1, fractions[task] ?? 0)) * 1_000_000)
+        if machine.progressed(task, after: elapsed, done: done) {
+            logger.warning("job \(task.job.hex.prefix(8)) is far slower than its cost: \(elapsed) ms so far")
+        }
+    }
+
     private func ran(_ task: WorkTask, _ outcome: WorkProgress) {
+        begun[task] = nil
         begin(runs[task.role]?.remove(task))
         finish(task, outcome)
     }

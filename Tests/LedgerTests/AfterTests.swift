@@ -142,12 +142,15 @@ import Testing
         switch end {
         case .cancelled: try net.act(net.requester, .cancelJob(job: parent))
         case .failed:
-            for _ in 0..<3 {
-                let provider = try assigned(parent)
-                try net.act(
-                    provider, .declineJob(job: parent, attempt: try net.job(parent).attempt, reason: .inputsUnavailable)
-                )
+            let provider = try assigned(parent)
+            try net.act(provider, .declineJob(job: parent, attempt: 1, reason: .inputsUnavailable))
+            try net.step()
+            try net.step()
+            for witness in try #require(try net.job(parent).claim).witnesses {
+                let key = try net.key(witness.provider)
+                try net.act(key, .attestDelivery(job: parent, attempt: 1, holds: false))
             }
+            try net.pass(21_000)
         default: try net.pass(3000)
         }
         #expect(try net.job(parent).state == end)

@@ -104,7 +104,7 @@ import Testing
         try on.net.act(witness, on.attest(false))
         try on.net.fail(witness, on.attest(true), "no part in this job")
         #expect(try on.claim.witnesses.map(\.holds) == [false, nil, nil])
-        try on.net.fail(try on.witnesses[1], on.attest(true, attempt: 2), "attempt 2 was not delivered")
+        try on.net.fail(try on.witnesses[1], on.attest(true, attempt: 2), "anything of attempt 2")
     }
 
     @Test func aWordIsInTimeToTheBlock() throws {
@@ -166,7 +166,7 @@ import Testing
         try wrong(PostedOutput(steps: [.init([tensor]), .init([])], kept: .init([])))
         let witnesses = on.net.providers.filter { $0.publicKey != on.at.provider.publicKey }
         try on.net.fail(witnesses[0], on.post(truth), "not assigned to the sender")
-        try on.net.fail(on.at.provider, on.post(truth, attempt: 2), "attempt 2 was not delivered")
+        try on.net.fail(on.at.provider, on.post(truth, attempt: 2), "anything of attempt 2")
         try on.net.act(on.at.provider, on.post(truth))
         try on.net.fail(on.at.provider, on.post(truth), "the claim is posted")
     }
@@ -353,6 +353,10 @@ import Testing
         let convicts = chance(drawn / 2 + 1)
         let gain = price + min(price, (2 * deposit - Double(drawn) * fee) / 2) + Double(drawn) * fee
         #expect(convicts * gain < (1 - convicts) * deposit)
+        // The provider pays the auditor too, as much as the price: all of what is left, where that is a friend.
+        let fees = Double(drawn) * fee
+        let audited = price + fees + price + min(price, (2 * deposit - fees - price) / 2)
+        #expect(convicts * audited < (1 - convicts) * deposit)
         // The provider is paid where half of them lie for it, and loses twice the deposit where not; an honest one is paid.
         let acquits = chance((drawn + 1) / 2)
         #expect(acquits * price - (1 - acquits) * 2 * deposit < 0)

@@ -119,6 +119,24 @@ import Testing
         #expect(try escrow.subtracting(job.escrow) < Amount(baseUnits: 1_000_000))
     }
 
+    /// Who has run it again is paid by the provider, since the requester pays for nothing.
+    @Test func theAuditorsOfWhatWasNeverDeliveredArePaidByItsProvider() throws {
+        let on = try ClaimNet(audits: [TestDispute.truth])
+        let before = try Purses(on)
+        let auditor = try on.net.key(try on.at.job.audits[0].auditor)
+        let worth = try on.net.worth(auditor)
+        try on.claimAndDraw()
+        try on.hear([false, false, false])
+        try on.passDeadline()
+        try on.passWindow()
+        try on.net.step()
+        #expect(try on.at.job.lost == 1)
+        // Twice the deposit: three fees, the auditor's, which is the price, and half of the rest for the requester.
+        #expect(try on.net.provider(on.at.provider).bond == before.bond.subtracting(.xpl(2)))
+        #expect(try on.net.worth(auditor) == worth.adding(.xpl(1)).adding(ClaimNet.fee))
+        #expect(try on.net.worth(on.net.requester) == before.requester.adding(Amount(baseUnits: 425_000_000)))
+    }
+
     @Test func whereNobodyAnswersTheClaimLapsesAndTheSilentPay() throws {
         let on = try ClaimNet()
         let before = try Purses(on)

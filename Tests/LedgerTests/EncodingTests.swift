@@ -45,6 +45,7 @@ import Testing
             .claimUndelivered(job: digest, attempt: 2, deposit: .xpl(3)),
             .attestDelivery(job: digest, attempt: 2, holds: true),
             .attestDelivery(job: digest, attempt: 2, holds: false),
+            .stageJob(job: digest, attempt: 1), .reportSlow(job: digest, attempt: 2),
             .postOutput(job: digest, attempt: 1, output: ClaimNet.output(TestDispute.truth)),
             .postOutput(
                 job: digest, attempt: 1,

@@ -117,7 +117,7 @@ import Testing
         let id = try net.submit(net.spec())
         try net.step()
         let first = try net.executor(id)
-        try net.act(first, .declineJob(job: id, attempt: 1, reason: .costMismatch))
+        try net.act(first, .declineJob(job: id, attempt: 1, reason: .unsupported))
         #expect(try net.job(id).state == .open)
         try net.step()
         #expect(try net.job(id).attempt == 2)

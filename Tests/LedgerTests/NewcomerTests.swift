@@ -447,7 +447,7 @@ import Testing
             try net.act(key, .declineJob(job: id, attempt: UInt32(attempt), reason: .inputsUnavailable))
             #expect(try net.provider(key).declines == 1 && standing(net, key) == .xpl(5))
         }
-        #expect(try net.job(id).state != .failed && net.job(id).reports.isEmpty)
+        #expect(try net.job(id).state != .failed && net.job(id).claim == nil)
         // The third in an hour costs a tenth.
         let (other, newcomer) = try Self.market()
         for _ in 0..<3 {

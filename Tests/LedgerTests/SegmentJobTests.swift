@@ -110,8 +110,10 @@ import Testing
             try net.step()
             let provider = try net.executor(id)
             let (balance, bond) = (try net.balance(provider), try net.provider(provider))
+            // It is shown while witnesses are to be drawn that would look for it.
+            if id == second { try net.act(provider, .declineJob(job: id, attempt: 1, reason: .inputsUnavailable)) }
             try net.act(provider, .startAfter(job: id, attempt: 1, resolution: resolution(kept, isSet: true)))
-            #expect(try net.job(id).state == .settled)
+            #expect(try net.job(id).state == .settled && !net.job(id).isClaimed)
             let receipt = try #require(try Query.receipt(job: id, in: net.store))
             #expect(receipt.amount == .zero && receipt.computeUnits.weightedOperations == 0)
             #expect(receipt.commitment.steps == [0])

@@ -154,7 +154,9 @@ final class TestNet {
         var escrowed = Amount.zero
         for job in try Query.jobs(limit: 10_000, in: store) {
             escrowed = try escrowed.adding(job.escrow)
-            if let claim = job.claim, claim.state == .open { escrowed = try escrowed.adding(claim.deposit) }
+            if let claim = job.claim, claim.state == .open, claim.subject == .output {
+                escrowed = try escrowed.adding(claim.deposit)
+            }
             #expect(job.allowance <= job.escrow)
             #expect(!job.state.isTerminal || job.escrow == .zero)
         }
@@ -168,6 +170,9 @@ final class TestNet {
             }
             for audit in job.audits where !audit.isReleased {
                 held[audit.auditor] = try held[audit.auditor, default: .zero].adding(audit.share)
+            }
+            if let report = job.slowReport {
+                held[report.provider] = try held[report.provider, default: .zero].adding(report.stake)
             }
         }
         var bonded = Amount.zero

@@ -107,9 +107,9 @@ import Testing
         let receipt = try #require(try Query.receipt(job: at.id, in: at.net.store))
         #expect(receipt.auditors.isEmpty && receipt.auditFees == .zero)
         #expect(receipt.commitment == TestDispute.result(TestDispute.truth))
-        // Of 4.1 XPL of escrow one is paid, and a little for the moves.
+        // Of 4.3 XPL of escrow one is paid, and a little for the moves.
         let back = try at.net.worth(at.net.requester).subtracting(requester)
-        #expect(try back > .xpl(3) && back < Amount(parsing: "3.1"))
+        #expect(try back > Amount(parsing: "3.2") && back < Amount(parsing: "3.3"))
     }
 
     /// One found the truth, one believed the decoy: each gets what it deserves.

@@ -48,8 +48,16 @@ import Testing
             return .declineJob(job: id, attempt: attempt, reason: reason)
         default:
             switch job?.state {
-            case .assigned: return .startJob(job: id, attempt: attempt)
+            case .assigned where job?.claim?.awaits(net.address(who)) == true:
+                return .attestDelivery(job: id, attempt: attempt, holds: Bool.random(using: &random))
+            case .assigned:
+                switch Int.random(in: 0..<8, using: &random) {
+                case 0: return .stageJob(job: id, attempt: attempt)
+                case 1: return .declineJob(job: id, attempt: attempt, reason: .inputsUnavailable)
+                default: return .startJob(job: id, attempt: attempt)
+                }
             case .running:
+                if Int.random(in: 0..<8, using: &random) == 0 { return .reportSlow(job: id, attempt: attempt) }
                 if Bool.random(using: &random) { return .heartbeatJob(job: id, attempt: attempt) }
                 let opening = try net.opening(id, who, result, decoy: decoy)
                 return .commitResult(
@@ -113,6 +121,9 @@ import Testing
         if let dispute = open.randomElement(using: &random), dispute.walk.turn == .challenger {
             return dispute.challenger
         }
+        if job.state == .assigned, job.isClaimed, Int.random(in: 0..<3, using: &random) > 0 {
+            return job.claim?.witnesses.filter { $0.holds == nil }.randomElement(using: &random)?.provider
+        }
         // Whose word a claim waits for, or who could make one.
         if job.isDisputable, Int.random(in: 0..<3, using: &random) == 0 {
             let awaited = job.claim?.witnesses.filter { job.isClaimed && $0.holds == nil }.map(\.provider) ?? []
@@ -132,6 +143,8 @@ import Testing
         parameters.trapPerMille = seed % 2 == 0 ? 800 : 0
         parameters.jackpotPerMille = 20
         parameters.newcomerSharePerMille = 500
+        // Nothing is minted however long it takes.
+        parameters.epochLength = 1 << 20
         let net = try TestNet(parameters: parameters)
         try net.openMarket()
         for key in net.people[5...] { try NewcomerTests.register(net, key, bond: .zero) }
@@ -140,11 +153,15 @@ import Testing
         var states: Set<JobState> = []
         var ends: Set<DisputeState> = []
         var claims: Set<ClaimState> = []
+        var questions: Set<ClaimState> = []
+        var staged = false
         var bound: Set<Digest> = []
         var placed: Set<Digest> = []
         /// What a workload is worth something with.
         var lacks: String? {
             if claims.count < 2 { return "reached \(claims)" }
+            if questions.count < 2 { return "asked for inputs and reached \(questions)" }
+            if !staged { return "staged nothing" }
             if traps.isEmpty != (parameters.trapPerMille == 0) { return "opened \(traps.count) traps" }
             if placed.isEmpty || placed.count >= bound.count { return "placed \(placed.count) of \(bound.count) gangs" }
             if newcomers.isEmpty { return "gave newcomers no job" }
@@ -176,7 +193,12 @@ import Testing
             try net.step(transactions, after: UInt64.random(in: 1...4000, using: &random))
             for job in try Query.jobs(limit: 100, in: net.store) {
                 states.insert(job.state)
-                if let claim = job.claim { claims.insert(claim.state) }
+                switch job.claim?.subject {
+                case .output: claims.formUnion(job.claim.map { [$0.state] } ?? [])
+                case .inputs: questions.formUnion(job.claim.map { [$0.state] } ?? [])
+                case .checkpoint, nil: break
+                }
+                if job.assignment?.isStaged == true { staged = true }
                 if job.assignment?.decoy != nil { traps.insert(job.id) }
                 if job.assignment?.isNewcomer == true { newcomers.insert(job.id) }
                 guard let gang = job.gang else { continue }

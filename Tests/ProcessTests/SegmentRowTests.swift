@@ -95,6 +95,15 @@ import Testing
         }
         #expect(
             try paid >= due.subtracting(lostPrice.scaled(100, over: 1000)), "\(paid) XPL were paid, \(due) were due")
-        #expect(try paid < due.adding(audits).adding(Amount(parsing: "0.05")), "\(paid) XPL were paid, \(due) were due")
+        // And those who hold what each segment leaves.
+        let held = jobs.filter { $0["claim"]?["subject"]?.string == "checkpoint" }
+        #expect(held.count { $0["claim"]?["state"]?.string == "delivered" } >= 2, "\(held)")
+        let fees = try jobs.reduce(Amount.zero) {
+            try $0.adding(Amount(parsing: try #require($1["staging"]?["paid"]?.string)))
+        }
+        #expect(fees > .zero)
+        #expect(
+            try paid < due.adding(audits).adding(fees).adding(Amount(parsing: "0.05")),
+            "\(paid) XPL were paid, \(due) were due")
     }
 }

@@ -1,14 +1,32 @@
 public import Primitives
 
+/// What is said to be handed to nobody.
+public enum ClaimSubject: UInt8, Sendable, Hashable, CaseIterable, CustomStringConvertible {
+    /// A result's output and state, by the provider: claimed by the requester.
+    case output = 0
+    /// What the job reads, by the requester: reported by the provider that has the job.
+    case inputs = 1
+    /// What a segment leaves for the one that goes on from it. Nobody says that it cannot be had: the chain asks others to hold it.
+    case checkpoint = 2
+
+    public var description: String {
+        switch self {
+        case .output: "output"
+        case .inputs: "inputs"
+        case .checkpoint: "checkpoint"
+        }
+    }
+}
+
 /// How a claim stands.
 public enum ClaimState: UInt8, Sendable, Hashable, CaseIterable, CustomStringConvertible {
     /// Its witnesses are to be drawn, or to be heard.
     case open = 0
-    /// As many witnesses as it takes hold the output: whoever wants it has it from them.
+    /// As many witnesses as it takes hold the bytes: whoever wants them has them from these.
     case delivered = 1
     /// The provider has shown the bytes to the chain.
     case posted = 2
-    /// The witnesses could not have it: the result does not settle.
+    /// The witnesses could not have them: the result does not settle, the job of these inputs is over.
     case undelivered = 3
     /// Nobody could be asked, or nobody has answered.
     case lapsed = 4
@@ -27,10 +45,10 @@ public enum ClaimState: UInt8, Sendable, Hashable, CaseIterable, CustomStringCon
     }
 }
 
-/// One provider that was drawn to say whether an output can be had.
+/// One provider that was drawn to say whether bytes can be had.
 public struct DeliveryWitness: Hashable, Sendable, CanonicalCodable {
     public let provider: Address
-    /// Whether it holds all tensors under the result's roots; nil while it has said nothing.
+    /// Whether it holds all that the claim is about, and finds it as the job says; nil while it has said nothing.
     public var holds: Bool?
 
     public init(provider: Address) { self.provider = provider }
@@ -51,13 +69,14 @@ public struct DeliveryWitness: Hashable, Sendable, CanonicalCodable {
     }
 }
 
-/// A requester's claim that a result's bytes are handed to nobody. At most one of each attempt.
+/// A claim that bytes are handed to nobody. At most one of each subject and attempt.
 public struct DeliveryClaim: Hashable, Sendable, CanonicalCodable {
     public static let maximumWitnesses = 15
 
+    public let subject: ClaimSubject
     public let claimant: Address
     public let attempt: UInt32
-    /// Locked from the claimant's balance while the claim is open.
+    /// Of an output: locked from the claimant's balance while the claim is open. Of inputs: the part of the job's escrow that is decided about. Of a checkpoint: nothing.
     public let deposit: Amount
     /// What a witness gets that was right, and loses that says nothing.
     public let fee: Amount
@@ -68,7 +87,11 @@ public struct DeliveryClaim: Hashable, Sendable, CanonicalCodable {
     public var witnesses: [DeliveryWitness] = []
     public var state: ClaimState = .open
 
-    init(claimant: Address, attempt: UInt32, deposit: Amount, fee: Amount, drawHeight: Height) {
+    init(
+        subject: ClaimSubject = .output, claimant: Address, attempt: UInt32, deposit: Amount, fee: Amount,
+        drawHeight: Height
+    ) {
+        self.subject = subject
         self.claimant = claimant
         self.attempt = attempt
         self.deposit = deposit
@@ -77,6 +100,9 @@ public struct DeliveryClaim: Hashable, Sendable, CanonicalCodable {
     }
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
+        let about = try reader.readUInt8()
+        guard let subject = ClaimSubject(rawValue: about) else { throw .invalid("no subject of a claim is \(about)") }
+        self.subject = subject
         claimant = try reader.read(Address.self)
         attempt = try reader.readUInt32()
         deposit = try reader.read(Amount.self)
@@ -90,6 +116,7 @@ public struct DeliveryClaim: Hashable, Sendable, CanonicalCodable {
     }
 
     public func encode(into writer: inout ByteWriter) {
+        writer.write(subject.rawValue)
         writer.write(claimant)
         writer.write(attempt)
         writer.write(deposit)
@@ -105,7 +132,7 @@ public struct DeliveryClaim: Hashable, Sendable, CanonicalCodable {
         state == .open && witnesses.contains { $0.provider == provider && $0.holds == nil }
     }
 
-    /// What the words come to. Half of those that were drawn end it; at the deadline those that have spoken decide, and a tie is the provider's.
+    /// What the words come to. Half of those that were drawn end it; at the deadline those that have spoken decide, and a tie is theirs who should have handed it out.
     func verdict(atDeadline: Bool) -> ClaimState? {
         let (held, lacked) = (witnesses.count { $0.holds == true }, witnesses.count { $0.holds == false })
         if held > 0, 2 * held >= witnesses.count { return .delivered }
@@ -116,7 +143,7 @@ public struct DeliveryClaim: Hashable, Sendable, CanonicalCodable {
 }
 
 extension Job {
-    /// Whether a claim about its present result is not decided.
+    /// Whether a claim about its present attempt is not decided.
     public var isClaimed: Bool { claim?.state == .open }
 }
 

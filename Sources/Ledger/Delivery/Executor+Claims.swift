@@ -1,6 +1,6 @@
 import Primitives
 
-/// Claims that a result's bytes are handed to nobody (`docs/ledger.md`). A claim keeps a result from settling and changes nothing else about it: disputes go on, auditors
+/// Claims that bytes are handed to nobody (`docs/ledger.md`), a result's or, as `Executor+Inputs` has it, a job's inputs. A claim about a result keeps a result from settling and changes nothing else about it: disputes go on, auditors
 /// have their time, and only where the result would settle does the verdict count.
 extension Executor {
     private mutating func claimed(_ id: Digest, _ attempt: UInt32) throws -> (
@@ -10,7 +10,7 @@ extension Executor {
             throw TransactionFailure(reason: "there is no job \(id)")
         }
         guard let claim = job.claim, claim.attempt == attempt, job.attempt == attempt, let assignment = job.assignment
-        else { throw TransactionFailure(reason: "nobody has claimed that attempt \(attempt) was not delivered") }
+        else { throw TransactionFailure(reason: "nobody has claimed anything of attempt \(attempt)") }
         if claim.state != .open { throw TransactionFailure(reason: "the claim is \(claim.state)") }
         if claim.deadline > 0, clock > claim.deadline {
             throw TransactionFailure(
@@ -32,7 +32,9 @@ extension Executor {
             throw TransactionFailure(
                 reason: "the job is \(job.state): there is no result whose output could be claimed")
         }
-        if job.claim?.attempt == attempt { throw TransactionFailure(reason: "this result was claimed before") }
+        if let claim = job.claim, claim.subject == .output, claim.attempt == attempt {
+            throw TransactionFailure(reason: "this result was claimed before")
+        }
         let end = windowEnd(job, assignment)
         if disputeClock > end {
             throw TransactionFailure(
@@ -42,6 +44,8 @@ extension Executor {
         if deposit < terms.deposit {
             throw TransactionFailure(reason: "the deposit is \(deposit) XPL, the least is \(terms.deposit)")
         }
+        // Others are asked to hold it: now they are asked with a deposit.
+        if job.isClaimed { try voidClaim(&job) }
         try debit(sender, deposit)
         try raise(\.escrowed, deposit)
         let drawHeight = height.advanced(by: parameters.auditLag)
@@ -77,11 +81,11 @@ extension Executor {
 
     // MARK: What happens without a transaction
 
-    /// Draws by bond those that are to say whether the output can be had: each has something to lose, and none is the executor's or the requester's by its payout.
+    /// Draws by bond those that are to say whether the bytes can be had: each has something to lose, and none is the executor's or the requester's by its payout.
     mutating func drawWitnesses(of job: inout Job, _ offers: [Offer]) throws {
         guard var claim = job.claim, let assignment = job.assignment,
             let executor = try overlay.object(Provider.self, StateKey.provider(assignment.provider))
-        else { throw LedgerFault.corrupt("a claim without its result") }
+        else { throw LedgerFault.corrupt("a claim without its provider") }
         let parties = [executor.address, executor.payout, job.requester]
         var candidates: [Provider] = []
         for offer in offers {
@@ -97,9 +101,16 @@ extension Executor {
             else { continue }
             candidates.append(provider)
         }
-        for round in 0..<parameters.deliveryWitnesses where !candidates.isEmpty {
+        let isCheckpoint = claim.subject == .checkpoint
+        for round in 0..<(isCheckpoint ? parameters.checkpointHolders : parameters.deliveryWitnesses)
+        where !candidates.isEmpty {
             let salt = 1 << 62 | UInt64(job.attempt) << 8 | round
-            let drawn = candidates[placeByBond(candidates.map(\.bond), of: job.id, salt)]
+            // Who has run a segment has what it leaves.
+            let auditor = candidates.firstIndex { candidate in
+                job.audits.contains { $0.auditor == candidate.address && !$0.isSilent }
+            }
+            let place = isCheckpoint ? auditor : nil
+            let drawn = candidates[place ?? placeByBond(candidates.map(\.bond), of: job.id, salt)]
             claim.witnesses.append(DeliveryWitness(provider: drawn.address))
             // One of each operator, as far as its payout says.
             candidates.removeAll { $0.address == drawn.address || $0.payout == drawn.payout }
@@ -130,9 +141,9 @@ extension Executor {
 
     // MARK: Outcomes
 
-    /// Ends a claim. Where the output can be had, the deposit pays the witnesses and is burned for the rest: none of it is the provider's, or who serves nobody before it is
-    /// claimed against would live on that. Else it goes back.
-    private mutating func endClaim(_ job: inout Job, _ state: ClaimState) throws {
+    /// Ends a claim. Where an output can be had, the deposit pays the witnesses and is burned for the rest: none of it is the provider's, or who serves nobody before it is
+    /// claimed against would live on that. Else it goes back. Holders of a checkpoint are paid by its requester, and it says nothing about the result.
+    mutating func endClaim(_ job: inout Job, _ state: ClaimState) throws {
         guard var claim = job.claim, claim.state == .open else { return }
         if claim.deadline > 0 {
             try overlay.set(bytes: nil, StateKey.claimTimer(claim.deadline, job.id))
@@ -141,8 +152,18 @@ extension Executor {
         }
         claim.state = state
         job.claim = claim
+        switch claim.subject {
+        case .inputs: return try answer(&job, claim)
+        case .checkpoint: try payHolders(&job, claim)
+        case .output: try payClaim(claim)
+        }
+        guard state != .moot, job.isDisputable, !job.awaitsReveals, let assignment = job.assignment else { return }
+        try rest(&job, assignment)
+    }
+
+    private mutating func payClaim(_ claim: DeliveryClaim) throws {
         try lower(\.escrowed, claim.deposit)
-        switch state {
+        switch claim.state {
         case .delivered, .posted:
             var left = claim.deposit
             for witness in claim.witnesses where witness.holds == true {
@@ -153,19 +174,14 @@ extension Executor {
             try raise(\.burned, left)
         case .open, .undelivered, .lapsed, .moot: try credit(claim.claimant, claim.deposit)
         }
-        guard state != .moot, job.isDisputable, !job.awaitsReveals, let assignment = job.assignment else { return }
-        try rest(&job, assignment)
     }
 
     /// The attempt is over: nobody was right or wrong about its output.
     mutating func voidClaim(_ job: inout Job) throws { try endClaim(&job, .moot) }
 
-    private mutating func payout(of provider: Address) throws -> Address {
-        try overlay.object(Provider.self, StateKey.provider(provider))?.payout ?? provider
-    }
-
     /// The result would settle, and nobody has its output. Unlike a lie this is found whenever somebody claims, so that the penalty need not stand for those that are not: it is
-    /// twice the deposit, of which those that said so get their fees, the requester half of the rest, at most the price; what remains is burned.
+    /// twice the deposit, of which those that said so get their fees, auditors that have found the same what they ask, the requester half of the rest, at most the price; what
+    /// remains is burned.
     mutating func convictUndelivered(_ job: inout Job, _ assignment: Assignment) throws {
         let penalty = try ClaimTerms(assignment, parameters).penalty
         try release(&job)
@@ -175,6 +191,7 @@ extension Executor {
             left = try left.subtracting(fee)
             try penalise(assignment.provider, fee, to: try payout(of: witness.provider))
         }
+        try payAuditors(of: job, assignment, from: &left)
         if assignment.isNewcomer {
             try convictNewcomer(job, assignment, bountyTo: [])
         } else {
@@ -188,5 +205,17 @@ extension Executor {
         // Reveals of disputes that it has won are of no more use.
         try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))
         try reopen(&job, without: assignment.provider)
+    }
+
+    /// Auditors have run what the requester does not pay for: the provider does, at most the locked price each.
+    private mutating func payAuditors(of job: Job, _ assignment: Assignment, from left: inout Amount) throws {
+        guard let commitment = assignment.commitment else { return }
+        let units = job.spec.computeUnits(taken: commitment.steps)
+        for audit in job.audits where !audit.isSilent && audit.commitment == commitment {
+            let asked = try Executor.price(of: units, job, whole: audit.price)
+            let fee = min(asked, assignment.price, left)
+            left = try left.subtracting(fee)
+            try penalise(assignment.provider, fee, to: try payout(of: audit.auditor))
+        }
     }
 }

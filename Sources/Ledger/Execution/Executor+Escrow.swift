@@ -89,6 +89,7 @@ extension Executor {
 
     /// Ends a job: what is left of its escrow goes back to the requester.
     mutating func close(_ job: inout Job, _ state: JobState) throws {
+        try endSlowReport(&job, wasRun: false)
         try lower(\.escrowed, job.escrow)
         try credit(job.requester, job.escrow)
         job.escrow = .zero
@@ -182,6 +183,7 @@ extension Executor {
         if assignment.decoy != nil { try payJackpots(&job, commitment, units) }
         try release(&job)
         try releaseAuditors(&job)
+        try endSlowReport(&job, wasRun: true)
         try overlay.set(bytes: [], StateKey.sweep(job.id, job.attempt))
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.settled += 1

@@ -38,30 +38,35 @@ extension Executor {
         switch job.state {
         case .waiting: try waitNoMore(&job)
         case .open: try overlay.set(bytes: nil, StateKey.queued(job.number))
-        case .assigned: try release(&job)
+        case .assigned:
+            guard let assignment = job.assignment else { throw LedgerFault.corrupt("assigned to nobody") }
+            try cancelAssigned(&job, assignment)
         default: throw TransactionFailure(reason: "the job is \(job.state): it can be cancelled only before its start")
         }
         try close(&job, .cancelled)
     }
 
-    /// Who says that nobody could run the job is not blamed for it, unless somebody can; when enough have said so, none of whom could choose to be drawn, they
-    /// are believed.
+    /// Who says that nobody could run the job is not blamed for it, unless witnesses say that it can be. A newcomer's word, or one given after another, starts no question.
     mutating func decline(_ id: Digest, _ attempt: UInt32, _ reason: DeclineReason, _ sender: Address) throws {
-        var job = try ownJob(id, attempt, in: .assigned, sender).0
+        var (job, assignment) = try ownJob(id, attempt, in: .assigned, sender)
+        if job.isClaimed {
+            throw TransactionFailure(reason: "witnesses look for the job's inputs: wait for their word")
+        }
+        let hasReported = job.claim?.attempt == attempt
+        if reason.blamesJob, !hasReported, !assignment.isStaged,
+            try overlay.object(Provider.self, StateKey.provider(sender))?.newcomer == nil
+        {
+            return try ask(&job, assignment, reason)
+        }
         job.reason = "declined: \(reason)"
         try release(&job)
-        // A newcomer's word ends nobody's job.
-        if try !reason.blamesJob || overlay.object(Provider.self, StateKey.provider(sender))?.newcomer != nil {
-            try countDecline(sender)
-        } else {
-            job.reports.append(sender)
-            if job.reports.count >= Int(parameters.maximumAttempts) { return try closeAsReported(&job) }
-        }
+        if hasReported { try penaliseReport(assignment) }
+        if assignment.isStaged { try penaliseSilence(sender) } else { try countDecline(sender) }
         try reopen(&job, without: sender)
     }
 
     /// Two are free in an epoch of declines.
-    private mutating func countDecline(_ address: Address) throws {
+    mutating func countDecline(_ address: Address) throws {
         guard var provider = try overlay.object(Provider.self, StateKey.provider(address)) else {
             throw LedgerFault.corrupt("a provider that declined is missing")
         }
@@ -71,25 +76,27 @@ extension Executor {
         }
         provider.declines += 1
         try store(provider)
-        if provider.declines > parameters.freeDeclines {
-            try penalise(address, try provider.bond.scaled(parameters.silencePenaltyPerMille, over: 1000), to: nil)
-            try strike(address)
-        }
+        if provider.declines > parameters.freeDeclines { try penaliseSilence(address) }
     }
 
-    /// What is left of the allowance goes to those who tried, in equal parts.
-    private mutating func closeAsReported(_ job: inout Job) throws {
-        let part = try job.allowance.scaled(1, over: UInt64(job.reports.count))
-        for reporter in job.reports {
-            job.allowance = try job.allowance.subtracting(part)
-            job.escrow = try job.escrow.subtracting(part)
-            try lower(\.escrowed, part)
-            try credit(reporter, part)
-        }
-        job.reason = "\(job.reports.count) providers say that nobody can run it; the last \(job.reason)"
-        job.assignment = nil
-        try close(&job, .failed)
+    mutating func penaliseSilence(_ address: Address) throws {
+        let bond = try overlay.object(Provider.self, StateKey.provider(address))?.bond ?? .zero
+        try penalise(address, try bond.scaled(parameters.silencePenaltyPerMille, over: 1000), to: nil)
+        try strike(address)
     }
+
+    mutating func stage(_ id: Digest, _ attempt: UInt32, _ sender: Address) throws {
+        var (job, assignment) = try ownJob(id, attempt, in: .assigned, sender)
+        try stage(&job, assignment)
+    }
+
+    mutating func reportSlow(_ id: Digest, _ attempt: UInt32, _ sender: Address) throws {
+        var (job, assignment) = try ownJob(id, attempt, in: .running, sender)
+        try reportSlow(&job, assignment)
+    }
+
+    /// How long a run may take.
+    func runWindow(_ assignment: Assignment) -> UInt64 { later(parameters.runBase, times(4, assignment.milliseconds)) }
 
     mutating func start(_ id: Digest, _ attempt: UInt32, _ sender: Address) throws {
         var (job, assignment) = try ownJob(id, attempt, in: .assigned, sender)
@@ -107,16 +114,15 @@ extension Executor {
         do throws(ResolutionFault) { job.found = try resolution.roots(of: job.spec, reading: results) } catch {
             throw TransactionFailure(reason: error.description)
         }
+        try endQuestion(&job)
         if resolution.flag?.isSet == true { return try settleUnrun(&job, assignment) }
         try start(&job, assignment)
     }
 
     private mutating func start(_ job: inout Job, _ running: Assignment) throws {
         var assignment = running
-        // Somebody can run it: the others have just declined.
-        for reporter in job.reports { try countDecline(reporter) }
-        job.reports = []
-        assignment.runDeadline = later(clock, parameters.runBase, times(4, assignment.milliseconds))
+        try endQuestion(&job)
+        assignment.runDeadline = later(clock, runWindow(assignment))
         job.assignment = assignment
         enter(&job, .running)
         try setTimer(&job, min(later(clock, parameters.heartbeatWindow), assignment.runDeadline))
@@ -214,6 +220,7 @@ extension Executor {
         assignment.openedClock = disputeClock
         job.assignment = assignment
         job.stage = .none
+        if isCheckpoint(job) { try askHolders(&job, assignment) }
         if job.audits.contains(where: { !$0.isSilent }) {
             enter(&job, .auditing)
             try setTimer(&job, later(clock, parameters.revealWindow))

@@ -75,15 +75,7 @@ extension Executor {
 
     /// Which of these is drawn, each as often as it has bond, by this block's beacon.
     func placeByBond(_ bonds: [Amount], of job: Digest, _ salt: UInt64) -> Int {
-        // Bonds are parts of the supply, so their sum fits.
-        let total = bonds.reduce(UInt128(0)) { $0 &+ $1.baseUnits }
-        var ticket = Matching.draw(header.beacon, job, salt, below: total)
-        var index = 0
-        while index < bonds.count - 1, ticket >= bonds[index].baseUnits {
-            ticket -= bonds[index].baseUnits
-            index += 1
-        }
-        return index
+        Matching.placeByBond(bonds, beacon: header.beacon, of: job, salt)
     }
 
     /// The auditors have committed, or there are none: the provider may open.
@@ -134,10 +126,9 @@ extension Executor {
     }
 
     private mutating func startMissed(_ job: inout Job, _ assignment: Assignment) throws {
-        let bond = try overlay.object(Provider.self, StateKey.provider(assignment.provider))?.bond ?? .zero
         try release(&job)
-        try penalise(assignment.provider, try bond.scaled(parameters.silencePenaltyPerMille, over: 1000), to: nil)
-        try strike(assignment.provider)
+        if job.claim?.attempt == job.attempt { try penaliseReport(assignment) }
+        try penaliseSilence(assignment.provider)
         let key = StateKey.offer(assignment.provider, assignment.device)
         if var offer = try overlay.object(Offer.self, key) {
             offer.isPaused = true
@@ -158,12 +149,18 @@ extension Executor {
     }
 
     private mutating func runLost(_ job: inout Job, _ assignment: Assignment) throws {
+        try loseRun(
+            &job, assignment, clock > assignment.runDeadline ? "the run took too long" : "the provider fell silent")
+    }
+
+    /// The provider is not paid, pays for the outage, and the attempt is lost.
+    mutating func loseRun(_ job: inout Job, _ assignment: Assignment, _ reason: String) throws {
         try release(&job)
         let outage = try assignment.price.scaled(parameters.outagePricePerMille, over: 1000)
         try penalise(assignment.provider, outage, to: job.requester)
         try strike(assignment.provider)
         try loseAttempt(&job, assignment)
-        job.reason = clock > assignment.runDeadline ? "the run took too long" : "the provider fell silent"
+        job.reason = reason
         try reopen(&job, without: assignment.provider)
     }
 
@@ -237,7 +234,9 @@ extension Executor {
         if job.openDisputes > 0 || job.isClaimed || restsUntil(job, assignment) >= disputeClock {
             try rest(&job, assignment)
             try save(job)
-        } else if job.claim?.state == .undelivered, job.claim?.attempt == job.attempt {
+        } else if let claim = job.claim, claim.subject == .output, claim.state == .undelivered,
+            claim.attempt == job.attempt
+        {
             try convictUndelivered(&job, assignment)
         } else if assignment.isNewcomer, !job.audits.contains(where: { !$0.isSilent }) {
             try leaveUnaudited(&job, assignment)

@@ -39,7 +39,10 @@ extension Executor {
         let jobs = try job.boundGang.map { try members(of: $0) } ?? [job]
         // The timer of one, later in this block, will end all.
         if jobs.contains(where: { job in job.timer.map { clock > $0 } ?? false }) { return 1 }
-        let wishes = jobs.map { MarketWish(spec: $0.spec, excluded: $0.excluded, job: $0.id, attempt: $0.attempt) }
+        let wishes = jobs.map {
+            MarketWish(
+                spec: $0.spec, excluded: $0.excluded, job: $0.id, attempt: $0.attempt, isByBond: $0.slowReport != nil)
+        }
         let attempt = try market.place(wishes, beacon: header.beacon, parameters)
         guard let places = attempt.places else {
             var entry = queued

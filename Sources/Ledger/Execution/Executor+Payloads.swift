@@ -29,6 +29,8 @@ extension Executor {
         case .declineJob(let job, let attempt, let reason): try decline(job, attempt, reason, sender)
         case .startJob(let job, let attempt): try start(job, attempt, sender)
         case .startAfter(let job, let attempt, let resolution): try start(job, attempt, showing: resolution, sender)
+        case .stageJob(let job, let attempt): try stage(job, attempt, sender)
+        case .reportSlow(let job, let attempt): try reportSlow(job, attempt, sender)
         case .heartbeatJob(let job, let attempt): try heartbeat(job, attempt, sender)
         case .commitResult(let job, let attempt, let masked): try commit(job, attempt, masked, sender)
         case .commitAudit(let job, let attempt, let masked): try commitAudit(job, attempt, masked, sender)

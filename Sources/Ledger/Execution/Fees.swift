@@ -68,10 +68,9 @@ public enum Fees {
         return max(parameters.minimumBaseFee, UInt64(UInt128(parent.baseFee) - step))
     }
 
-    /// What a job locks: the run and its audits at the highest price its requester allows, and the fee allowance.
+    /// What a job locks.
     public static func escrow(_ spec: JobSpec, _ parameters: ChainParameters) throws(AmountFault) -> Amount {
-        let ceiling = try spec.computeUnits.price(perThousandUnits: spec.maximumPricePer1000CU)
-        return try ceiling.multiplied(by: 1 + spec.policy.auditors).adding(parameters.feeAllowance)
+        try Escrow(spec, parameters).total()
     }
 
     /// What so many jobs lock, with their posting fees.

@@ -83,6 +83,12 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     /// What a claimant stakes, of the locked price, and what each witness gets, of the least stake.
     public var claimBondPerMille: UInt64 = 1000
     public var witnessFeePerMille: UInt64 = 50
+    // Staging
+    /// What a requester answers for with that its inputs can be had and are not fetched for nothing: of the price, and at least.
+    public var stagingPerMille: UInt64 = 100
+    public var minimumStaging = Amount(baseUnits: 50_000_000)
+    /// How many providers are drawn to hold what a segment leaves for the next.
+    public var checkpointHolders: UInt64 = 3
     // Traps
     /// Openings whose mask must hold a decoy, in thousandths.
     public var trapPerMille: UInt64 = 15
@@ -182,6 +188,8 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("delivery_rate", \.deliveryRate),
         ("claim_bond_per_mille", \.claimBondPerMille),
         ("witness_fee_per_mille", \.witnessFeePerMille),
+        ("staging_per_mille", \.stagingPerMille),
+        ("checkpoint_holders", \.checkpointHolders),
         ("trap_per_mille", \.trapPerMille),
         ("jackpot_per_mille", \.jackpotPerMille),
         ("weight_per_dispute_move", \.weightPerDisputeMove),
@@ -209,6 +217,7 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("newcomer_fee", \.newcomerFee),
         ("minimum_stake", \.minimumStake),
         ("minimum_challenge_bond", \.minimumChallengeBond),
+        ("minimum_staging", \.minimumStaging),
     ]
 
     public init(from reader: inout ByteReader) throws(DecodingFault) {
@@ -271,6 +280,10 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         if deliveryRate < 1 || deliveryRate > 1 << 40 || claimBondPerMille > 1_000_000 {
             return "a claim's rate or bond is out of bounds"
         }
+        if stagingPerMille > 1000 { return "a staging deposit is at most the price" }
+        if checkpointHolders < 1 || checkpointHolders > deliveryWitnesses {
+            return "a checkpoint has one holder or more, and at most as many as a claim has witnesses"
+        }
         if compensationPerMille > 1000 || bountyPerMille > 1000 { return "a penalty is at most the whole" }
         // A full lane must be dear: only above half a block does the base fee rise.
         if disputeWeightLimit > blockWeightLimit
@@ -278,7 +291,8 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         {
             return "the dispute lane is more than half a block and one move, and at most a block"
         }
-        if max(postingFee, feeAllowance, minimumBond, max(newcomerFee, minimumStake, minimumChallengeBond))
+        if max(
+            postingFee, feeAllowance, minimumBond, max(newcomerFee, minimumStake, minimumChallengeBond), minimumStaging)
             > Genesis.totalSupply
         {
             return "an amount is above the supply"

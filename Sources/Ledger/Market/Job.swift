@@ -75,6 +75,8 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
     public var openedClock: UInt64 = 0
     /// Its window ends no sooner than this, in dispute clock: longer where an auditor was proven wrong.
     public var windowFloor: UInt64 = 0
+    /// Whether the provider has said that the inputs are here, and the run waits for its turn.
+    public var isStaged = false
 
     public init(
         provider: Address, device: UInt16, price: Amount, share: Amount, milliseconds: UInt64,
@@ -108,6 +110,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         decoy = try reader.readOptional(ResultCommitment.self)
         openedClock = try reader.readUInt64()
         windowFloor = try reader.readUInt64()
+        isStaged = try reader.readBool()
     }
 
     public func encode(into writer: inout ByteWriter) {
@@ -127,6 +130,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         writer.write(optional: decoy)
         writer.write(openedClock)
         writer.write(windowFloor)
+        writer.write(bool: isStaged)
     }
 }
 
@@ -238,7 +242,6 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     /// History beyond this is not recorded; the state itself goes on.
     public static let maximumHistory = 64
     static let maximumAudits = 64
-    static let maximumReports = 16
 
     /// The id of the transaction that posted it; of a gang's member what follows from that (`GangPlace.jobs`).
     public let id: Digest
@@ -262,14 +265,12 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     /// Attempts lost while running or committed, but for those of newcomers.
     public var lost: UInt64 = 0
     public var excluded: [Address] = []
-    /// Who has declined because nobody could run it, since it was posted.
-    public var reports: [Address] = []
     public var assignment: Assignment?
     public var audits: [Audit] = []
     public var redraws: UInt64 = 0
     /// Disputes of the present attempt that are not decided.
     public var openDisputes: UInt64 = 0
-    /// The last claim that a result of it was handed to nobody.
+    /// The last claim that a result of it, or what it reads, was handed to nobody.
     public var claim: DeliveryClaim?
     /// All of the requester's money that the job holds, the allowance in it.
     public var escrow: Amount
@@ -282,6 +283,10 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
     public var history: [JobStep] = []
     /// Why it stands where it stands, where that needs words.
     public var reason: String = ""
+    /// Who has found its numbers slow, while nobody else has.
+    public var slowReport: SlowReport?
+    /// What of the staging deposit went to providers.
+    public var stagingPaid = Amount.zero
 
     /// What it reads, by root; nil while nobody has shown what its parents left.
     public var roots: JobRoots? { found ?? spec.roots }
@@ -324,7 +329,6 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         attempt = try reader.readUInt32()
         lost = try reader.readUInt64()
         excluded = try reader.readList(Address.self, max: Job.maximumExcluded)
-        reports = try reader.readList(Address.self, max: Job.maximumReports)
         assignment = try reader.readOptional(Assignment.self)
         audits = try reader.readList(Audit.self, max: Job.maximumAudits)
         redraws = try reader.readUInt64()
@@ -337,6 +341,8 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         royaltyBasisPoints = try reader.readUInt16()
         history = try reader.readList(JobStep.self, max: Job.maximumHistory)
         reason = try reader.readString(max: 256)
+        slowReport = try reader.readOptional(SlowReport.self)
+        stagingPaid = try reader.read(Amount.self)
     }
 
     public func encode(into writer: inout ByteWriter) {
@@ -355,7 +361,6 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         writer.write(attempt)
         writer.write(lost)
         writer.write(list: excluded)
-        writer.write(list: reports)
         writer.write(optional: assignment)
         writer.write(list: audits)
         writer.write(redraws)
@@ -368,6 +373,8 @@ public struct Job: Hashable, Sendable, CanonicalCodable {
         writer.write(royaltyBasisPoints)
         writer.write(list: history)
         writer.write(string: reason)
+        writer.write(optional: slowReport)
+        writer.write(stagingPaid)
     }
 }
 

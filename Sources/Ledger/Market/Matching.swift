@@ -68,6 +68,8 @@ public struct MatchPlan: Hashable, Sendable {
     public var maximumPrice: Amount = .zero
     /// What the requester must have liquid, fees of the transaction apart.
     public var escrowAndPosting: Amount = .zero
+    /// Its parts, without the posting fee.
+    public var escrow: Escrow?
     /// The exact price if the cheapest in the draw is drawn, newcomers apart; nil where none is.
     public var price: Amount? { eligible.filter { $0.isInDraw && !$0.isNewcomer }.map(\.price).min() }
     /// The job's time on the slowest device that could take it, newcomers' and those apart that are far slower than others.
@@ -158,8 +160,8 @@ public enum Matching {
         var plan = MatchPlan()
         plan.maximumPrice =
             (try? spec.computeUnits.price(perThousandUnits: spec.maximumPricePer1000CU)) ?? Amount(baseUnits: .max)
-        plan.escrowAndPosting =
-            (try? Fees.escrow(spec, parameters).adding(parameters.postingFee)) ?? Amount(baseUnits: .max)
+        plan.escrow = try? Escrow(spec, parameters)
+        plan.escrowAndPosting = (try? plan.escrow?.total().adding(parameters.postingFee)) ?? Amount(baseUnits: .max)
         var running: [Address: UInt64] = [:]
         for offer in offers { running[offer.provider, default: 0] += UInt64(offer.running) }
         for offer in offers {
@@ -276,6 +278,19 @@ public enum Matching {
         // 32 bytes always hold 16. The bound is far below 2¹²⁸, so the remainder's bias is nothing.
         let word = (try? reader.readUInt128()) ?? 0
         return bound == 0 ? 0 : word % bound
+    }
+
+    /// Which of these is drawn, each as often as it has bond.
+    static func placeByBond(_ bonds: [Amount], beacon: Digest, of job: Digest, _ salt: UInt64) -> Int {
+        // Bonds are parts of the supply, so their sum fits.
+        let total = bonds.reduce(UInt128(0)) { $0 &+ $1.baseUnits }
+        var ticket = draw(beacon, job, salt, below: total)
+        var index = 0
+        while index < bonds.count - 1, ticket >= bonds[index].baseUnits {
+            ticket -= bonds[index].baseUnits
+            index += 1
+        }
+        return index
     }
 
     /// The offer drawn, by weight. Whether it is the newcomers' turn is drawn first; where none of them is there it is the others'.

@@ -6,6 +6,8 @@ struct MarketWish {
     var excluded: [Address] = []
     let job: Digest
     var attempt: UInt32 = 0
+    /// Somebody has found it slow. Whoever says the same ends the job, so that who that could be is not to be had by asking less than others.
+    var isByBond = false
 }
 
 /// Where a job is placed.
@@ -52,7 +54,9 @@ struct OpenMarket {
         _ wish: MarketWish, by plan: MatchPlan, beacon: Digest, _ parameters: ChainParameters
     ) throws(AmountFault) -> MarketPlace? {
         guard
-            let match = Matching.pick(plan, beacon: beacon, job: wish.job, attempt: wish.attempt, parameters),
+            let match = wish.isByBond
+                ? pickByBond(plan, beacon: beacon, wish)
+                : Matching.pick(plan, beacon: beacon, job: wish.job, attempt: wish.attempt, parameters),
             let index = offers.firstIndex(where: {
                 $0.provider == match.provider && $0.terms.device == match.device
             }),
@@ -65,6 +69,18 @@ struct OpenMarket {
         return MarketPlace(
             offer: match, index: index, share: share,
             slowestMilliseconds: plan.slowestMilliseconds ?? match.milliseconds)
+    }
+
+    /// Of all that could have the job at any price that its requester allows, and are not far slower than others, one drawn by bond.
+    private func pickByBond(_ plan: MatchPlan, beacon: Digest, _ wish: MarketWish) -> EligibleOffer? {
+        var seen: Set<Address> = []
+        let candidates = plan.eligible.filter {
+            !$0.isNewcomer && $0.milliseconds <= plan.slowestMilliseconds ?? .max && seen.insert($0.provider).inserted
+        }
+        if candidates.isEmpty { return nil }
+        let bonds = candidates.map { providers[$0.provider]?.bond ?? .zero }
+        let salt = 1 << 61 | UInt64(wish.attempt)
+        return candidates[Matching.placeByBond(bonds, beacon: beacon, of: wish.job, salt)]
     }
 
     /// Places a job, or all of a gang or none.

@@ -54,8 +54,8 @@ public struct MoveBundle: Hashable, Sendable, CanonicalCodable {
 }
 
 extension Payload {
-    /// Declines, starts, heartbeats, commitments, openings, audits, and words on deliveries. Not what disputes reveal, which has a lane of its own.
-    static let bundledTags: Set<UInt8> = [9, 10, 11, 12, 13, 14, 15, 31, 33]
+    /// Declines, starts, heartbeats, commitments, openings, audits, words on deliveries, and on inputs that are here and runs that are slow. Not what disputes reveal, which has a lane of its own.
+    static let bundledTags: Set<UInt8> = [9, 10, 11, 12, 13, 14, 15, 31, 33, 44, 45]
 
     /// Whether it may travel with others.
     var isBundled: Bool { Payload.bundledTags.contains(tag) }

@@ -56,8 +56,12 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     indirect case sponsorProvider(Registration, gift: Amount)
     /// The requester's: nobody hands out the bytes of the job's result.
     indirect case claimUndelivered(job: Digest, attempt: UInt32, deposit: Amount)
-    /// Of a provider that was drawn to say whether the output can be had: who says that it holds it hands it out from then on.
+    /// Of a provider that was drawn to say whether an output, or a job's inputs, can be had: who says that it holds them hands them out from then on.
     case attestDelivery(job: Digest, attempt: UInt32, holds: Bool)
+    /// Of the provider that has the job: the inputs are here, and the run waits for its turn.
+    case stageJob(job: Digest, attempt: UInt32)
+    /// Of the provider that runs the job: subnormals make it far slower than the machine is.
+    case reportSlow(job: Digest, attempt: UInt32)
     /// The provider's answer where the output is small.
     indirect case postOutput(job: Digest, attempt: UInt32, output: PostedOutput)
     /// Jobs that are placed all or none (`GangPlace`), 2 to 32.
@@ -72,7 +76,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     public var isMarketMove: Bool {
         switch self {
         case .moves, .declineJob, .startJob, .startAfter, .heartbeatJob, .commitResult, .commitAudit, .openResult,
-            .revealAudit, .revealDispute, .attestDelivery, .postOutput:
+            .revealAudit, .revealDispute, .attestDelivery, .postOutput, .stageJob, .reportSlow:
             true
         default: false
         }
@@ -107,7 +111,7 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             .revealAudit(let job, _, _, _), .challenge(let job, _, _, _), .revealDispute(let job, _, _, _, _),
             .pickDispute(let job, _, _, _), .settleByTranscript(let job, _, _, _, _),
             .showContradiction(let job, _, _, _, _), .claimUndelivered(let job, _, _), .attestDelivery(let job, _, _),
-            .postOutput(let job, _, _):
+            .postOutput(let job, _, _), .stageJob(let job, _), .reportSlow(let job, _):
             job
         default: nil
         }
@@ -155,6 +159,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .postOutput: 34
         case .submitGang: 36
         case .cancelGang: 37
+        case .stageJob: 44
+        case .reportSlow: 45
         }
     }
 
@@ -205,7 +211,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             writer.write(job)
             writer.write(attempt)
             writer.write(reason.rawValue)
-        case .startJob(let job, let attempt), .heartbeatJob(let job, let attempt):
+        case .startJob(let job, let attempt), .heartbeatJob(let job, let attempt), .stageJob(let job, let attempt),
+            .reportSlow(let job, let attempt):
             writer.write(job)
             writer.write(attempt)
         case .startAfter(let job, let attempt, let resolution):
@@ -385,6 +392,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             let (gang, count) = (try reader.read(Digest.self), try reader.readUInt8())
             try GangPlace.check(Int(count))
             self = .cancelGang(gang: gang, count: count)
+        case 44: self = .stageJob(job: try reader.read(Digest.self), attempt: try reader.readUInt32())
+        case 45: self = .reportSlow(job: try reader.read(Digest.self), attempt: try reader.readUInt32())
         case let other: throw .invalid("no payload has the tag \(other)")
         }
     }

@@ -1,15 +1,15 @@
 internal import Foundation
-internal import Gossip
+package import Gossip
 internal import Ledger
-internal import Logging
-internal import Networking
-internal import Primitives
+package import Logging
+package import Networking
+package import Primitives
 internal import Programs
-internal import Storage
-internal import Worker
+package import Storage
+package import Worker
 
 /// The node's blobs: kept in the store, served to peers chunk by chunk, fetched from several of them at once and checked as they come.
-final class BlobService: BlobAccess, @unchecked Sendable {
+package final class BlobService: BlobAccess, @unchecked Sendable {
     private let store: BlobStore
     private let logger: Logger
     private let lock = NSLock()
@@ -23,12 +23,12 @@ final class BlobService: BlobAccess, @unchecked Sendable {
     static let timeout = Interval.seconds(5)
     static let rounds = 40
 
-    init(store: BlobStore, logger: Logger) {
+    package init(store: BlobStore, logger: Logger) {
         self.store = store
         self.logger = logger
     }
 
-    func attach(_ network: NetworkService) { lock.withLock { self.network = network } }
+    package func attach(_ network: NetworkService) { lock.withLock { self.network = network } }
 
     /// Test only: from here on the outputs of jobs are handed to nobody.
     func withholdOutputs() { lock.withLock { withheld = [] } }
@@ -37,7 +37,7 @@ final class BlobService: BlobAccess, @unchecked Sendable {
 
     // MARK: Serving
 
-    func answer(_ request: BlobRequest) -> [UInt8]? {
+    package func answer(_ request: BlobRequest) -> [UInt8]? {
         var parts: [BlobPart] = []
         switch request {
         case .manifest(let id):
@@ -75,7 +75,7 @@ final class BlobService: BlobAccess, @unchecked Sendable {
 
     /// Keeps bytes that are here already.
     @discardableResult
-    func put(_ kind: BlobManifest.Kind, _ bytes: [UInt8], isOutput: Bool = false) throws -> Digest {
+    package func put(_ kind: BlobManifest.Kind, _ bytes: [UInt8], isOutput: Bool = false) throws -> Digest {
         let manifest = bytes.withUnsafeBytes { BlobManifest.make(kind, $0) }
         let id = manifest.id
         if isOutput { lock.withLock { _ = withheld?.insert(id) } }
@@ -103,20 +103,20 @@ final class BlobService: BlobAccess, @unchecked Sendable {
 
     func newDraft() throws -> BlobDraft { try store.newDraft() }
 
-    func storeTensor(type: UInt8, shape: [UInt64], bytes: [UInt8]) throws -> Digest {
+    package func storeTensor(type: UInt8, shape: [UInt64], bytes: [UInt8]) throws -> Digest {
         try put(.tensor(type: type, shape: shape), bytes, isOutput: true)
     }
 
-    func tensorType(of id: Digest) throws -> (type: UInt8, shape: [UInt64])? {
+    package func tensorType(of id: Digest) throws -> (type: UInt8, shape: [UInt64])? {
         guard case .tensor(let type, let shape)? = kind(of: id) else { return nil }
         return (type, shape)
     }
 
-    func storeOutputs(_ steps: [[Digest]]) throws -> Digest {
+    package func storeOutputs(_ steps: [[Digest]]) throws -> Digest {
         try put(.outputs(steps: steps), [], isOutput: true)
     }
 
-    func outputs(of id: Digest) throws -> [[Digest]]? {
+    package func outputs(of id: Digest) throws -> [[Digest]]? {
         guard case .outputs(let steps)? = kind(of: id) else { return nil }
         return steps
     }
@@ -132,17 +132,17 @@ final class BlobService: BlobAccess, @unchecked Sendable {
         var bytes: UnsafeRawBufferPointer { blob.bytes }
     }
 
-    func mapped(_ id: Digest) throws -> any BlobBytes { Mapping(try store.openMapped(id)) }
+    package func mapped(_ id: Digest) throws -> any BlobBytes { Mapping(try store.openMapped(id)) }
 
     func read(_ id: Digest, at offset: UInt64, count: Int) throws -> [UInt8] {
         try store.read(id, at: offset, count: count)
     }
 
-    func length(of id: Digest) -> UInt64? { store.isComplete(id) ? store.record(id)?.length : nil }
+    package func length(of id: Digest) -> UInt64? { store.isComplete(id) ? store.record(id)?.length : nil }
 
     // MARK: Fetching
 
-    func fetch(
+    package func fetch(
         _ ids: [Digest], atMost limit: UInt64, progress: @escaping @Sendable (UInt64, UInt64) -> Void
     ) async throws {
         let wanted = Array(Set(ids)).sorted().filter { !store.isComplete($0) }
@@ -182,7 +182,7 @@ final class BlobService: BlobAccess, @unchecked Sendable {
         if limit == .max { return }
         var sum: UInt64 = 0
         for id in ids { sum = BlobService.sum(sum, manifest(id)?.length ?? 0) }
-        if sum > limit { throw NodeFault.cannotStart("\(ids.count) blobs have \(sum) bytes, \(limit) are allowed") }
+        if sum > limit { throw BlobsTooLarge(count: ids.count, bytes: sum, limit: limit) }
     }
 
     private static func sum(_ x: UInt64, _ y: UInt64) -> UInt64 {
@@ -207,10 +207,7 @@ final class BlobService: BlobAccess, @unchecked Sendable {
                         return
                     }
                     taken = BlobService.sum(taken, UInt64(bytes.count))
-                    if taken > limit {
-                        throw NodeFault.cannotStart(
-                            "\(ids.count) blobs have more than the \(limit) bytes that are allowed")
-                    }
+                    if taken > limit { throw BlobsTooLarge(count: ids.count, bytes: taken, limit: limit) }
                     do { try store.put(part.id, manifest: manifest.canonicalBytes, bytes) } catch {
                         logger.warning("a blob could not be kept: \(error)")
                         return

@@ -93,6 +93,12 @@ extension RPCMethods {
         [
             "computeUnits": .string(spec.computeUnits.description), "price": optional(plan.price?.description),
             "maximumPrice": text(plan.maximumPrice), "escrow": text(plan.escrowAndPosting),
+            "escrowParts": plan.escrow.map { parts in
+                [
+                    "run": text(parts.run), "audits": text(parts.audits), "staging": text(parts.staging),
+                    "allowance": text(parts.allowance), "posting": text(node.genesis.parameters.postingFee),
+                ]
+            } ?? .null,
             "eligible": .array(
                 plan.eligible.map {
                     [
@@ -134,6 +140,7 @@ extension RPCMethods {
 
     private func describe(_ claim: DeliveryClaim) -> JSONValue {
         [
+            "subject": .string(claim.subject.description),
             "state": .string(claim.state.description), "attempt": JSONValue(UInt64(claim.attempt)),
             "deposit": text(claim.deposit), "fee": text(claim.fee),
             "drawHeight": JSONValue(claim.drawHeight.value),
@@ -173,6 +180,7 @@ extension RPCMethods {
                 }),
             "claim": job.claim.map { describe($0) } ?? .null,
             "claimDeposit": optional(claimDeposit(job)),
+            "escrow": text(job.escrow), "allowance": text(job.allowance), "staging": staging(job),
             "outputRoot": optional(job.assignment?.commitment?.outputRoot.hex),
             "stateRoot": optional(job.assignment?.commitment?.stateRoot.hex),
             "decoyRoot": optional(job.assignment?.decoy?.outputRoot.hex),
@@ -183,6 +191,16 @@ extension RPCMethods {
                         "time": JSONValue($0.time.milliseconds),
                     ]
                 }),
+        ]
+    }
+
+    /// What the requester answers for in the present attempt, and what became of it.
+    private func staging(_ job: Job) -> JSONValue {
+        let terms = job.assignment.flatMap { try? StagingTerms(price: $0.price, node.genesis.parameters) }
+        return [
+            "deposit": optional(terms?.deposit.description), "paid": text(job.stagingPaid),
+            "staged": .bool(job.assignment?.isStaged ?? false),
+            "foundSlowBy": optional(job.slowReport?.provider.description),
         ]
     }
 

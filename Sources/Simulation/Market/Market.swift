@@ -264,6 +264,9 @@ final class Market {
         for audit in job.audits {
             if let (seat, owner) = seats[audit.auditor] { try owner.audit(job, audit, seat) }
         }
+        for witness in job.claim?.witnesses ?? [] {
+            if let (seat, owner) = seats[witness.provider] { owner.attest(job, seat) }
+        }
         if job.isDisputable { for provider in providers { try provider.watch(job) } }
         if job.openDisputes == 0 { return }
         var points: Set<RevealPoint> = []

@@ -34,6 +34,7 @@ struct MoneyCount {
             if let assignment = job.assignment {
                 held[assignment.provider, default: 0] += assignment.share.baseUnits
             }
+            if let report = job.slowReport { held[report.provider, default: 0] += report.stake.baseUnits }
             for audit in job.audits where !audit.isReleased { held[audit.auditor, default: 0] += audit.share.baseUnits }
         }
         for dispute in disputes where dispute.state == .open { escrowed += dispute.deposit.baseUnits }

@@ -89,6 +89,8 @@ package struct JobOracle {
         /// As last seen.
         var last: Job?
         var assignments: [UInt32: Assignment] = [:]
+        /// Questions about its inputs that are answered.
+        var questions: [UInt32: DeliveryClaim] = [:]
         /// What its requester got for attempts that were lost.
         var compensation: UInt128 = 0
         /// Steps of the history that were looked at.
@@ -153,14 +155,17 @@ package struct JobOracle {
                 let scale = UInt128(1_000_000_000_000)
                 let ceiling = product / scale + (product % scale == 0 ? 0 : 1)
                 let audits: UInt128 = if case .replicated(let count) = spec.policy { UInt128(count) } else { 1 }
-                let posted = ceiling * (1 + audits) + parameters.feeAllowance.baseUnits
+                let staging = max(
+                    parameters.minimumStaging.baseUnits, ceiling * UInt128(parameters.stagingPerMille) / 1000)
+                let posted = ceiling * (1 + audits) + parameters.feeAllowance.baseUnits + staging
                 entries[receipt.id] = Entry(requester: sender, posted: posted)
                 if initial[sender] != nil {
                     spent[sender, default: 0] += posted + parameters.postingFee.baseUnits
                 }
             case .startJob(let job, _), .heartbeatJob(let job, _), .commitResult(let job, _, _),
                 .commitAudit(let job, _, _), .openResult(let job, _, _), .revealAudit(let job, _, _, _),
-                .declineJob(let job, _, _), .revealDispute(let job, _, _, _, _):
+                .declineJob(let job, _, _), .revealDispute(let job, _, _, _, _), .attestDelivery(let job, _, _),
+                .stageJob(let job, _), .reportSlow(let job, _):
                 entries[job]?.moves += receipt.fee.baseUnits
             default: break
             }
@@ -226,10 +231,12 @@ package struct JobOracle {
                     shares[audit.auditor, default: 0] += audit.share.baseUnits
                 }
             }
+            if let report = job.slowReport { shares[report.provider, default: 0] += report.stake.baseUnits }
             if let assignment = job.assignment, !JobOracle.isOver(job.state) {
                 shares[assignment.provider, default: 0] += assignment.share.baseUnits
                 running[assignment.provider, default: 0] += 1
             }
+            payForInputs(job, &paid)
             guard job.state == .settled, let receipt = books.receipts[job.id] else { continue }
             if let truth = orders[job.id]?.truth, receipt.commitment != truth { counts.deceived += 1 }
             for (payee, amount) in payees(receipt, job) {
@@ -259,6 +266,25 @@ package struct JobOracle {
             }
         }
         if isExact { judgeRequesters(books) }
+    }
+
+    /// What came to providers besides pay: for inputs that were fetched for nothing, or looked for.
+    private func payForInputs(_ job: Job, _ paid: inout [Address: UInt128]) {
+        func pay(_ provider: Address, _ amount: UInt128) {
+            if let party = parties[provider] { paid[party.payout, default: 0] += amount }
+        }
+        if job.state == .cancelled, let provider = job.assignment?.provider {
+            pay(provider, job.stagingPaid.baseUnits)
+        }
+        for question in (entries[job.id]?.questions ?? [:]).values {
+            let endsIt = question.state == .undelivered
+            let right = question.witnesses.filter { $0.holds == !endsIt }
+            if question.state != .delivered, !endsIt { continue }
+            for witness in right { pay(witness.provider, question.fee.baseUnits) }
+            if endsIt {
+                pay(question.claimant, question.deposit.baseUnits - question.fee.baseUnits * UInt128(right.count))
+            }
+        }
     }
 
     /// A trap is another result than the one that is paid for; it catches nobody who has run the job, and pays those.
@@ -323,10 +349,13 @@ package struct JobOracle {
             if job.escrow != .zero || job.allowance != .zero {
                 blame("job \(job.id) is \(job.state) and still holds \(job.escrow) XPL")
             }
-        } else if job.escrow.baseUnits != entry.posted - min(entry.posted, entry.moves) {
+        } else if job.escrow.baseUnits != entry.posted - min(entry.posted, entry.moves + job.stagingPaid.baseUnits) {
             blame("job \(job.id) holds \(job.escrow) XPL, by our books not")
         }
         if let assignment = job.assignment { entry.assignments[job.attempt] = assignment }
+        if let claim = job.claim, claim.subject == .inputs, claim.state != .open {
+            entry.questions[claim.attempt] = claim
+        }
         entry.last = job
         if job.state == .settled { judgeReceipt(job, receipt) }
         judgeResults(job, &entry)
@@ -443,12 +472,8 @@ package struct JobOracle {
             guard let job = entry.last, JobOracle.isOver(job.state) else { continue }
             var kept = min(entry.posted, entry.moves)
             if let receipt = books.receipts[id] { kept += receipt.amount.baseUnits + receipt.auditFees.baseUnits }
-            // Those who found that nobody can run it share what is left of the allowance.
-            let reporters = UInt128(job.reports.count)
-            if job.state == .failed, reporters >= UInt128(parameters.maximumAttempts) {
-                let left = parameters.feeAllowance.baseUnits - min(entry.moves, parameters.feeAllowance.baseUnits)
-                kept += left / reporters * reporters
-            }
+            // What providers got who fetched for nothing, or found that nobody can run it.
+            kept += job.stagingPaid.baseUnits
             returned[entry.requester, default: 0] += entry.posted - min(entry.posted, kept)
         }
         for requester in initial.keys.sorted() {

@@ -99,6 +99,7 @@ struct JobCommand: AsyncParsableCommand {
             "price: \(plan["price"]?.string.map { "\($0) XPL" } ?? "no offer matches"); at most "
                 + "\(plan["maximumPrice"]?.string ?? "") XPL; locked until it ends: \(plan["escrow"]?.string ?? "") XPL",
         ]
+        if let parts = plan["escrowParts"], parts["run"] != nil { lines.append(StagingText.escrow(parts)) }
         func name(_ offer: JSONValue) -> String {
             let address = offer["provider"]?.string ?? ""
             return names[address] ?? address
@@ -153,6 +154,11 @@ struct JobCommand: AsyncParsableCommand {
         @Flag(inversion: .prefixedNo, help: "Follow the job until it is over.")
         var watch = true
 
+        @Flag(
+            inversion: .prefixedNo,
+            help: "Hand the inputs to the node first. Without it others must have them, or the deposit is lost.")
+        var upload = true
+
         func run() async throws {
             let key = try keys.open()
             let (id, job) = try await options.withNode { node -> (Digest, JSONValue) in
@@ -163,7 +169,7 @@ struct JobCommand: AsyncParsableCommand {
                     FileHandle.standardError.write(
                         Data("notice: no offer matches now; the job waits \(terms.queue) s for one\n".utf8))
                 }
-                try await request.upload(to: node)
+                if upload { try await request.upload(to: node) }
                 let finality = try await node.submit(.submitJob(request.spec), as: key)
                 if !options.isJSON { print("job \(finality.id.hex)") }
                 if !watch { return (finality.id, ["job": .string(finality.id.hex), "state": "open"]) }
@@ -322,6 +328,7 @@ struct JobCommand: AsyncParsableCommand {
                 lines += GangText.lines(job)
                 lines += AuditText.lines(job, names: names)
                 lines += ClaimText.lines(job, names: names)
+                lines += StagingText.lines(job, names: names)
                 for dispute in job["disputes"]?.array ?? [] {
                     lines += DisputeText.lines(dispute, names: names)
                 }

@@ -129,6 +129,8 @@ class HonestProvider {
         let (id, attempt) = (job.id, job.attempt)
         switch job.state {
         case .assigned:
+            // Witnesses look for its inputs.
+            if job.isClaimed { return }
             switch answer(job, seat) {
             case .start: market.chain.submit(.startJob(job: id, attempt: attempt), by: seat.key)
             case .decline(let reason):
@@ -181,6 +183,16 @@ class HonestProvider {
     func challenge(_ job: Job, _ seat: MarketSeat, deposit: Amount) {
         market.chain.submit(
             .challenge(job: job.id, attempt: job.attempt, opening: market.work.opening, deposit: deposit), by: seat.key)
+    }
+
+    // MARK: As witness
+
+    /// What it says of inputs that it was drawn to look for; nil for nothing.
+    func word(on job: Job, _ seat: MarketSeat) -> Bool? { market.work.canRun(job.spec) }
+
+    func attest(_ job: Job, _ seat: MarketSeat) {
+        guard job.claim?.awaits(seat.address) == true, let holds = word(on: job, seat) else { return }
+        market.chain.submit(.attestDelivery(job: job.id, attempt: job.attempt, holds: holds), by: seat.key)
     }
 
     // MARK: In a dispute

@@ -1,0 +1,128 @@
+import Foundation
+import Gossip
+import Logging
+import Networking
+import Node
+import Primitives
+import Storage
+import Testing
+import Worker
+
+/// Blobs between two nodes, over real sockets and files.
+@Suite final class BlobServiceTests {
+    /// A node that has blobs and nothing else.
+    private final class BlobNode: NetworkDelegate, @unchecked Sendable {
+        let folder = NSTemporaryDirectory() + "plasma-blobs-\(UUID().uuidString)"
+        let key: SecretKey
+        let blobs: BlobService
+        private let lock = NSLock()
+        private var peers: Set<PeerID> = []
+        private var chunksAsked = 0
+        // Set once, before anyone else has the object.
+        private(set) var network: NetworkService?
+        private(set) var port = 0
+
+        init(_ index: Int, bootstrap: [BlobNode] = []) async throws {
+            key = try SecretKey(seed: Digest.of(Domain("test.key"), UInt64(index).canonicalBytes).bytes)
+            var logger = Logger(label: "test")
+            logger.logLevel = .critical
+            blobs = BlobService(store: try BlobStore(directory: folder), logger: logger)
+            let network = try NetworkService(
+                configuration: NetworkConfiguration(
+                    identity: key, network: Digest.of(Domain("test.network"), [1]), roles: .follower,
+                    listenHost: "127.0.0.1", externalHost: nil, port: 0,
+                    bootstrap: bootstrap.map { "127.0.0.1:\($0.port)" }, savedRecords: []),
+                delegate: self, logger: logger)
+            port = try await network.start()
+            blobs.attach(network)
+            self.network = network
+        }
+
+        func end() async {
+            await network?.shutdown()
+            try? FileManager.default.removeItem(atPath: folder)
+        }
+
+        var hasPeer: Bool { lock.withLock { !peers.isEmpty } }
+        /// Chunks of large blobs that others have asked for.
+        var asked: Int { lock.withLock { chunksAsked } }
+
+        func peerConnected(_ peer: PeerID, hello: Hello) { lock.withLock { _ = peers.insert(peer) } }
+        func peerDisconnected(_ peer: PeerID, reason: String) { lock.withLock { _ = peers.remove(peer) } }
+        func received(_ bytes: [UInt8], on channel: NetworkChannel, from peer: PeerID) {}
+        func headHeight() -> UInt64 { 0 }
+
+        func request(
+            _ bytes: [UInt8], on channel: NetworkChannel, from peer: PeerID,
+            reply: @escaping @Sendable ([UInt8]?) -> Void
+        ) {
+            guard let request = try? BlobRequest(canonicalBytes: bytes) else { return reply(nil) }
+            if case .chunks(_, let indices) = request { lock.withLock { chunksAsked += indices.count } }
+            reply(blobs.answer(request))
+        }
+    }
+
+    private func withPair(_ body: (_ far: BlobNode, _ near: BlobNode) async throws -> Void) async throws {
+        let far = try await BlobNode(1)
+        let near = try await BlobNode(2, bootstrap: [far])
+        for _ in 0..<3_000 where !near.hasPeer { try await Task.sleep(nanoseconds: 10_000_000) }
+        do {
+            try #require(near.hasPeer)
+            try await body(far, near)
+        } catch {
+            await near.end()
+            await far.end()
+            throw error
+        }
+        await near.end()
+        await far.end()
+    }
+
+    private func noise(_ count: Int, _ seed: UInt64) -> [UInt8] {
+        var random = SplitMix64(seed: seed)
+        return (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+    }
+
+    @Test func whatIsWithinItsLimitIsFetchedWhole() async throws {
+        try await withPair { far, near in
+            let small = noise(1_000, 1)
+            let large = noise(3 * BlobManifest.chunkLength + 1, 2)
+            let ids = [try far.blobs.put(.file, small), try far.blobs.put(.file, large)]
+            try await near.blobs.fetch(ids, atMost: UInt64(small.count + large.count), progress: { _, _ in })
+            #expect(try Array(near.blobs.mapped(ids[0]).bytes) == small)
+            #expect(try Array(near.blobs.mapped(ids[1]).bytes) == large)
+            #expect(far.asked >= 4)
+        }
+    }
+
+    /// A byte more than is allowed, and nothing large is even asked for.
+    @Test func whatIsLargerThanItsLimitIsNotTaken() async throws {
+        try await withPair { far, near in
+            let small = noise(1_000, 1)
+            let large = noise(3 * BlobManifest.chunkLength + 1, 2)
+            let ids = [try far.blobs.put(.file, small), try far.blobs.put(.file, large)]
+            let all = UInt64(small.count + large.count)
+            let fault = await #expect(throws: BlobsTooLarge.self) {
+                try await near.blobs.fetch(ids, atMost: all - 1, progress: { _, _ in })
+            }
+            #expect(fault == BlobsTooLarge(count: 2, bytes: all, limit: all - 1))
+            #expect(far.asked == 0)
+            #expect(near.blobs.length(of: ids[1]) == nil)
+        }
+    }
+
+    /// Many that come whole with their names are counted as they come.
+    @Test func manySmallOnesAreCountedTogether() async throws {
+        try await withPair { far, near in
+            let ids = try (0..<300).map { try far.blobs.put(.file, noise(1_000, UInt64($0))) }
+            let fault = await #expect(throws: BlobsTooLarge.self) {
+                try await near.blobs.fetch(ids, atMost: 100_000, progress: { _, _ in })
+            }
+            #expect(fault?.bytes == 101_000 && fault?.limit == 100_000)
+            #expect(ids.count { near.blobs.length(of: $0) != nil } == 100)
+            // What is here is not fetched again, and counts no more.
+            try await near.blobs.fetch(ids, atMost: 200_000, progress: { _, _ in })
+            #expect(ids.allSatisfy { near.blobs.length(of: $0) == 1_000 })
+        }
+    }
+}
