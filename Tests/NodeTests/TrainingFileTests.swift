@@ -54,6 +54,22 @@ struct TrainingFileTests {
         #expect(file.folder == "/x/run" && file.checkpointEvery == 4)
     }
 
+    @Test func aFoldersModelHasItsOwnSizes() throws {
+        let file = try TrainingFile.parse(
+            """
+            [model]
+            folder = "models/tiny"
+            context = 64
+            [training]
+            train_only = ["model.layers.1.*", "lm_head.weight"]
+            freeze = ["*norm*"]
+            """ + "\n" + Self.least, path: "/home/me/config.toml")
+        #expect(file.model == "/home/me/models/tiny" && file.context == 64)
+        #expect(file.trainOnly == ["model.layers.1.*", "lm_head.weight"] && file.freeze == ["*norm*"])
+        let plain = try TrainingFile.parse(Self.least, path: "c.toml")
+        #expect(plain.model == nil && plain.trainOnly.isEmpty && plain.freeze.isEmpty)
+    }
+
     @Test func roundsAreReadAndOtherwiseNotThere() throws {
         #expect(try TrainingFile.parse(Self.least, path: "c.toml").workers == nil)
         let rounds = "\n[rounds]\nworkers = 4\nsteps = 50\nouter_rate = 0.5\nouter_momentum = 0.8"
@@ -80,6 +96,11 @@ struct TrainingFileTests {
             "[rounds]\nworkers = 2\n[training]\ndropout = 0.1",
             "line 6: \"rounds.workers\" take neither dropout nor accumulate: leave them out of [training]"
         ),
+        (
+            "[model]\nfolder = \"m\"\nwidth = 64",
+            "line 7: \"model.width\" is the folder's own: leave it out, or the folder"
+        ),
+        ("[training]\nfreeze = [\"a\"]", "line 6: \"training.freeze\" is of a model with a folder under [model]"),
         ("[training]\ndropout = 1", "line 6: \"training.dropout\" must be a number from 0.0 to 0.99"),
         ("[training]\naccumulate = 65", "line 6: \"training.accumulate\" must be a whole number from 1 to 64"),
         ("[training]\nsteps = 0", "line 6: \"training.steps\" must be a whole number from 1 to 1000000"),

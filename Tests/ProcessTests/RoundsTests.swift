@@ -183,6 +183,35 @@ import Testing
         #expect(weights != nil && weights == file(folder + "/one/checkpoint.safetensors"))
     }
 
+    /// A folder's bf16 model, part of it frozen: what is not moved is a parameter of each worker's job, and the bits are those of the same rounds here.
+    @Test func aFoldersModelIsTrainedOverProviders() async throws {
+        let net = try TestDevnet()
+        do { try await trainFolder(net) } catch {
+            await net.end()
+            throw error
+        }
+        await net.end()
+    }
+
+    private func trainFolder(_ net: TestDevnet) async throws {
+        try await net.up()
+        try await net.waitForOffers()
+        let work = try FineTuningCommandTests.prepare("llama3")
+        for name in ["here", "there"] {
+            let config = FineTuningCommandTests.config(name, steps: 4, more: "freeze = [\"*layers.0.*\"]")
+            _ = try work.write(config + "\n[rounds]\nworkers = 2\nsteps = 4", to: name + ".toml")
+        }
+        let here = try await net.plasma("train", work.path + "/here.toml", "-o", "json")
+        #expect(here.code == 0, "\(here.errors)")
+        let there = try await net.plasma(
+            "train", work.path + "/there.toml", "--providers", "2", "--genesis", net.genesis, timeout: 400)
+        #expect(there.code == 0, "\(there.errors)\n\(there.output)")
+        for name in ["checkpoint.safetensors", "losses.csv", "model/model.safetensors"] {
+            let bytes = file(work.path + "/there/" + name)
+            #expect(bytes != nil && bytes == file(work.path + "/here/" + name), "\(name)")
+        }
+    }
+
     /// Three providers: one lies in a bit of each result, one is killed with a job in its hands. The rounds close with two workers of three where the third is late.
     @Test func aTrainingOutlivesALiarAndADeath() async throws {
         let net = try TestDevnet()

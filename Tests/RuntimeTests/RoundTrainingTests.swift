@@ -181,14 +181,14 @@ struct RoundTrainingTests {
         let worker = try RoundProgram.worker(configuration, training, text: 1 << 20, steps: 500)
         #expect(worker.disputeBound(try worker.specialise([])).isWithin)
         for workers in [8, RoundSettings.maximumAwaited, RoundSettings.maximumAwaited + 1, 64] {
-            let aggregation = try RoundProgram.aggregation(configuration, RoundSettings(), workers: workers)
+            let aggregation = try RoundProgram.aggregation(configuration.weights, RoundSettings(), workers: workers)
             #expect(aggregation.disputeBound(try aggregation.specialise([])).isWithin)
             // One tensor a worker, which a job that waits for the workers' can name; of more than it can, by their roots.
             #expect(aggregation.inputs.count == (workers > RoundSettings.maximumAwaited ? 0 : workers))
             #expect(
                 aggregation.parameters.count + aggregation.inputs.count == 2 * configuration.weights.count + workers)
         }
-        let aggregation = try RoundProgram.aggregation(configuration, RoundSettings(), workers: 3)
+        let aggregation = try RoundProgram.aggregation(configuration.weights, RoundSettings(), workers: 3)
         #expect(try Program(canonicalBytes: worker.canonicalBytes) == worker)
         #expect(try Program(canonicalBytes: aggregation.canonicalBytes) == aggregation)
     }
@@ -200,7 +200,7 @@ struct RoundTrainingTests {
             try RoundProgram.worker(Self.tiny, training, text: 3000, steps: 5)
         }
         #expect(throws: TrainingFault.self) {
-            try RoundProgram.aggregation(Self.tiny, RoundSettings(), workers: 65)
+            try RoundProgram.aggregation(Self.tiny.weights, RoundSettings(), workers: 65)
         }
         // A stretch of the text must hold a row.
         #expect(throws: TrainingFault.text(bytes: 15, needed: 17)) {

@@ -8,6 +8,11 @@ public struct TrainingFile: Sendable, Equatable {
     public var layers = 4
     public var heads = 4
     public var context = 128
+    /// The folder of a decoder that is trained further; nil for a small one from nothing.
+    public var model: String?
+    /// Patterns of the names of the weights that are trained, all where there is none, and of those that are not.
+    public var trainOnly: [String] = []
+    public var freeze: [String] = []
     /// The text's path, taken from the file's folder where it is relative.
     public var text = ""
     public var steps = 200
@@ -63,19 +68,13 @@ public struct TrainingFile: Sendable, Equatable {
         var out = TrainingFile()
         let sizes = 1...1 << 24
         if let model = try file.section("model") {
-            out.vocabulary = try model.integer("vocabulary", 256...1 << 20) ?? out.vocabulary
-            out.width = try model.integer("width", 1...65536) ?? out.width
-            out.layers = try model.integer("layers", 1...1024) ?? out.layers
-            out.heads = try model.integer("heads", 1...1024) ?? out.heads
-            out.context = try model.integer("context", 1...65536) ?? out.context
-            try model.finish()
+            try out.read(model: model, of: path)
         }
         guard let data = try file.section("data"), let text = try data.string("text") else {
             throw file.missing("data.text")
         }
         try data.finish()
-        let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
-        out.text = URL(fileURLWithPath: text, relativeTo: folder).path
+        out.text = TrainingFile.path(text, of: path)
         if let training = try file.section("training") {
             out.steps = try training.integer("steps", 1...1_000_000) ?? out.steps
             out.batch = try training.integer("batch", 1...4096) ?? out.batch
@@ -95,6 +94,11 @@ public struct TrainingFile: Sendable, Equatable {
             out.dropout = try training.number("dropout", 0...0.99) ?? out.dropout
             out.accumulate = try training.integer("accumulate", 1...64) ?? out.accumulate
             out.seed = try training.integer("seed", 0...Int.max) ?? out.seed
+            out.trainOnly = try training.strings("train_only") ?? []
+            out.freeze = try training.strings("freeze") ?? []
+            for (key, patterns) in [("train_only", out.trainOnly), ("freeze", out.freeze)] where !patterns.isEmpty {
+                if out.model == nil { throw training.fault(key, "is of a model with a folder under [model]") }
+            }
             try training.finish()
         }
         if let rounds = try file.section("rounds") {
@@ -118,10 +122,36 @@ public struct TrainingFile: Sendable, Equatable {
         guard let output = try file.section("output"), let name = try output.string("folder") else {
             throw file.missing("output.folder")
         }
-        out.folder = URL(fileURLWithPath: name, relativeTo: folder).path
+        out.folder = TrainingFile.path(name, of: path)
         out.checkpointEvery = try output.integer("checkpoint_every", sizes) ?? out.checkpointEvery
         try output.finish()
         try file.finish()
         return out
+    }
+
+    /// A path as the file at `file` means it.
+    private static func path(_ name: String, of file: String) -> String {
+        URL(fileURLWithPath: name, relativeTo: URL(fileURLWithPath: file).deletingLastPathComponent()).path
+    }
+
+    /// The section model: a folder's model has its own sizes.
+    private mutating func read(model: TOMLSection, of path: String) throws {
+        context = try model.integer("context", 1...65536) ?? context
+        let sizes = [
+            ("vocabulary", try model.integer("vocabulary", 256...1 << 20)),
+            ("width", try model.integer("width", 1...65536)), ("layers", try model.integer("layers", 1...1024)),
+            ("heads", try model.integer("heads", 1...1024)),
+        ]
+        if let name = try model.string("folder") {
+            if let other = sizes.first(where: { $0.1 != nil })?.0 {
+                throw model.fault(other, "is the folder's own: leave it out, or the folder")
+            }
+            self.model = TrainingFile.path(name, of: path)
+        }
+        vocabulary = sizes[0].1 ?? vocabulary
+        width = sizes[1].1 ?? width
+        layers = sizes[2].1 ?? layers
+        heads = sizes[3].1 ?? heads
+        try model.finish()
     }
 }

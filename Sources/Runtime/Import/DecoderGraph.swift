@@ -10,14 +10,18 @@ struct DecoderGraph: Sendable {
         keys: ValueID, values: ValueID
     )
 
-    /// [batch, length, hidden] of the tokens `ids` at `positions`, both i32 [batch, length]. `extent` says how far each row of attention reaches.
+    /// [batch, length, hidden] of the tokens `ids` at `positions`, both i32 [batch, length]. `extent` says how far each row of attention reaches. With `dropout`
+    /// some elements of the embeddings, of the attention's weights and of what each part adds are left out.
     func hidden(
-        _ builder: inout GraphBuilder, ids: ValueID, positions: ValueID, extent: ValueID, store: Store
+        _ builder: inout GraphBuilder, ids: ValueID, positions: ValueID, extent: ValueID, dropout: Dropout? = nil,
+        store: Store
     ) -> ValueID {
+        func thinned(_ x: ValueID) -> ValueID { dropout.map { builder.dropout(x, $0) } ?? x }
         let epsilon = configuration.epsilon
         let scale = (1 / Float(configuration.headSize).squareRoot()).bitPattern
         var x = builder.embeddings(of: weights.embedding, at: ids)
         if let table = weights.positions { x = builder.sum(x, builder.embeddings(of: table, at: positions)) }
+        x = thinned(x)
         let rotary = weights.frequencies.map { builder.rotaryTables(positions: positions, frequencies: $0) }
         for (number, layer) in weights.layers.enumerated() {
             let normed = builder.norm(x, layer.attentionNorm, epsilon: epsilon)
@@ -28,10 +32,10 @@ struct DecoderGraph: Sendable {
             }
             let held = store(&builder, number, key, value)
             let context = builder.attention(
-                query: query, keys: held.keys, values: held.values, extent: extent, scale: scale)
-            x = builder.sum(builder.linear(context, layer.output), x)
+                query: query, keys: held.keys, values: held.values, extent: extent, scale: scale, dropout: dropout)
+            x = builder.sum(thinned(builder.linear(context, layer.output)), x)
             let inner = builder.norm(x, layer.innerNorm, epsilon: epsilon)
-            x = builder.sum(fedForward(&builder, inner, layer.inner), x)
+            x = builder.sum(thinned(fedForward(&builder, inner, layer.inner)), x)
         }
         return builder.norm(x, weights.norm, epsilon: epsilon)
     }
@@ -89,16 +93,33 @@ struct DecoderGraph: Sendable {
         let shape = [Dimension(1, axis: 0), Dimension(1, axis: 1)]
         let inputs = [TensorDeclaration(name: "input_ids", type: TensorType(.i32, shape))]
         var builder = GraphBuilder(leading: (parameters + inputs).map(\.type))
-        let ids = ValueID(parameters.count)
-        let positions = DecoderGraph.places(&builder, shape)
-        let group = UInt64(configuration.heads / configuration.keyValueHeads)
-        let extent = builder.causalExtent(length: shape[1], group: group)
-        let hidden = hidden(&builder, ids: ids, positions: positions, extent: extent) { builder, _, key, value in
-            (builder.keyRows(key), builder.valueColumns(value))
-        }
-        let logits = logits(&builder, hidden)
+        let logits = wholeRows(&builder, ids: ValueID(parameters.count))
         return try Program(
             axes: ["batch", "length"], parameters: parameters, inputs: inputs,
             scans: [Scan(steps: 1, operations: builder.operations, outputs: [logits])])
+    }
+
+    /// Logits, [batch, length, vocabulary], of whole rows of ids, i32 [batch, length].
+    private func wholeRows(_ builder: inout GraphBuilder, ids: ValueID, dropout: Dropout? = nil) -> ValueID {
+        let shape = builder.type(ids).shape
+        let positions = DecoderGraph.places(&builder, shape)
+        let group = UInt64(configuration.heads / configuration.keyValueHeads)
+        let extent = builder.causalExtent(length: shape[1], group: group)
+        let hidden = hidden(&builder, ids: ids, positions: positions, extent: extent, dropout: dropout) {
+            builder, _, key, value in
+            (builder.keyRows(key), builder.valueColumns(value))
+        }
+        return logits(&builder, hidden)
+    }
+
+    /// The same pass for a batch of fixed extents, to be trained.
+    func forward(_ parameters: [TensorDeclaration], batch: Int, length: Int, dropout: Dropout?) -> ForwardGraph {
+        let shape = [Dimension(UInt64(batch)), Dimension(UInt64(length))]
+        let inputs = [TensorDeclaration(name: "input_ids", type: TensorType(.i32, shape))]
+        var builder = GraphBuilder(leading: (parameters + inputs).map(\.type))
+        let logits = wholeRows(&builder, ids: ValueID(parameters.count), dropout: dropout)
+        return ForwardGraph(
+            parameters: parameters, inputs: inputs, operations: builder.operations, output: logits,
+            dropout: dropout)
     }
 }

@@ -22,6 +22,15 @@ struct ParameterList: Sendable {
         return ValueID(sources.count - 1)
     }
 
+    /// The names of those that no file holds.
+    var derivedNames: Set<String> {
+        Set(
+            sources.compactMap { source in
+                if case .derived(let name, _) = source { return name }
+                return nil
+            })
+    }
+
     /// Takes every parameter out of the files.
     func load(_ files: WeightFiles) throws(ImportFault) -> [StoredParameter] {
         var parameters: [StoredParameter] = []

@@ -26,6 +26,33 @@ public struct StoredParameter: @unchecked Sendable {
         try withExtendedLifetime(owner) { try body(bytes) }
     }
 
+    /// A copy of it.
+    public var tensor: Tensor {
+        Tensor(element: element, shape: shape, bytes: withBytes { Array($0) })
+    }
+
+    /// The same numbers in f32; bf16 and f16 exactly.
+    func widened() -> Tensor {
+        let source = bytes
+        let count = elementCount
+        let wide = [UInt8](unsafeUninitializedCapacity: 4 * count) { buffer, written in
+            let words = UnsafeMutableRawBufferPointer(buffer)
+            for index in 0..<count {
+                let bits: UInt32
+                switch element {
+                case .bf16:
+                    bits = UInt32(source.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self)) << 16
+                case .f16:
+                    bits = HalfPrecision.widened(source.loadUnaligned(fromByteOffset: 2 * index, as: UInt16.self))
+                default: bits = source.loadUnaligned(fromByteOffset: 4 * index, as: UInt32.self)
+                }
+                words.storeBytes(of: bits, toByteOffset: 4 * index, as: UInt32.self)
+            }
+            written = 4 * count
+        }
+        return withExtendedLifetime(owner) { Tensor(element: .f32, shape: shape, bytes: wide) }
+    }
+
     /// Takes a tensor from a file; refuses what is not finite. Elements that do not lie at a multiple of their size are copied once.
     init(_ tensor: SafetensorsFile.Tensor, of file: SafetensorsFile, shape: [Int]) throws(ImportFault) {
         if tensor.shape != shape { throw .weightShape(tensor.name, found: tensor.shape, expected: shape) }

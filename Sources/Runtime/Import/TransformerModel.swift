@@ -19,6 +19,8 @@ public struct TransformerModel: Sendable {
     public let kind: Kind
     /// The weights in the order in which the program names its parameters.
     public let parameters: [StoredParameter]
+    /// Those that the settings give and no file holds.
+    let derivedNames: Set<String>
     private let graph: Graph
 
     /// How many numbers the weights are.
@@ -75,6 +77,7 @@ public struct TransformerModel: Sendable {
             let weights = DecoderWeights(configuration, &list)
             graph = .decoder(DecoderGraph(configuration: configuration, weights: weights))
         }
+        derivedNames = list.derivedNames
         parameters = try list.load(try WeightFiles(folder))
     }
 }

@@ -10,18 +10,65 @@ public enum SafetensorsWriter {
         case name(String)
     }
 
+    /// A tensor of the file, whose bytes are read when they are written: they need not be in memory a second time.
+    public struct Entry {
+        let name: String
+        let element: ElementType
+        let shape: [Int]
+        let withBytes: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
+
+        public init(_ name: String, _ tensor: Tensor) {
+            self.name = name
+            element = tensor.element
+            shape = tensor.shape
+            withBytes = { try tensor.bytes.withUnsafeBytes($0) }
+        }
+
+        /// A weight under its own name.
+        public init(_ parameter: StoredParameter) {
+            name = parameter.name
+            element = parameter.element
+            shape = parameter.shape
+            withBytes = { try parameter.withBytes($0) }
+        }
+
+        /// What is declared, its bytes given by a function.
+        init(
+            _ declaration: TensorDeclaration,
+            withBytes: @escaping ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
+        ) {
+            name = declaration.name
+            element = declaration.type.element
+            shape = declaration.type.dimensions
+            self.withBytes = withBytes
+        }
+
+        fileprivate var byteCount: Int { shape.reduce(element.size, *) }
+    }
+
     /// Tensors under their names, in this order.
     public static func write(
-        _ tensors: [(name: String, tensor: Tensor)], metadata: [(name: String, value: String)] = [], to path: String
+        _ tensors: [Entry], metadata: [(name: String, value: String)] = [], to path: String
     ) throws(Fault) {
-        let bytes = try bytes(tensors, metadata: metadata)
+        let header = try header(tensors, metadata: metadata)
         let part = path + ".part"
         guard FileManager.default.createFile(atPath: part, contents: nil),
             let file = FileHandle(forWritingAtPath: part)
         else { throw .file }
         do {
             defer { try? file.close() }
-            try file.write(contentsOf: bytes)
+            try file.write(contentsOf: header)
+            for tensor in tensors {
+                try tensor.withBytes { bytes in
+                    guard let base = bytes.baseAddress, bytes.count == tensor.byteCount else {
+                        if tensor.byteCount == 0 { return }
+                        throw Fault.file
+                    }
+                    let data = Data(
+                        bytesNoCopy: UnsafeMutableRawPointer(mutating: base), count: bytes.count, deallocator: .none)
+                    try file.write(contentsOf: data)
+                }
+            }
             try file.synchronize()
         } catch {
             try? FileManager.default.removeItem(atPath: part)
@@ -31,8 +78,9 @@ public enum SafetensorsWriter {
         if rename(part, path) != 0 { throw .file }
     }
 
-    static func bytes(
-        _ tensors: [(name: String, tensor: Tensor)], metadata: [(name: String, value: String)]
+    /// What stands before the tensors' bytes.
+    private static func header(
+        _ tensors: [Entry], metadata: [(name: String, value: String)]
     ) throws(Fault) -> Data {
         var entries: [String] = []
         if !metadata.isEmpty {
@@ -41,20 +89,19 @@ public enum SafetensorsWriter {
             entries.append("\"__metadata__\":{\(notes.joined(separator: ","))}")
         }
         var offset = 0
-        for (name, tensor) in tensors {
-            let end = offset + tensor.bytes.count
+        for tensor in tensors {
+            let end = offset + tensor.byteCount
             let shape = tensor.shape.map(String.init).joined(separator: ",")
             entries.append(
-                "\(try quoted(name)):{\"dtype\":\"\(type(tensor.element))\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
+                "\(try quoted(tensor.name)):{\"dtype\":\"\(type(tensor.element))\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
             )
             offset = end
         }
         var header = "{" + entries.joined(separator: ",") + "}"
         header += String(repeating: " ", count: (8 - header.utf8.count % 8) % 8)
-        var data = Data(capacity: 8 + header.utf8.count + offset)
+        var data = Data(capacity: 8 + header.utf8.count)
         withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { data.append(contentsOf: $0) }
         data.append(contentsOf: header.utf8)
-        for (_, tensor) in tensors { data.append(contentsOf: tensor.bytes) }
         return data
     }
 

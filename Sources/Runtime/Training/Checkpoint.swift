@@ -5,18 +5,21 @@ internal import Programs
 public enum Checkpoint {
     /// Writes the state, whole or not at all.
     public static func write(_ trainer: Trainer, to path: String) throws(TrainingFault) {
-        try write(zip(trainer.program.program.carried.map(\.name), trainer.state).map { ($0, $1) }, to: path)
+        try write(
+            trainer.program.program.carried.enumerated().map { place, declaration in
+                SafetensorsWriter.Entry(declaration) { body in try trainer.withState(place, body) }
+            }, to: path)
     }
 
     /// Writes what a training in rounds goes on from: the weights, the outer momentum under `momentum.` and the name, and the round.
     public static func write(_ trainer: RoundTrainer, to path: String) throws(TrainingFault) {
-        let names = trainer.aggregation.parameters.map(\.name)
+        let names = trainer.aggregation.parameters.prefix(2 * trainer.weights.count).map(\.name)
         let round = Tensor([Int32(clamping: trainer.round)], shape: [])
-        try write(
-            zip(names, trainer.weights + trainer.momentum).map { ($0, $1) } + [("round", round)], to: path)
+        let tensors = zip(names, trainer.weights + trainer.momentum).map { ($0, $1) } + [("round", round)]
+        try write(tensors.map { SafetensorsWriter.Entry($0, $1) }, to: path)
     }
 
-    private static func write(_ tensors: [(name: String, tensor: Tensor)], to path: String) throws(TrainingFault) {
+    private static func write(_ tensors: [SafetensorsWriter.Entry], to path: String) throws(TrainingFault) {
         do throws(SafetensorsWriter.Fault) {
             try SafetensorsWriter.write(tensors, metadata: [("format", "plasma-training")], to: path)
         } catch { throw .checkpoint(path: path, "cannot be written") }

@@ -21,17 +21,29 @@ public struct Differentiation {
         var start: [UInt64]?
     }
 
-    private init(_ graph: GraphBuilder, _ wanted: [ValueID], _ constants: Set<ValueID>) {
+    private init(
+        _ graph: GraphBuilder, of loss: ValueID, by wanted: [ValueID], _ constants: Set<ValueID>
+    ) throws(DifferentiationFault) {
         self.graph = graph
         self.constants = constants
         operations = graph.operations
         leading = graph.types.count - graph.operations.count
         reached = [Bool](repeating: false, count: graph.types.count)
         for value in wanted { reached[Int(value.index)] = true }
+        let needed = graph.ancestors(of: [loss])
         for (number, record) in operations.enumerated() {
-            let value = leading + number
-            if constants.contains(ValueID(value)) || graph.types[value].element != .f32 { continue }
-            if record.operation.operands.contains(where: { reached[Int($0.index)] }) { reached[value] = true }
+            let value = ValueID(leading + number)
+            if constants.contains(value) || !record.operation.operands.contains(where: { reached[Int($0.index)] }) {
+                continue
+            }
+            switch record.result.element {
+            case .f32: reached[Int(value.index)] = true
+            case .bf16, .f16:
+                if needed.contains(value) {
+                    throw .unsupported(op: number, "its result is stored in fewer bits, which moves in steps")
+                }
+            default: continue
+            }
         }
     }
 
@@ -42,7 +54,7 @@ public struct Differentiation {
     ) throws(DifferentiationFault) -> [ValueID] {
         if graph.types.contains(where: { $0.shape.contains { $0.axis != nil } }) { throw .namedAxis }
         if graph.type(loss).count != 1 || graph.type(loss).element != .f32 { throw .notAScalar }
-        var machine = Differentiation(graph, wanted, constants)
+        var machine = try Differentiation(graph, of: loss, by: wanted, constants)
         let one = machine.graph.map(.f32, graph.type(loss).shape, []) { e in
             _ = e.constant(bits: Float(1).bitPattern)
         }
@@ -136,7 +148,7 @@ public struct Differentiation {
     }
 
     /// A gradient with its value's whole shape.
-    private mutating func full(_ value: ValueID, _ gradient: ValueID) -> ValueID {
+    mutating func full(_ value: ValueID, _ gradient: ValueID) -> ValueID {
         graph.broadcast(gradient, to: graph.type(value).shape)
     }
 
@@ -151,24 +163,32 @@ public struct Differentiation {
             for (operand, input) in inputs.enumerated() where flows(input) {
                 let types = inputs.map { graph.type($0).element }
                 let isFloat = record.result.element == .f32
-                guard
-                    let part = try ExpressionDerivative(expression, by: operand, types: types, readsResult: isFloat)
-                else { continue }
-                let read = [gradient] + part.inputs.map { $0 == inputs.count ? value : inputs[$0] }
-                let product = graph.append(
-                    .map(part.expression, inputs: read), TensorType(.f32, record.result.shape))
+                let product: ValueID
+                do throws(DifferentiationFault) {
+                    guard
+                        let part = try ExpressionDerivative(expression, by: operand, types: types, readsResult: isFloat)
+                    else { continue }
+                    let read = [gradient] + part.inputs.map { $0 == inputs.count ? value : inputs[$0] }
+                    product = graph.append(.map(part.expression, inputs: read), TensorType(.f32, record.result.shape))
+                } catch {
+                    guard case .tooManyInputs = error else { throw error }
+                    product = try inTwo(expression, by: operand, inputs, types, gradient, record.result.shape)
+                }
                 add(summed(product, to: shape(input)), to: input, reader: number, operand: operand)
             }
         case .reduce(let reduction, let input, let extent, let prefix):
             if !flows(input) { return }
-            if prefix { throw .unsupported(op: number, "a prefix reduction") }
-            try propagate(reduction, input, extent, gradient, value, number)
+            let whole = full(value, gradient)
+            let part =
+                prefix
+                ? try prefixed(reduction, input, extent, whole, number) : reduced(reduction, input, extent, whole)
+            if let part { add(part, to: input, reader: number, operand: 0) }
         case .contract(let left, let right, let extent, let selected):
             if selected {
-                if flows(right) { throw .unsupported(op: number, "a selected contraction") }
-                return
+                if flows(right) { add(selected: left, right, full(value, gradient), number) }
+            } else {
+                propagate(left, right, extent, full(value, gradient), number)
             }
-            propagate(left, right, extent, full(value, gradient), number)
         case .gather(let pieces, _):
             for (operand, piece) in pieces.enumerated() where flows(piece.source) {
                 try propagate(pieces, operand, full(value, gradient), value, number)
@@ -177,7 +197,7 @@ public struct Differentiation {
         }
     }
 
-    private func flows(_ id: ValueID) -> Bool {
+    func flows(_ id: ValueID) -> Bool {
         reached[Int(id.index)] && graph.type(id).element == .f32 && !constants.contains(id)
     }
 
@@ -194,39 +214,20 @@ public struct Differentiation {
         return graph.reshape(graph.reduce(.sum, flat), own.map { Dimension($0) })
     }
 
-    /// Zero from each row's extent on. `extent` broadcasts to the rows.
-    private mutating func masked(_ x: ValueID, _ extent: ValueID, _ shape: [Dimension]) -> ValueID {
-        let reach = graph.column(extent)
-        return graph.map(.f32, shape, [x, reach]) { e in
-            let value = e.input(0)
-            let end = e.apply(.toI64, e.input(1))
-            let inside = e.apply(.less, e.node(.index(UInt8(shape.count - 1))), end)
-            _ = e.apply(.select, inside, value, e.constant(bits: 0))
-        }
-    }
-
-    private mutating func propagate(
-        _ reduction: Reduction, _ input: ValueID, _ extent: ValueID?, _ gradient: ValueID, _ value: ValueID,
-        _ number: Int
-    ) throws(DifferentiationFault) {
-        let own = graph.type(input).shape
-        let column = graph.column(full(value, gradient))
-        switch reduction {
-        case .sum:
-            add(extent.map { masked(column, $0, own) } ?? column, to: input, reader: number, operand: 0)
-        case .maximum, .minimum:
-            let kind: Reduction = reduction == .maximum ? .argumentOfMaximum : .argumentOfMinimum
-            let place = graph.column(
-                graph.append(
-                    .reduce(kind, input: input, extent: extent, prefix: false), TensorType(.i32, Array(own.dropLast())))
-            )
-            let part = graph.map(.f32, own, [column, place]) { e in
-                let g = e.input(0)
-                let taken = e.apply(.equal, e.node(.index(UInt8(own.count - 1))), e.apply(.toI64, e.input(1)))
-                _ = e.apply(.select, taken, g, e.constant(bits: 0))
-            }
-            add(part, to: input, reader: number, operand: 0)
-        case .argumentOfMaximum, .argumentOfMinimum: return
+    /// Of a map that reads as many tensors as one may: the derivative as a map of its own, then its product with the gradient.
+    private mutating func inTwo(
+        _ expression: MapExpression, by operand: Int, _ inputs: [ValueID], _ types: [ElementType], _ gradient: ValueID,
+        _ shape: [Dimension]
+    ) throws(DifferentiationFault) -> ValueID {
+        guard
+            let part = try ExpressionDerivative(
+                expression, by: operand, types: types, readsResult: false, readsGradient: false)
+        else { preconditionFailure("an input without influence has no derivative of too many inputs") }
+        let slope = graph.append(
+            .map(part.expression, inputs: part.inputs.map { inputs[$0] }), TensorType(.f32, shape))
+        return graph.map(.f32, shape, [gradient, slope]) { e in
+            let (g, s) = (e.input(0), e.input(1))
+            _ = e.apply(.multiply, g, s)
         }
     }
 

@@ -17,8 +17,11 @@ struct ExpressionDerivative {
     private var used: [Int] = []
 
     /// Nil where the input has no influence that can be differentiated; `types` are those of the map's inputs. `readsResult`: where an exponential, a quotient or a
-    /// root is the map's result, the derivative reads it instead of computing it once more.
-    init?(_ map: MapExpression, by input: Int, types: [ElementType], readsResult: Bool) throws(DifferentiationFault) {
+    /// root is the map's result, the derivative reads it instead of computing it once more. `readsGradient`: false for the derivative alone, without its product
+    /// with what comes from above.
+    init?(
+        _ map: MapExpression, by input: Int, types: [ElementType], readsResult: Bool, readsGradient: Bool = true
+    ) throws(DifferentiationFault) {
         original = map.nodes
         result = readsResult ? UInt8(types.count) : nil
         nodes = []
@@ -38,7 +41,7 @@ struct ExpressionDerivative {
         guard let last = original.indices.last, depends[last] else { return nil }
         // Backwards through the expression: what each node's gradient is, as a node of the new one.
         var gradients = [UInt8?](repeating: nil, count: original.count)
-        gradients[last] = add(.input(0))
+        gradients[last] = readsGradient ? add(.input(0)) : constant(1)
         var total: UInt8?
         for place in original.indices.reversed() where depends[place] {
             guard let gradient = gradients[place] else { continue }
@@ -59,11 +62,12 @@ struct ExpressionDerivative {
         if count > MapExpression.maximumOperations || nodes.count > MapExpression.maximumNodes {
             throw .tooLarge(operations: count)
         }
-        if used.count + 1 > MapExpression.maximumInputs { throw .tooManyInputs(used.count + 1) }
+        let above = readsGradient ? 1 : 0
+        if used.count + above > MapExpression.maximumInputs { throw .tooManyInputs(used.count + above) }
         let order = used.sorted()
         let renumbered = nodes.map { node -> MapNode in
             guard case .input(let number) = node, number > 0 else { return node }
-            return .input(UInt8(1 + (order.firstIndex(of: Int(number) - 1) ?? 0)))
+            return .input(UInt8(above + (order.firstIndex(of: Int(number) - 1) ?? 0)))
         }
         self.expression = MapExpression(renumbered)
         self.inputs = order

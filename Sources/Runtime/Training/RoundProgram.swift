@@ -18,23 +18,24 @@ public struct RoundSettings: Sendable, Hashable {
 /// The programs of a training in rounds: each worker goes from the round's weights some steps on its own rows, then the mean of where they came to moves the
 /// weights. Both are programs like any other, the same for every round and worker, so each part can be run, priced and judged by itself.
 public enum RoundProgram {
-    /// A worker's part: parameters are the weights, inputs the text and the rows; it begins with fresh moments and gives out each step's loss, and in a last step of its
+    /// A worker's part: parameters are the weights and what is not moved, inputs the data set and the rows; it begins with fresh moments and gives out each step's loss, and in a last step of its
     /// own all its weights one after another as one tensor, so that however many there are, whoever reads them names one result.
     public static func worker(
-        _ configuration: GPTConfiguration, _ settings: TrainingSettings, text: Int, steps: Int
+        _ objective: any TrainingObjective, _ settings: TrainingSettings, steps: Int
     ) throws(TrainingFault) -> Program {
-        try TrainingProgram.check(configuration, settings, steps: steps)
+        try objective.check(settings, steps: steps)
         if settings.schedule != .constant {
             throw .setting("schedule", "must be \"constant\" in rounds: each begins anew")
         }
         if settings.dropout != 0 || settings.accumulate != 1 {
             throw .setting("dropout", "and accumulate are not for rounds: leave them out")
         }
-        let weights = configuration.weights
-        let inputs = TrainingProgram.data(settings, text: text, steps: steps)
-        let carried = TrainingProgram.state(configuration)
-        let leading = (weights + inputs + carried).map(\.type)
-        let state = carried.indices.map { ValueID(weights.count + inputs.count + $0) }
+        let weights = objective.weights
+        let parameters = weights + objective.frozen
+        let inputs = TrainingProgram.inputs(objective, settings, steps: steps)
+        let carried = TrainingProgram.state(weights)
+        let leading = (parameters + inputs + carried).map(\.type)
+        let state = carried.indices.map { ValueID(parameters.count + inputs.count + $0) }
         // The first scan has one step: the state begins with the round's weights and no moments.
         var start = GraphBuilder(leading: leading)
         let one = start.map(.f32, [], []) { e in _ = e.constant(bits: Float(1).bitPattern) }
@@ -44,8 +45,8 @@ public enum RoundProgram {
             carried: weights.indices.map { ValueID($0) } + moments + [one, one, state[3 * weights.count + 2]])
         var graph = GraphBuilder(leading: leading)
         let (loss, next) = try TrainingProgram.step(
-            &graph, configuration, settings, text: ValueID(weights.count), starts: ValueID(weights.count + 1),
-            state: state)
+            &graph, objective, settings, frozen: (weights.count..<parameters.count).map { ValueID($0) },
+            inputs: inputs.indices.map { ValueID(parameters.count + $0) }, state: state)
         let train = Scan(
             steps: Dimension(UInt64(steps)), operations: graph.operations, outputs: [loss], carried: next)
         var end = GraphBuilder(leading: leading)
@@ -54,13 +55,20 @@ public enum RoundProgram {
         let pack = Scan(steps: 1, operations: end.operations, outputs: [packed], carried: state)
         do throws(ProgramFault) {
             return try Program(
-                axes: [], parameters: weights, inputs: inputs, carried: carried, scans: [load, train, pack])
+                axes: [], parameters: parameters, inputs: inputs, carried: carried, scans: [load, train, pack])
         } catch { throw .program(error) }
     }
 
+    /// The small decoder's, on a text of so many bytes.
+    public static func worker(
+        _ configuration: GPTConfiguration, _ settings: TrainingSettings, text: Int, steps: Int
+    ) throws(TrainingFault) -> Program {
+        try worker(ByteObjective(configuration, text: text), settings, steps: steps)
+    }
+
     /// All weights one after another.
-    public static func packed(_ configuration: GPTConfiguration) -> TensorType {
-        TensorType(.f32, [Dimension(configuration.weights.reduce(UInt64(0)) { $0 + $1.type.count })])
+    public static func packed(_ weights: [TensorDeclaration]) -> TensorType {
+        TensorType(.f32, [Dimension(weights.reduce(UInt64(0)) { $0 + $1.type.count })])
     }
 
     /// The outer step: parameters are the round's weights and the momentum, inputs what each worker has given out; it gives out the next weights and momentum. Of more
@@ -68,17 +76,16 @@ public enum RoundProgram {
     ///
     /// d = w − (w₁ + … + wₖ)·(1/k), m′ = fma(μ, m, d), w′ = fma(−r, fma(μ, m′, d), w).
     public static func aggregation(
-        _ configuration: GPTConfiguration, _ settings: RoundSettings, workers: Int
+        _ weights: [TensorDeclaration], _ settings: RoundSettings, workers: Int
     ) throws(TrainingFault) -> Program {
         if !(1...RoundSettings.maximumWorkers).contains(workers) {
             throw .setting("workers", "must be from 1 to \(RoundSettings.maximumWorkers)")
         }
-        let weights = configuration.weights
         func declared(_ prefix: String) -> [TensorDeclaration] {
             weights.map { TensorDeclaration(name: prefix + $0.name, type: $0.type) }
         }
         let moving = weights + declared("momentum.")
-        let packed = packed(configuration)
+        let packed = packed(weights)
         let parts = (0..<workers).map { TensorDeclaration(name: "worker\($0)", type: packed) }
         if moving.count + parts.count > Program.maximumParameters || moving.count > Scan.maximumOutputs {
             throw .setting("workers", "train \(weights.count) tensors, at most \(Scan.maximumOutputs / 2) can be moved")

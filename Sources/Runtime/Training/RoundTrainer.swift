@@ -39,27 +39,31 @@ public final class RoundTrainer {
     /// The outer step where all workers count.
     public let aggregation: Program
     public let rows: RoundRows
-    private let text: [UInt8]
+    /// The data set that all workers read.
+    public let data: [Tensor]
+    /// What each worker reads beside the weights.
+    public let frozen: [StoredParameter]
     private let settings: RoundSettings
     private let threads: Int
     private let memory: UInt64
     private let fixedWorker: SpecialisedProgram
-    private let configuration: GPTConfiguration
-    /// The weights, in the configuration's order.
+    private let declared: [TensorDeclaration]
+    /// The weights, in the objective's order.
     public private(set) var weights: [Tensor]
     public private(set) var momentum: [Tensor]
     /// Rounds that were taken.
     public private(set) var round = 0
 
     public init(
-        _ configuration: GPTConfiguration, _ training: TrainingSettings, _ settings: RoundSettings, text: [UInt8],
-        rows: RoundRows, weights: [Tensor], threads: Int, memory: UInt64 = .max
+        _ objective: any TrainingObjective, _ training: TrainingSettings, _ settings: RoundSettings, data: [Tensor],
+        rows: RoundRows, weights: [Tensor], frozen: [StoredParameter] = [], threads: Int, memory: UInt64 = .max
     ) throws(TrainingFault) {
-        worker = try RoundProgram.worker(configuration, training, text: text.count, steps: settings.steps)
-        aggregation = try RoundProgram.aggregation(configuration, settings, workers: settings.workers)
+        declared = objective.weights
+        worker = try RoundProgram.worker(objective, training, steps: settings.steps)
+        aggregation = try RoundProgram.aggregation(declared, settings, workers: settings.workers)
         do throws(ProgramFault) { fixedWorker = try worker.specialise([]) } catch { throw .program(error) }
-        self.configuration = configuration
-        self.text = text
+        self.data = data
+        self.frozen = frozen
         self.rows = rows
         self.settings = settings
         self.threads = threads
@@ -68,6 +72,17 @@ public final class RoundTrainer {
         momentum = weights.map { weight in
             Tensor(element: .f32, shape: weight.shape, bytes: [UInt8](repeating: 0, count: weight.bytes.count))
         }
+    }
+
+    /// The small decoder on the bytes of a text.
+    public convenience init(
+        _ configuration: GPTConfiguration, _ training: TrainingSettings, _ settings: RoundSettings, text: [UInt8],
+        rows: RoundRows, weights: [Tensor], threads: Int, memory: UInt64 = .max
+    ) throws(TrainingFault) {
+        try self.init(
+            ByteObjective(configuration, text: text.count), training, settings,
+            data: [Tensor(element: .u8, shape: [text.count], bytes: text)], rows: rows, weights: weights,
+            threads: threads, memory: memory)
     }
 
     /// Goes on after a round that was taken elsewhere.
@@ -80,7 +95,7 @@ public final class RoundTrainer {
     /// The outer step where only so many workers count.
     public func aggregation(of workers: Int) throws(TrainingFault) -> Program {
         if workers == settings.workers { return aggregation }
-        return try RoundProgram.aggregation(configuration, settings, workers: workers)
+        return try RoundProgram.aggregation(declared, settings, workers: workers)
     }
 
     /// Takes one round of all workers, or of those whose numbers are given in rising order; `onStep` is told each one's losses as they come.
@@ -96,9 +111,9 @@ public final class RoundTrainer {
         do throws(ProgramFault) { fixedAggregation = try outer.specialise([]) } catch { throw .program(error) }
         var parts: [Tensor] = []
         for number in counted {
-            let text = Tensor(element: .u8, shape: [text.count], bytes: text)
             let result = try execute(
-                fixedWorker, parameters: weights, inputs: [text, rows.rows(worker: number, round: round)]
+                fixedWorker, parameters: weights, inputs: data + [rows.rows(worker: number, round: round)],
+                frozen: frozen
             ) { scan, outputs in if scan == 1 { onStep(number, outputs[0].floats[0]) } }
             // The last step's: all weights in one.
             parts += result.outputs.suffix(1).flatMap { $0 }
@@ -113,7 +128,7 @@ public final class RoundTrainer {
     }
 
     private func execute(
-        _ program: SpecialisedProgram, parameters: [Tensor], inputs: [Tensor],
+        _ program: SpecialisedProgram, parameters: [Tensor], inputs: [Tensor], frozen: [StoredParameter] = [],
         onStep: (_ scan: Int, _ outputs: [Tensor]) -> Void
     ) throws(TrainingFault) -> ProgramResult {
         let held = parameters.map { OwnedBytes($0.bytes) }
@@ -121,7 +136,9 @@ public final class RoundTrainer {
         defer { withExtendedLifetime((held, given)) {} }
         let executor: GraphExecutor
         do throws(ExecutionFault) {
-            executor = try GraphExecutor(program: program, parameters: held.map(\.bytes), threads: threads)
+            executor = try GraphExecutor(
+                program: program, parameters: held.map(\.bytes) + frozen.map(\.bytes), owners: frozen,
+                threads: threads)
         } catch { throw .execution(error) }
         if executor.peakMemory > memory { throw .memory(needed: executor.peakMemory, available: memory) }
         do throws(ExecutionFault) {

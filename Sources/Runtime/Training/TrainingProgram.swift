@@ -1,112 +1,88 @@
 public import Programs
 
-/// How weights are moved.
-public struct TrainingSettings: Sendable, Hashable {
-    public enum Schedule: Sendable, Hashable {
-        case constant
-        /// Up from 0 in `warmup` steps, then down along a half cosine to `least` times the rate at `end`.
-        case cosine(warmup: Int, end: Int, least: Float)
-    }
-
-    public var batch = 16
-    public var rate: Float = 1e-3
-    public var schedule = Schedule.constant
-    public var firstDecay: Float = 0.9
-    public var secondDecay: Float = 0.95
-    public var epsilon: Float = 1e-8
-    public var weightDecay: Float = 0.01
-    /// The norm to which all gradients together are cut; nil for none.
-    public var clip: Float?
-    /// The share of elements that are left out in a step, less than 1; 0 for none.
-    public var dropout: Float = 0
-    /// Batches whose gradients are averaged in a step.
-    public var accumulate = 1
-
-    public init() {}
-
-    /// Batches of a step at most.
-    public static let mostBatches = 64
-
-    /// Rows of the text in a step.
-    public var rows: Int { batch * accumulate }
-
-    /// What is left out, as ops have it.
-    var thinning: Dropout? {
-        if dropout == 0 { return nil }
-        return Dropout(
-            threshold: UInt64((Double(dropout) * 0x1p32).rounded()), scale: (1 / (1 - dropout)).bitPattern)
-    }
-}
-
-/// A program that trains a decoder: one scan whose carried state is the weights, their moments, two powers and the step's number, so that it goes on from where it
-/// was left to the same bits. Each step gives its loss.
+/// A program that trains a model: one scan whose carried state is the weights, their moments, two powers and the step's number, so that it goes on from where it
+/// was left to the same bits. What is read and not moved is its parameters. Each step gives its loss.
 public struct TrainingProgram: Sendable {
-    public let configuration: GPTConfiguration
+    public let objective: any TrainingObjective
     public let settings: TrainingSettings
     public let program: Program
 
-    /// Writes the program for a text of so many bytes and so many steps in all. Throws where a gradient cannot be written.
+    /// Writes the program for so many steps in all. Throws where a gradient cannot be written.
     public init(
-        _ configuration: GPTConfiguration, _ settings: TrainingSettings, text: Int, steps: Int
+        _ objective: any TrainingObjective, _ settings: TrainingSettings, steps: Int
     ) throws(TrainingFault) {
-        self.configuration = configuration
+        self.objective = objective
         self.settings = settings
-        try TrainingProgram.check(configuration, settings, steps: steps)
-        let carried = TrainingProgram.state(configuration)
-        let inputs = TrainingProgram.data(settings, text: text, steps: steps)
-        var graph = GraphBuilder(leading: (inputs + carried).map(\.type))
+        try objective.check(settings, steps: steps)
+        let carried = TrainingProgram.state(objective.weights)
+        let inputs = TrainingProgram.inputs(objective, settings, steps: steps)
+        let frozen = objective.frozen
+        var graph = GraphBuilder(leading: (frozen + inputs + carried).map(\.type))
+        let data = inputs.indices.map { ValueID(frozen.count + $0) }
         let (loss, next) = try TrainingProgram.step(
-            &graph, configuration, settings, text: ValueID(0), starts: ValueID(1),
-            state: carried.indices.map { ValueID(inputs.count + $0) })
+            &graph, objective, settings, frozen: frozen.indices.map { ValueID($0) }, inputs: data,
+            state: carried.indices.map { ValueID(frozen.count + inputs.count + $0) })
         let scan = Scan(
             steps: Dimension(UInt64(steps)), operations: graph.operations, outputs: [loss], carried: next)
         do throws(ProgramFault) {
             program = try Program(
-                axes: [], parameters: [], inputs: inputs, carried: carried,
+                axes: [], parameters: frozen, inputs: inputs, carried: carried,
                 kept: carried.indices.map { UInt16($0) }, scans: [scan])
         } catch { throw .program(error) }
     }
 
+    /// The program of the small decoder on a text of so many bytes.
+    public init(
+        _ configuration: GPTConfiguration, _ settings: TrainingSettings, text: Int, steps: Int
+    ) throws(TrainingFault) {
+        try self.init(ByteObjective(configuration, text: text), settings, steps: steps)
+    }
+
     /// What is carried: weights, first moments, second moments, the decays' powers, the step's number.
-    static func state(_ configuration: GPTConfiguration) -> [TensorDeclaration] {
+    static func state(_ weights: [TensorDeclaration]) -> [TensorDeclaration] {
         func twin(_ prefix: String) -> [TensorDeclaration] {
-            configuration.weights.map { TensorDeclaration(name: prefix + $0.name, type: $0.type) }
+            weights.map { TensorDeclaration(name: prefix + $0.name, type: $0.type) }
         }
-        return configuration.weights + twin("m.") + twin("v.") + [
+        return weights + twin("m.") + twin("v.") + [
             TensorDeclaration(name: "first_power", type: TensorType(.f32, [])),
             TensorDeclaration(name: "second_power", type: TensorType(.f32, [])),
             TensorDeclaration(name: "step", type: TensorType(.i32, [])),
         ]
     }
 
-    /// The text's bytes, and a row of offsets in it for each step.
-    static func data(_ settings: TrainingSettings, text: Int, steps: Int) -> [TensorDeclaration] {
-        let batch = Dimension(UInt64(settings.rows))
-        return [
-            TensorDeclaration(name: "text", type: TensorType(.u8, [Dimension(UInt64(text))])),
-            TensorDeclaration(name: "starts", type: TensorType(.i32, [Dimension(UInt64(steps)), batch])),
-        ]
+    /// The data set, and for each step the numbers of its rows.
+    static func inputs(
+        _ objective: any TrainingObjective, _ settings: TrainingSettings, steps: Int
+    ) -> [TensorDeclaration] {
+        let rows = TensorType(.i32, [Dimension(UInt64(steps)), Dimension(UInt64(settings.rows))])
+        return objective.data + [TensorDeclaration(name: "starts", type: rows)]
     }
 
-    /// The ops of a step over tensors as `state` and `data` declare them: its loss, and what the state becomes.
+    /// The ops of a step over tensors as `inputs` and `state` declare them: its loss, and what the state becomes.
     static func step(
-        _ graph: inout GraphBuilder, _ configuration: GPTConfiguration, _ settings: TrainingSettings, text: ValueID,
-        starts: ValueID, state: [ValueID]
+        _ graph: inout GraphBuilder, _ objective: any TrainingObjective, _ settings: TrainingSettings,
+        frozen: [ValueID], inputs: [ValueID], state: [ValueID]
     ) throws(TrainingFault) -> (loss: ValueID, next: [ValueID]) {
-        let count = configuration.weights.count
+        let count = objective.weights.count
         let own = Array(state[..<count])
         let step = state[3 * count + 2]
+        let data = Array(inputs.dropLast())
+        let table = inputs[data.count]
         var losses: [ValueID] = []
         var gradients: [ValueID] = []
         for part in 0..<settings.accumulate {
-            let (ids, targets) = TrainingProgram.batch(
-                &graph, text: text, starts: starts, step: step, from: part * settings.batch,
-                batch: Dimension(UInt64(settings.batch)), length: Dimension(UInt64(configuration.context)))
-            let loss = configuration.loss(
-                &graph, weights: own, ids: ids, targets: targets, dropout: settings.thinning)
+            let rows = graph.gather(
+                table, [Dimension(UInt64(settings.batch))],
+                [
+                    Coordinate(table: step, tableAxes: []),
+                    Coordinate(
+                        offset: Int64(part * settings.batch), terms: [.init(axis: 0, coefficient: 1)]),
+                ])
+            let (loss, constants) = try objective.loss(
+                &graph, weights: own, frozen: frozen, data: data, rows: rows, dropout: settings.thinning)
             let found: [ValueID]
             do throws(DifferentiationFault) {
-                found = try Differentiation.gradients(of: loss, by: own, constants: graph.extremes, in: &graph)
+                found = try Differentiation.gradients(of: loss, by: own, constants: constants, in: &graph)
             } catch { throw .differentiation(error) }
             losses.append(loss)
             // Left to right: a batch's gradients are added before the next is begun, so that its memory is free.
@@ -139,64 +115,6 @@ public struct TrainingProgram: Sendable {
         return (
             loss, updated.map(\.weight) + updated.map(\.first) + updated.map(\.second) + [first, second, nextStep]
         )
-    }
-
-    /// Whether there is such a training, before anything is drawn for it; `memory` is what the weights and their moments may take.
-    public static func check(
-        _ configuration: GPTConfiguration, _ settings: TrainingSettings, steps: Int, memory: UInt64 = .max
-    ) throws(TrainingFault) {
-        let sizes = [
-            ("vocabulary", configuration.vocabulary), ("width", configuration.width), ("layers", configuration.layers),
-            ("heads", configuration.heads), ("context", configuration.context), ("batch", settings.batch),
-            ("steps", steps),
-        ]
-        for (name, size) in sizes where !(1...1 << 24).contains(size) { throw .setting(name, "must be from 1 to 2^24") }
-        // Each batch is ops of its own.
-        if !(1...TrainingSettings.mostBatches).contains(settings.accumulate) {
-            throw .setting("accumulate", "must be from 1 to \(TrainingSettings.mostBatches)")
-        }
-        if !(settings.dropout >= 0 && settings.dropout < 1) { throw .setting("dropout", "must be from 0 to below 1") }
-        if steps * settings.rows > 1 << 28 {
-            throw .setting(
-                "steps", "times the batch are \(steps * settings.rows) rows, at most \(1 << 28) can be drawn")
-        }
-        if configuration.width % configuration.heads != 0 {
-            throw .setting(
-                "width", "must be a multiple of the heads: \(configuration.width) is none of \(configuration.heads)")
-        }
-        if configuration.vocabulary < 256 { throw .setting("vocabulary", "must be at least 256: tokens are bytes") }
-        // A weight and its two moments in 32 bits, held twice while a run starts. No size is above 2^24, so that all but the last product fit.
-        let blocks = UInt64(configuration.layers) * 12 * UInt64(configuration.width)
-        let needed = (UInt64(configuration.vocabulary) + UInt64(configuration.context) + blocks)
-            .multipliedReportingOverflow(by: UInt64(configuration.width) * 24)
-        if needed.overflow || needed.partialValue > memory {
-            throw .memory(needed: needed.overflow ? .max : needed.partialValue, available: memory)
-        }
-        // Three tensors a weight are carried, and a program carries so many at most.
-        let most = (Scan.maximumOutputs - 3) / 3
-        if configuration.weights.count > most {
-            throw .setting("layers", "make \(configuration.weights.count) weights, at most \(most) can be trained")
-        }
-    }
-
-    /// ids and targets, i32 [batch, length]: bytes of the text from the step's starts on, `first` the first of them, and the same one further.
-    private static func batch(
-        _ graph: inout GraphBuilder, text: ValueID, starts: ValueID, step: ValueID, from first: Int, batch: Dimension,
-        length: Dimension
-    ) -> (ValueID, ValueID) {
-        let row = graph.gather(
-            starts, [batch],
-            [
-                Coordinate(table: step, tableAxes: []),
-                Coordinate(offset: Int64(first), terms: [.init(axis: 0, coefficient: 1)]),
-            ])
-        func bytes(_ offset: Int64) -> ValueID {
-            let bytes = graph.gather(
-                text, [batch, length],
-                [Coordinate(offset: offset, terms: [.init(axis: 1, coefficient: 1)], table: row, tableAxes: [0])])
-            return graph.map(.i32, [batch, length], [bytes]) { e in _ = e.apply(.toI32, e.input(0)) }
-        }
-        return (bytes(0), bytes(1))
     }
 
     /// The step's rate, f32 [].
@@ -252,33 +170,6 @@ extension GraphBuilder {
         map(.f32, type(x).shape, [x]) { e in
             let x = e.input(0)
             _ = e.apply(.divide, x, e.constant(bits: divisor.bitPattern))
-        }
-    }
-}
-
-/// Why nothing is trained. One sentence with the next step.
-public enum TrainingFault: Error, Equatable, Sendable {
-    case setting(String, String)
-    case text(bytes: Int, needed: Int)
-    case differentiation(DifferentiationFault)
-    case program(ProgramFault)
-    case execution(ExecutionFault)
-    case memory(needed: UInt64, available: UInt64)
-    case checkpoint(path: String, String)
-}
-
-extension TrainingFault: CustomStringConvertible {
-    public var description: String {
-        switch self {
-        case .setting(let name, let what): "\(name) \(what)."
-        case .text(let bytes, let needed):
-            "The text has \(bytes) bytes, a row of the batch takes \(needed): give a longer text or a shorter context."
-        case .differentiation(let fault): "The model cannot be trained: \(fault)."
-        case .program(let fault): "The training cannot be written as a program (\(fault)): use a smaller model."
-        case .execution(let fault): "The training failed: \(fault)."
-        case .memory(let needed, let available):
-            "The training needs \(needed) bytes of memory and \(available) are there: use a smaller batch or model."
-        case .checkpoint(let path, let what): "\(path) \(what): name a checkpoint of this very model, or start anew."
         }
     }
 }

@@ -23,17 +23,24 @@ extension ProviderRounds {
     func prepare(_ trainer: RoundTrainer) async throws -> Work {
         let weights = trainer.weights.map(\.root)
         for tensor in trainer.weights + trainer.momentum { try await upload(tensor) }
-        let textTensor = Tensor(element: .u8, shape: [text.count], bytes: text)
-        try await upload(textTensor)
-        let worker = try await manifest("worker of round \(trainer.round + 1)", trainer.worker, weights)
+        for tensor in trainer.data { try await upload(tensor) }
+        let data = trainer.data.map(\.root)
+        // What is not moved is read by every worker beside the weights.
+        var parameters = weights
+        for parameter in trainer.frozen {
+            let tensor = parameter.tensor
+            try await upload(tensor)
+            parameters.append(tensor.root)
+        }
+        let worker = try await manifest("worker of round \(trainer.round + 1)", trainer.worker, parameters)
         var specs: [JobSpec] = []
         var content: [UInt8] = [UInt8](String(checkpointEvery ?? 0).utf8)
         for number in 0..<rounds.workers {
             let rows = trainer.rows.rows(worker: number, round: trainer.round)
             try await upload(rows)
-            let inputs = zip(trainer.worker.inputs, [textTensor.root, rows.root])
+            let inputs = zip(trainer.worker.inputs, data + [rows.root])
                 .map { JobInput(name: $0.name, root: $1) }
-            let spec = try spec(trainer.worker, worker, weights, inputs)
+            let spec = try spec(trainer.worker, worker, parameters, inputs)
             content += spec.program.bytes + spec.parameters.canonicalBytes
             for input in inputs { content += input.canonicalBytes }
             specs.append(spec)

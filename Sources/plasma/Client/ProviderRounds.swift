@@ -16,7 +16,6 @@ struct ProviderRounds {
     let terms: JobTerms
     let genesis: Genesis
     let rounds: RoundSettings
-    let text: [UInt8]
     /// Workers that a round needs, and the seconds that it waits for the others once it has them.
     let quorum: Int
     let patience: Int

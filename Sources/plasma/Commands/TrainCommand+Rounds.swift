@@ -10,7 +10,7 @@ import Runtime
 /// A training in rounds on this machine, worker after worker.
 extension TrainCommand {
     func trainInRounds(
-        _ settings: TrainingFile, _ model: GPTConfiguration, _ text: [UInt8], _ output: TrainingOutput
+        _ settings: TrainingFile, _ subject: TrainingSubject, _ output: TrainingOutput
     ) async throws {
         let rounds = settings.roundSettings
         if settings.steps % rounds.steps != 0 {
@@ -19,12 +19,11 @@ extension TrainCommand {
                     + "set training.steps or rounds.steps in \(file)")
         }
         let trainer = try RoundTrainer(
-            model, settings.settings, rounds, text: text,
+            subject.objective, settings.settings, rounds, data: subject.data,
             rows: RoundRows(
-                rounds, rounds: settings.rounds, batch: settings.batch, text: text.count, context: settings.context,
+                rounds, rounds: settings.rounds, batch: settings.batch, text: subject.count, context: settings.context,
                 seed: UInt64(settings.seed)),
-            weights: TrainingDraws.weights(model, seed: UInt64(settings.seed)), threads: options.threads,
-            memory: options.memory)
+            weights: subject.weights(), frozen: subject.frozen, threads: options.threads, memory: options.memory)
         var losses: [Float] = []
         var counted: [[Int]] = []
         let replayed = try replay.map { try RoundTable.read($0, workers: rounds.workers, needed: settings.rounds) }
@@ -36,12 +35,12 @@ extension TrainCommand {
         let first = trainer.round
         if options.format == .text {
             print(
-                "\(model.parameterCount) parameters, \(settings.rounds) rounds of \(rounds.steps) steps for each of "
+                "\(subject.parameterText), \(settings.rounds) rounds of \(rounds.steps) steps for each of "
                     + "\(rounds.workers) workers, program \(trainer.worker.root.hex.prefix(16)), outer step "
                     + "\(trainer.aggregation.root.hex.prefix(16))" + (first > 0 ? ", from round \(first)" : ""))
         }
         let start = ContinuousClock.now
-        let network = providers == nil ? nil : try await self.network(settings, text, output)
+        let network = providers == nil ? nil : try await self.network(settings, output)
         // What is posted for the first round can be picked up, too.
         if network != nil && !resume {
             try output.write(losses)
@@ -70,7 +69,8 @@ extension TrainCommand {
             throw error
         }
         await network?.node.close()
-        finish(losses, (ContinuousClock.now - start).seconds, output, trainer)
+        try subject.folder?.write(trainer.weights, to: output.model)
+        finish(losses, (ContinuousClock.now - start).seconds, output, trainer, subject)
     }
 
     private func tell(_ round: Int, of rounds: Int, _ losses: [Float], _ seconds: Double, _ first: Int) {
@@ -96,7 +96,7 @@ extension TrainCommand {
     // MARK: Providers
 
     private func network(
-        _ settings: TrainingFile, _ text: [UInt8], _ output: TrainingOutput
+        _ settings: TrainingFile, _ output: TrainingOutput
     ) async throws -> ProviderRounds {
         let rounds = settings.roundSettings
         guard let genesis else {
@@ -118,7 +118,7 @@ extension TrainCommand {
             terms: JobTerms(
                 maximumPricePer1000CU: price, policy: checked,
                 queueMilliseconds: 600_000, deadlineMilliseconds: 24 * 3_600_000),
-            genesis: chain, rounds: rounds, text: text, quorum: min(settings.quorum ?? rounds.workers, rounds.workers),
+            genesis: chain, rounds: rounds, quorum: min(settings.quorum ?? rounds.workers, rounds.workers),
             patience: settings.patience, storageHint: hint, checkpointEvery: checkpointEvery, record: output.jobs)
     }
 
@@ -137,7 +137,10 @@ extension TrainCommand {
         }
     }
 
-    private func finish(_ losses: [Float], _ seconds: Double, _ output: TrainingOutput, _ trainer: RoundTrainer) {
+    private func finish(
+        _ losses: [Float], _ seconds: Double, _ output: TrainingOutput, _ trainer: RoundTrainer,
+        _ subject: TrainingSubject
+    ) {
         if options.format == .json {
             let json: JSONValue = [
                 "rounds": JSONValue(trainer.round), "steps": JSONValue(losses.count),
@@ -150,6 +153,7 @@ extension TrainCommand {
         }
         print(LossCurve(losses).text(width: 64))
         print("\(output.checkpoint): weights, outer momentum and round; \(output.folder)/loss.svg: the curve")
+        if subject.folder != nil { print("\(output.model): the model, as plasma model generate takes it") }
     }
 }
 

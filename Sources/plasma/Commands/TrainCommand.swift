@@ -6,13 +6,15 @@ import Primitives
 import Programs
 import Runtime
 
-/// Trains a small decoder on a text, on this machine or in rounds on others'.
+/// Trains a small decoder, or one of a folder further, on a text, on this machine or in rounds on others'.
 struct TrainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "train", abstract: "Train a small decoder on a text, on this machine or on others'.",
+        commandName: "train",
+        abstract: "Train a small decoder, or a model of a folder, on a text, on this machine or on others'.",
         discussion: """
             Example: plasma train config.toml
-            Writes checkpoint.safetensors, losses.csv and loss.svg into the output folder. A training that was stopped goes on with \
+            Writes checkpoint.safetensors, losses.csv and loss.svg into the output folder, and a model that began as a folder \
+            (folder under [model]) into its folder model. A training that was stopped goes on with \
             --resume, to the same bits as one that never was. With a section rounds, several workers train on stretches of the text \
             of their own and are put together after each round; with --providers each is a job on the network. docs/training.md describes the file.
             """)
@@ -77,22 +79,19 @@ struct TrainCommand: AsyncParsableCommand {
             throw Failure("\(settings.text) cannot be read: name a text under [data].")
         }
         let output = TrainingOutput(folder: settings.folder)
-        try output.prepare(resumes: resume)
-        let model = GPTConfiguration(
-            vocabulary: settings.vocabulary, width: settings.width, layers: settings.layers, heads: settings.heads,
-            context: settings.context)
-        try TrainingProgram.check(model, settings.settings, steps: settings.steps, memory: options.memory)
         if replay != nil && settings.workers == nil {
             throw Failure("--replay is of rounds, and \(file) has no section rounds.")
         }
-        if settings.workers != nil { return try await trainInRounds(settings, model, [UInt8](text), output) }
+        let subject = try TrainingSubject(settings, text, memory: options.memory)
+        try output.prepare(resumes: resume, from: settings.model)
+        if settings.workers != nil { return try await trainInRounds(settings, subject, output) }
         let seed = UInt64(settings.seed)
         let trainer = try Trainer(
-            model, settings.settings, text: [UInt8](text),
+            subject.objective, settings.settings, data: subject.data,
             starts: try TrainingDraws.starts(
-                steps: settings.steps, batch: settings.settings.rows, text: text.count, context: settings.context,
+                steps: settings.steps, batch: settings.settings.rows, text: subject.count, context: settings.context,
                 seed: seed),
-            weights: TrainingDraws.weights(model, seed: seed), threads: options.threads, memory: options.memory,
+            weights: subject.weights(), frozen: subject.frozen, threads: options.threads, memory: options.memory,
             seed: seed)
         var losses: [Float] = []
         if resume {
@@ -102,7 +101,7 @@ struct TrainCommand: AsyncParsableCommand {
         let first = trainer.step
         if options.format == .text {
             print(
-                "\(model.parameterCount) parameters, \(trainer.program.program.scans[0].operations.count) ops a step, peak memory "
+                "\(subject.parameterText), \(trainer.program.program.scans[0].operations.count) ops a step, peak memory "
                     + "\(trainer.peakMemory / 1_000_000) MB, threads \(options.threads), program "
                     + "\(trainer.program.program.root.hex.prefix(16))"
                     + (first > 0 ? ", from step \(first)" : ""))
@@ -127,7 +126,8 @@ struct TrainCommand: AsyncParsableCommand {
             try Checkpoint.write(trainer, to: output.checkpoint)
         }
         let seconds = (ContinuousClock.now - start).seconds
-        finish(losses, first, seconds, output, trainer)
+        try subject.folder?.write(trainer, to: output.model)
+        finish(losses, first, seconds, output, trainer, subject)
     }
 
     private func tell(_ losses: [Float], of settings: TrainingFile, since seconds: Double, _ first: Int) {
@@ -136,19 +136,22 @@ struct TrainCommand: AsyncParsableCommand {
         let left = Int(Double(settings.steps - losses.count) / max(rate, 1e-9))
         print(
             String(
-                format: "step %d of %d  loss %.4f  %.2f steps/s  %.0f bytes/s  %d s left", losses.count, settings.steps,
-                losses.last ?? 0, rate, rate * Double(settings.settings.rows * settings.context), left))
+                format: "step %d of %d  loss %.4f  %.2f steps/s  %.0f %@/s  %d s left", losses.count, settings.steps,
+                losses.last ?? 0, rate, rate * Double(settings.settings.rows * settings.context),
+                settings.model == nil ? "bytes" : "tokens", left))
     }
 
     private func finish(
-        _ losses: [Float], _ first: Int, _ seconds: Double, _ output: TrainingOutput, _ trainer: Trainer
+        _ losses: [Float], _ first: Int, _ seconds: Double, _ output: TrainingOutput, _ trainer: Trainer,
+        _ subject: TrainingSubject
     ) {
         let rate = Double(losses.count - first) / max(seconds, 1e-9)
         if options.format == .json {
             let json: JSONValue = [
                 "steps": JSONValue(losses.count), "firstLoss": .number(Double(losses.first ?? 0)),
                 "lastLoss": .number(Double(losses.last ?? 0)), "stepsPerSecond": .number(rate),
-                "parameters": JSONValue(trainer.program.configuration.parameterCount),
+                "parameters": JSONValue(subject.objective.weightCount),
+                "model": subject.folder == nil ? .null : .string(output.model),
                 "program": .string(trainer.program.program.root.hex), "checkpoint": .string(output.checkpoint),
                 "peakMemoryBytes": JSONValue(trainer.peakMemory), "threads": JSONValue(options.threads),
             ]
@@ -156,6 +159,7 @@ struct TrainCommand: AsyncParsableCommand {
         }
         print(LossCurve(losses).text(width: 64))
         print("\(output.checkpoint): weights, moments and step; \(output.folder)/loss.svg: the curve")
+        if subject.folder != nil { print("\(output.model): the model, as plasma model generate takes it") }
     }
 }
 
@@ -181,14 +185,22 @@ struct TrainingOutput {
     let folder: String
 
     var checkpoint: String { folder + "/checkpoint.safetensors" }
+    /// Of a folder's model: what it has become, as a folder like it.
+    var model: String { folder + "/model" }
     /// Of a training in rounds: which workers counted.
     var rounds: String { folder + "/rounds.csv" }
     /// Of a training on the network: the jobs of the round that is under way.
     var jobs: String { folder + "/jobs.json" }
     private var table: String { folder + "/losses.csv" }
 
-    /// Makes the folder; what is there is neither overwritten nor left out without being asked.
-    func prepare(resumes: Bool) throws {
+    /// Makes the folder; what is there is neither overwritten nor left out without being asked, and least of all the model that is trained.
+    func prepare(resumes: Bool, from source: String?) throws {
+        if let source,
+            URL(fileURLWithPath: source).resolvingSymlinksInPath()
+                == URL(fileURLWithPath: model).resolvingSymlinksInPath()
+        {
+            throw Failure("\(model) is the model that is trained: choose another folder under [output].")
+        }
         do { try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true) } catch {
             throw Failure("\(folder) cannot be made: choose another folder under [output].")
         }
