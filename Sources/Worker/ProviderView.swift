@@ -41,6 +41,10 @@ public struct ProviderView: Sendable {
     public var unresolved: Set<Digest> = []
     /// Results that are claimed, of those whose bytes this provider is to fetch as a witness, or to show as its own.
     public var claimed: [WorkTask: ResultCommitment] = [:]
+    /// What challenges ask of its devices.
+    public var devices: [DeviceDuty] = []
+    /// How the last challenge of device 0 ended, where it was not passed.
+    public var deviceFailure: DeviceRecord.Failure?
 
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],

@@ -126,6 +126,17 @@ import Testing
         #expect(chain.operations == 2 * 256 * chain.numbers)
     }
 
+    @Test func aRateIsWhatIsSaidOrAsMuchLessAsItTookLonger() {
+        let chain = DeviceChain(seed: Self.seed, rate: 8_388_608, memory: 0, milliseconds: 1_000)
+        func shown(_ spent: UInt64) -> UInt64 { chain.rate(claimed: 8_388_608, milliseconds: 1_000, spent: spent) }
+        #expect([0, 1_000, 1_001, 2_000, .max].map(shown) == [8_388_608, 8_388_608, 8_380_227, 4_194_304, 1])
+        // Whoever says more than the longest chain can show has shown that.
+        let longest = DeviceChain(seed: Self.seed, rate: .max, memory: 1 << 13, milliseconds: 1_000)
+        #expect(longest.rows == 16 && longest.steps == DeviceChain.maximumSteps)
+        #expect(longest.rate(claimed: .max, milliseconds: 1_000, spent: 0) == longest.operations)
+        #expect(longest.rate(claimed: .max, milliseconds: 1_000, spent: 2_000) == longest.operations / 2)
+    }
+
     @Test func placesOfNumbersStayWithinTheChain() {
         let chain = DeviceChain(seed: Self.seed, rows: 1 << 26, steps: 1 << 10)
         let last = DevicePosition(chain.numbers - 1, in: chain)

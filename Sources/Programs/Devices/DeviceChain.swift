@@ -62,6 +62,15 @@ public struct DeviceChain: Hashable, Sendable {
             steps: UInt64(min(max(steps, UInt128(DeviceChain.minimumSteps)), UInt128(DeviceChain.maximumSteps))))
     }
 
+    /// What a machine has shown that took so many milliseconds for the chain of a claimed rate and a time: the claim, where it took no longer than that; a part of it, where
+    /// it did. The longest chain there is shows no more than itself.
+    public func rate(claimed: UInt64, milliseconds: UInt64, spent: UInt64) -> UInt64 {
+        let time = UInt128(max(1, milliseconds))
+        var most = UInt128(claimed)
+        if steps == DeviceChain.maximumSteps { most = min(most, UInt128(operations) * 1000 / time) }
+        return UInt64(max(1, most * time / max(time, UInt128(spent))))
+    }
+
     /// Weighted operations of all steps; at most 2⁵³.
     public var operations: UInt64 { DeviceChain.operationsPerRow * rows * steps }
     /// Bytes of one state.
