@@ -82,9 +82,14 @@ enum Fixture {
         let moves = [Payload.startJob(job: job, attempt: 1), .openResult(job: digest(10), attempt: 2, opening: trap)]
         let registration = Registration(
             key: try Self.key(1), nonce: 0, name: "new", node: key, payout: key.address, network: digest(11))
+        let leaf = DeviceLeaf(bytes: [UInt8](repeating: 1, count: DeviceChain.width), siblings: [digest(8), digest(9)])
         let resolution = Resolution(
             inputs: [ShownTensor(root: job, siblings: [digest(8), digest(9)])], state: digest(12))
         return [
+            .answerDevice(device: 1, round: 2, root: job),
+            .showDevice(
+                device: 1, round: 2,
+                samples: [DeviceSample(after: leaf, before: leaf), DeviceSample(after: leaf, before: nil)]),
             .claimUndelivered(job: job, attempt: 1, deposit: .xpl(2)),
             .attestDelivery(job: job, attempt: 1, holds: true), .stageJob(job: job, attempt: 1),
             .reportSlow(job: job, attempt: 1),

@@ -22,6 +22,7 @@ extension Domain {
     static let dispute = Domain("plasma.disputed")
     static let maskedResult = Domain("plasma.masked")
     static let registration = Domain("plasma.joining")
+    static let device = Domain("plasma.device")
     static let gang = Domain("plasma.gang")
     static let maskedTrap = Domain("plasma.trapped")
     static let trap = Domain("plasma.trap")

@@ -11,6 +11,7 @@ extension Domain {
     static let program = Domain("plasma.program")
     static let outputs = Domain("plasma.outputs")
     static let dispute = Domain("plasma.dispute")
+    static let deviceStep = Domain("plasma.dev.step")
 }
 
 /// Why a program cannot be used.

@@ -58,16 +58,17 @@ public struct ProviderJobs: Sendable {
         let parameters = try Query.parameters(in: state)
         let chain = try Query.chain(in: state)
         let clock = chain.clock
+        let offer = try Query.offers(of: provider, in: state).first { $0.terms.device == 0 }
         var view = ProviderView(
             registered: try Query.provider(provider, in: state) != nil,
-            offer: try Query.offers(in: state).first {
-                $0.provider == provider && $0.terms.device == 0 && !$0.isPaused
-            }?.terms,
+            offer: offer.flatMap { $0.isPaused ? nil : $0.terms },
             items: [], jobs: [:], maximumMoves: Int(clamping: parameters.maximumPendingMoves),
             trapPerMille: parameters.trapPerMille, disputeClock: chain.disputeClock,
             revealed: try ProviderView.revealed(watched, in: state))
         // A quarter of the least time that a run may take is left to say so.
         view.slowPatience = parameters.runBase / 4 * 3
+        view.devices = try Query.deviceDuties(of: provider, in: state)
+        view.deviceFailure = offer?.device.failure
         var disputes: [(deadline: UInt64, item: DisputeItem)] = []
         view.resting = resting
         // In no order: the machine sorts what it has to do.

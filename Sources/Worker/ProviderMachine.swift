@@ -7,8 +7,10 @@
 /// 4. What is committed is what will be opened, after a restart too: salt, proof and decoy come from the key and the job alone.
 /// 5. Disputes are played by `DisputeDesk`, and those who ask for a reveal without the chain are answered by `WalkDefence`: what either needs is found by a run of its
 ///    own. Nothing of it is kept but the answer.
-/// 6. What a claim asks is fetched as an output, or as a job's inputs are, or gathered from what is here (`Delivery`); what could not be had is tried again, as under rule 3.
-/// 7. How a run goes on is judged by the times that the shell tells (`progressed`), and reported once where it is far too slow.
+/// 6. What a challenge asks of the device is run at once, beside whatever else runs (`DeviceDesk`): it takes seconds. A device whose answers are not right offers itself
+///    again once, and then no more: each time costs a part of the bond.
+/// 7. What a claim asks is fetched as an output, or as a job's inputs are, or gathered from what is here (`Delivery`); what could not be had is tried again, as under rule 3.
+/// 8. How a run goes on is judged by the times that the shell tells (`progressed`), and reported once where it is far too slow.
 public import Ledger
 public import Primitives
 public import Programs
@@ -25,6 +27,10 @@ public struct ProviderMachine: Sendable {
         case gather(WorkTask, ResultCommitment, WorkOrder)
         /// Find the answer to a duty by a run of the job, whose blobs are fetched first where they are gone.
         case play(DisputeItem, WorkOrder)
+        /// Run a challenge of a device (`measured`).
+        case measure(DeviceDuty)
+        /// Tell whoever runs this machine that its device has failed a challenge.
+        case warn(DeviceRecord.Failure)
         /// Ask a provider's node after a pause, and give back what it says (`answered`).
         case ask(WalkAsk, of: PublicKey, after: Interval)
         /// The task is over: what is kept of it may go.
@@ -36,12 +42,13 @@ public struct ProviderMachine: Sendable {
         case join
         case move(WorkMove)
         case dispute(DisputeDuty)
+        case device(DeviceDuty)
 
         /// How long a shell waits after this was refused before it says so.
         public var pause: Interval {
             switch self {
             case .join: .seconds(1)
-            case .move, .dispute: .milliseconds(200)
+            case .move, .dispute, .device: .milliseconds(200)
             }
         }
     }
@@ -56,6 +63,10 @@ public struct ProviderMachine: Sendable {
     private var underWay: Set<WorkMove> = []
     private var desk: DisputeDesk
     private var defence: WalkDefence
+    private var devices = DeviceDesk()
+    private var lastFailure: DeviceRecord.Failure?
+    /// How often this machine has offered a device whose answer was not right.
+    private var retrials = 0
     private var isJoining = false
     /// Tasks that can still be declined.
     private var declinable: Set<WorkTask> = []
@@ -93,7 +104,8 @@ public struct ProviderMachine: Sendable {
     public mutating func look(at view: ProviderView) -> [Output] {
         var outputs: [Output] = []
         // A new price or size in the configuration is a new offer.
-        if !isJoining, !view.registered || view.offer != offer {
+        warn(view, &outputs)
+        if !isJoining, !view.registered || view.offer != offer, mayOffer(view) {
             isJoining = true
             outputs.append(.submit(view.registered ? .setOffer(offer) : registration, .join))
         }
@@ -132,7 +144,30 @@ public struct ProviderMachine: Sendable {
         }
         post(moves, atMost: view.maximumMoves - DisputeDesk.maximumPlays, &outputs)
         play(view, &outputs)
+        for output in devices.look(at: view.devices) {
+            switch output {
+            case .run(let duty): outputs.append(.measure(duty))
+            case .submit(let payload, let duty): outputs.append(.submit(payload, .device(duty)))
+            }
+        }
         return outputs
+    }
+
+    private mutating func warn(_ view: ProviderView, _ outputs: inout [Output]) {
+        if let failure = view.deviceFailure, failure != lastFailure { outputs.append(.warn(failure)) }
+        lastFailure = view.deviceFailure
+    }
+
+    /// Rule 6.
+    private mutating func mayOffer(_ view: ProviderView) -> Bool {
+        guard view.registered, view.offer == nil, view.deviceFailure == .unproven else { return true }
+        retrials += 1
+        return retrials == 1
+    }
+
+    /// A device's challenge was run: what came out, and what is to be shown of it.
+    public mutating func measured(_ duty: DeviceDuty, root: Digest, samples: [DeviceSample]) {
+        devices.finished(duty, root: root, samples: samples)
     }
 
     private func fetching(_ task: WorkTask, _ view: ProviderView) -> Output? {
@@ -235,6 +270,7 @@ public struct ProviderMachine: Sendable {
         case .join: isJoining = false
         case .move(let move): underWay.remove(move)
         case .dispute(let duty): desk.ended(duty)
+        case .device(let duty): devices.ended(duty)
         }
     }
 

@@ -45,6 +45,10 @@ public struct ProviderView: Sendable {
     public var claimed: [WorkTask: ResultCommitment] = [:]
     /// How long a run goes on before it may be called slow, in milliseconds.
     public var slowPatience: UInt64 = .max
+    /// What challenges ask of its devices.
+    public var devices: [DeviceDuty] = []
+    /// How the last challenge of device 0 ended, where it was not passed.
+    public var deviceFailure: DeviceRecord.Failure?
 
     public init(
         registered: Bool, offer: OfferTerms?, items: [WorkItem], disputes: [DisputeItem] = [],

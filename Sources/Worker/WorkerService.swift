@@ -3,6 +3,7 @@ public import Ledger
 public import Logging
 public import Primitives
 public import Programs
+internal import Runtime
 
 /// The chain, as a provider needs it.
 public protocol ChainAccess: AnyObject, Sendable {
@@ -176,6 +177,8 @@ public actor WorkerService {
         switch submission {
         case .join: complain(failure)
         case .move(let move): logger.warning("\(move) was refused: \(failure)")
+        case .device(let duty):
+            logger.warning("a move in the challenge of device \(duty.device) was refused: \(failure)")
         case .dispute(let duty):
             logger.warning("a move in the dispute of job \(duty.job.hex.prefix(8)) was refused: \(failure)")
         }
@@ -223,6 +226,8 @@ public actor WorkerService {
             }
         case .gather(let task, let result, let order): gather(task, result, order)
         case .play(let item, let order): play(item, order)
+        case .measure(let duty): measure(duty)
+        case .warn(let failure): warn(failure)
         case .ask(let ask, let node, let pause):
             Task {
                 if pause > .zero { try? await Task.sleep(nanoseconds: UInt64(pause.nanoseconds)) }
@@ -282,6 +287,33 @@ public actor WorkerService {
         begun[task] = nil
         begin(runs[task.role]?.remove(task))
         finish(task, outcome)
+    }
+
+    /// Runs a challenge of the device, on a thread beside all others.
+    private func measure(_ duty: DeviceDuty) {
+        let threads = configuration.threads
+        Thread.detachNewThread {
+            let run = DeviceRun(duty.chain, showing: duty.numbers, threads: threads)
+            Task { await self.measured(duty, run) }
+        }
+    }
+
+    private func measured(_ duty: DeviceDuty, _ run: DeviceRun) async {
+        machine.measured(duty, root: run.root, samples: run.samples)
+        await look()
+    }
+
+    private func warn(_ failure: DeviceRecord.Failure) {
+        switch failure {
+        case .silent:
+            logger.warning(
+                "the device has not answered a challenge in time, and gets no job before it has answered another: if it was not down, its rate or memory in the configuration is far too high"
+            )
+        case .unproven:
+            logger.warning(
+                "the device has answered a challenge and not shown that the answer is right, which costs a part of the bond: look for faults in its memory before the node is started again"
+            )
+        }
     }
 
     /// Finds what a dispute asks for: the blobs again where they are gone, then steps of the job, on a thread.

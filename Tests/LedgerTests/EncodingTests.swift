@@ -23,6 +23,7 @@ import Testing
             JobInput(name: "x", source: .result(ResultTensor(job: digest, step: 3, index: 1, count: 2))))
         let resolution = Resolution(
             inputs: [ShownTensor(root: digest, siblings: [digest, digest])], state: digest)
+        let leaf = DeviceLeaf(bytes: [UInt8](repeating: 5, count: 256), siblings: [digest, digest])
         let payloads: [Payload] = [
             .transfer(to: net.address(net.requester), amount: .xpl(1), memo: [1, 2]),
             .registerProvider(
@@ -53,6 +54,12 @@ import Testing
                     steps: [.init([]), ClaimNet.output(TestDispute.truth).steps[0]],
                     kept: .init([PostedTensor(element: .i8, shape: [], bytes: [7])]))),
             .submitGang([net.spec(), child]), .cancelGang(gang: digest, count: 2),
+            .answerDevice(device: 3, round: 7, root: digest),
+            .showDevice(
+                device: 3, round: 7,
+                samples: [
+                    DeviceSample(after: leaf, before: nil), DeviceSample(after: leaf, before: leaf),
+                ]),
         ]
         let script = try TestDispute()
         let point = RevealPoint.values(step: 0, operation: 0, block: 0)
@@ -114,6 +121,27 @@ import Testing
         try laws(of: try on.claim)
         try on.hear([nil, false, nil])
         try laws(of: try on.claim)
+    }
+
+    /// An offer at every stage of a challenge, and the rounds.
+    @Test func whatIsKnownOfDevicesIsStrictToo() throws {
+        let on = try DeviceNet()
+        let key = on.net.providers[0]
+        var (offers, rounds) = ([try on.found(key)], [DeviceRound]())
+        try on.begin(full: false)
+        rounds.append(try on.round)
+        let run = try on.run(key)
+        try on.net.act(key, try on.answer(run))
+        offers.append(try on.found(key))
+        try on.draw()
+        offers.append(try on.found(key))
+        try on.net.act(key, try on.show(key, run))
+        offers.append(try on.found(key))
+        try on.endRound()
+        offers.append(try on.found(on.net.providers[1]))
+        rounds.append(try on.round)
+        try WireForm(offers).holds(inputs: 2_000)
+        try WireForm(rounds).holds(inputs: 2_000)
     }
 
     @Test func boundsHoldAtTheBoundAndOneBeyond() throws {

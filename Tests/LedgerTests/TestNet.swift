@@ -37,7 +37,8 @@ final class TestNet {
         parameters.auditLag = 2
         parameters.heartbeatMilliseconds = 2000
         parameters.offerActivationHeights = 1
-        // Those who are about traps set them.
+        // Those who are about traps, or about device challenges, set them.
+        parameters.deviceChallengeInterval = 0
         parameters.trapPerMille = 0
         return parameters
     }

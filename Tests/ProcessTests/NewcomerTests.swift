@@ -12,6 +12,9 @@ import Testing
                 // Newcomers are drawn first, and two jobs fill a bond.
                 "newcomer_share_per_mille = 100": "newcomer_share_per_mille = 1000",
                 "minimum_bond = \"100\"": "minimum_bond = \"1\"",
+                // Devices that nobody has measured are challenged every few seconds.
+                "device_first_interval = 60000": "device_first_interval = 3000",
+                "device_challenge_patience = 100000": "device_challenge_patience = 5000",
             ])
         func alice(_ arguments: String..., timeout: TimeInterval = 180) async throws -> Plasma.Outcome {
             let outcome = try await Plasma.run(
@@ -51,6 +54,14 @@ import Testing
         _ = try await alice("provider", "sponsor", request)
         try await eventually("both offers are active") {
             let both = [try await isActive(settled), try await isActive(newcomer)]
+            return both == [true, true]
+        }
+        // Its first job comes after its device has shown what it can.
+        func passed(_ address: String) async throws -> Bool? {
+            try await provider(address)?["offers"]?.array?.first?["measure"]?["passed"]?.bool
+        }
+        try await eventually("both devices are measured") {
+            let both = [try await passed(settled), try await passed(newcomer)]
             return both == [true, true]
         }
         #expect(try await provider(newcomer)?["bond"]?.string == "0")

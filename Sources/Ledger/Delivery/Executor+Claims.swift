@@ -91,7 +91,7 @@ extension Executor {
         for offer in offers {
             guard !offer.isPaused, offer.activeFrom <= height, offer.terms.expiry >= height,
                 // It is to hold as much as the job may leave.
-                offer.terms.memory >= job.spec.memory,
+                offer.memory >= job.spec.memory,
                 candidates.last?.address != offer.provider,
                 let provider = try overlay.object(Provider.self, StateKey.provider(offer.provider)),
                 !provider.isWithdrawn, provider.newcomer == nil, provider.bond > .zero,

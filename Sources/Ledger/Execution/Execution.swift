@@ -106,6 +106,7 @@ struct Executor {
         try runTimers()
         try runDisputeTimers()
         try runClaimTimers()
+        try runDeviceChallenges(elapsed: clock - clockBefore)
         try wakeJobs()
         let place = Int(header.proposer)
         let proposer = place < epoch.members.count ? epoch.members[place].operatorAddress : nil

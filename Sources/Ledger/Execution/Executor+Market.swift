@@ -40,7 +40,7 @@ extension Executor {
         var candidates: [(provider: Provider, price: Amount, share: Amount)] = []
         for offer in offers {
             let ask = offer.terms.pricePer1000CUf32
-            guard offer.terms.memory >= job.spec.memory, !offer.isPaused, offer.activeFrom <= height,
+            guard offer.memory >= job.spec.memory, !offer.isPaused, !offer.hasFailed, offer.activeFrom <= height,
                 offer.terms.expiry >= height, ask <= job.spec.maximumPricePer1000CU,
                 let price = try? job.spec.computeUnits.price(perThousandUnits: ask),
                 let share = try? DisputeTerms.bond(price, parameters),
@@ -129,10 +129,9 @@ extension Executor {
         try release(&job)
         if job.claim?.attempt == job.attempt { try penaliseReport(assignment) }
         try penaliseSilence(assignment.provider)
-        let key = StateKey.offer(assignment.provider, assignment.device)
-        if var offer = try overlay.object(Offer.self, key) {
+        if var offer = try offer(assignment.provider, assignment.device) {
             offer.isPaused = true
-            try overlay.set(offer, key)
+            try store(offer)
         }
         job.reason = "the provider did not start in time"
         try reopen(&job, without: assignment.provider)

@@ -15,11 +15,11 @@ extension Executor {
         case .sponsorProvider(let registration, let gift): try sponsor(registration, gift, sender)
         case .setOffer(let terms): try setOffer(terms, sender)
         case .pauseOffer(let device):
-            guard var offer = try overlay.object(Offer.self, StateKey.offer(sender, device)) else {
+            guard var offer = try offer(sender, device) else {
                 throw TransactionFailure(reason: "no offer on device \(device)")
             }
             offer.isPaused = true
-            try overlay.set(offer, StateKey.offer(sender, device))
+            try store(offer)
         case .publishModel(let name, let manifest, let program, let royalty):
             try publish(name, manifest, program, royalty, sender)
         case .submitJob(let spec): try submit(spec, id: id, sender)
@@ -57,6 +57,8 @@ extension Executor {
         case .attestDelivery(let job, let attempt, let holds):
             try attestDelivery(job, attempt, holds: holds, sender)
         case .postOutput(let job, let attempt, let output): try postOutput(job, attempt, output, sender)
+        case .answerDevice(let device, let round, let root): try answerDevice(device, round, root, sender)
+        case .showDevice(let device, let round, let samples): try showDevice(device, round, samples, sender)
         // Its place among all is all that was asked for; the moves of a bundle are carried out one by one.
         case .opaque, .moves: break
         }
@@ -78,13 +80,19 @@ extension Executor {
         _ = try ownProvider(sender)
         let active = height.advanced(by: parameters.offerActivationHeights)
         if terms.expiry < active { throw TransactionFailure(reason: "the offer would expire before it becomes active") }
-        var offer = Offer(provider: sender, terms: terms, activeFrom: active)
-        if let old = try overlay.object(Offer.self, StateKey.offer(sender, terms.device)) {
-            offer.running = old.running
+        if terms.device >= OfferTerms.maximumDevices {
+            throw TransactionFailure(reason: "a provider has devices 0 to \(OfferTerms.maximumDevices - 1)")
         }
-        try overlay.set(offer, StateKey.offer(sender, terms.device))
+        var offer = Offer(provider: sender, terms: terms, activeFrom: active)
+        if let old = try self.offer(sender, terms.device) {
+            offer.running = old.running
+            offer.device = old.device
+        }
+        if offer.device.measure == nil, parameters.deviceChallengeInterval > 0 {
+            try overlay.set(bytes: [], StateKey.unmeasured(sender, terms.device))
+        }
+        try store(offer)
         overlay.chain.marketChange = max(overlay.chain.marketChange, active)
-        events.append(.provider(sender))
     }
 
     private mutating func publish(

@@ -17,6 +17,8 @@ public enum Fees {
         case .submitJob: parameters.weightPerJob
         case .submitGang(let specs): UInt64(specs.count) * parameters.weightPerJob
         case .cancelGang(_, let count): UInt64(count) * parameters.weightPerMarketPayload
+        case .showDevice(_, _, let samples):
+            parameters.weightPerMarketPayload + UInt64(samples.count) * parameters.weightPerDeviceSample
         case .openResult(_, _, let opening) where opening.trap != nil:
             parameters.weightPerMarketPayload + parameters.weightPerVRFProof
         case _ where payload.isDisputeMove:

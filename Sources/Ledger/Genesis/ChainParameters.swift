@@ -1,4 +1,5 @@
 public import Primitives
+internal import Programs
 
 /// Every number the protocol reads. Fixed in genesis; times are milliseconds of chain clock.
 public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
@@ -119,6 +120,21 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     public var inflationFloorPerMille: UInt64 = 30
     /// Of new XPL, what goes to the treasury.
     public var inflationTreasuryPerMille: UInt64 = 20
+    // Device challenges
+    /// From one challenge of all devices to the next, and of those that nobody has measured, on average; none where the first is 0.
+    public var deviceChallengeInterval: UInt64 = 86_400_000
+    public var deviceFirstInterval: UInt64 = 60_000
+    /// How long a challenge takes a machine of the rate that its owner says, beside what the network may take, and how much longer an answer still counts.
+    public var deviceChallengeTime: UInt64 = 10_000
+    public var deviceChallengeAllowance: UInt64 = 5000
+    public var deviceChallengePatience: UInt64 = 100_000
+    /// Bytes that a challenge fills, at the most.
+    public var deviceChallengeMemory: UInt64 = 1 << 30
+    /// Numbers of an answer that are drawn to be shown, and what each weighs.
+    public var deviceChallengeSamples: UInt64 = 8
+    public var weightPerDeviceSample: UInt64 = 250
+    /// What is lost of the bond where an answer is not shown to be right.
+    public var deviceFalsePerMille: UInt64 = 10
 
     public init() {}
 
@@ -135,6 +151,13 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         parameters.unbondingEpochs = 3
         parameters.evidenceEpochs = 2
         parameters.jailMilliseconds = 10_000
+        // A tenth of a second of one core, seldom. All nodes share a machine that may be busy with anything: an answer has much time.
+        parameters.deviceChallengeInterval = 14_400_000
+        parameters.deviceFirstInterval = 3000
+        parameters.deviceChallengeTime = 100
+        parameters.deviceChallengeAllowance = 10_000
+        parameters.deviceChallengePatience = 10_000
+        parameters.deviceChallengeMemory = 2 << 20
         return parameters
     }
 
@@ -208,6 +231,15 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         ("inflation_step_per_mille", \.inflationStepPerMille),
         ("inflation_floor_per_mille", \.inflationFloorPerMille),
         ("inflation_treasury_per_mille", \.inflationTreasuryPerMille),
+        ("device_challenge_interval", \.deviceChallengeInterval),
+        ("device_first_interval", \.deviceFirstInterval),
+        ("device_challenge_time", \.deviceChallengeTime),
+        ("device_challenge_allowance", \.deviceChallengeAllowance),
+        ("device_challenge_patience", \.deviceChallengePatience),
+        ("device_challenge_memory", \.deviceChallengeMemory),
+        ("device_challenge_samples", \.deviceChallengeSamples),
+        ("weight_per_device_sample", \.weightPerDeviceSample),
+        ("device_false_per_mille", \.deviceFalsePerMille),
     ]
     /// The same for amounts.
     public static let amounts: [(name: String, path: any WritableKeyPath<ChainParameters, Amount> & Sendable)] = [
@@ -320,10 +352,23 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
         {
             return "inflation is at most 200 in a thousand a year, its treasury's part at most all of it"
         }
+        if deviceChallengeInterval > 12 * JobSpec.maximumMilliseconds {
+            return "devices are challenged at least once a year, or never where the interval is 0"
+        }
+        if deviceChallengePatience / 3 < deviceChallengeTime / 2 {
+            return "an answer of a device counts for at least one and a half times a challenge's time"
+        }
+        if deviceChallengeSamples < 1 || deviceChallengeSamples > UInt64(Payload.maximumDeviceSamples)
+            || weightPerDeviceSample > 1 << 32 || deviceFalsePerMille > 1000
+            || deviceChallengeMemory > 2 * DeviceChain.maximumRows * UInt64(DeviceChain.width)
+        {
+            return "a device challenge's samples, memory, weight or penalty is out of bounds"
+        }
         if jailMilliseconds > JobSpec.maximumMilliseconds { return "jail lasts at most 30 days" }
         let windows = [
             startWindow, heartbeatWindow, runBase, auditBase, openWindow, revealWindow, settleBase, unauditedWindow,
-            disputeBase, challengeWindow, deliveryBase,
+            disputeBase, challengeWindow, deliveryBase, deviceFirstInterval, deviceChallengeTime,
+            deviceChallengeAllowance, deviceChallengePatience,
         ]
         if windows.contains(where: { $0 < 1 || $0 > JobSpec.maximumMilliseconds }) {
             return "a window is 1 ms to 30 days"

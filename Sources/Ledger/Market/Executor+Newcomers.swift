@@ -69,6 +69,7 @@ extension Executor {
         }
         // A newcomer's jobs may hold nothing of its bond.
         try checkIsIdle(sender)
+        try withdrawDevices(sender)
         let forfeited = min(provider.newcomer?.withheld ?? .zero, provider.bond)
         try lower(\.bonded, provider.bond)
         try raise(\.auditPool, forfeited)

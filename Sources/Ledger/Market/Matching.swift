@@ -14,6 +14,8 @@ public struct EligibleOffer: Hashable, Sendable, CanonicalCodable {
     public let weight: UInt64
     /// Whether its provider's bond is not full: it is drawn among newcomers alone, and not every time.
     public let isNewcomer: Bool
+    /// Whether its device has shown its rate.
+    public let isMeasured: Bool
     /// Whether it lies within the band above the best.
     public var isInDraw: Bool
 
@@ -25,6 +27,7 @@ public struct EligibleOffer: Hashable, Sendable, CanonicalCodable {
         milliseconds = try reader.readUInt64()
         weight = try reader.readUInt64()
         isNewcomer = try reader.readBool()
+        isMeasured = try reader.readBool()
         isInDraw = try reader.readBool()
     }
 
@@ -38,6 +41,7 @@ public struct EligibleOffer: Hashable, Sendable, CanonicalCodable {
         self.milliseconds = milliseconds
         self.weight = weight
         self.isNewcomer = isNewcomer
+        isMeasured = offer.device.measure != nil
         isInDraw = false
     }
 
@@ -49,6 +53,7 @@ public struct EligibleOffer: Hashable, Sendable, CanonicalCodable {
         writer.write(milliseconds)
         writer.write(weight)
         writer.write(bool: isNewcomer)
+        writer.write(bool: isMeasured)
         writer.write(bool: isInDraw)
     }
 }
@@ -173,17 +178,22 @@ public enum Matching {
                     ExcludedOffer(provider: offer.provider, device: offer.terms.device, reason: reason))
             }
         }
-        plan.usualPrice = median(\.price, of: plan.eligible, providers) ?? .zero
+        plan.usualPrice = median(\.price, of: plan.eligible.filter { !$0.isNewcomer }, providers) ?? .zero
         plan.excludeUncovered(providers, spec.policy)
-        // Newcomers make neither the best price nor the time that others wait for, and who is far slower than others makes neither too.
-        guard let median = median(\.milliseconds, of: plan.eligible, providers) else { return plan }
+        // Newcomers make neither the best price nor the time that others wait for, and who is far slower than others makes neither too. A rate that nobody has measured
+        // makes no time where those that were measured have half of the bonds; where they have less, as when a network begins, all count.
+        let settled = plan.eligible.filter { !$0.isNewcomer }
+        let measured = settled.filter(\.isMeasured)
+        let timing = bonds(of: measured, providers) * 2 < bonds(of: settled, providers) ? settled : measured
+        guard let median = median(\.milliseconds, of: timing, providers) else { return plan }
         let longest = median.multipliedReportingOverflow(by: slowestOverMedian)
-        let timely = plan.eligible.filter {
-            !$0.isNewcomer && (longest.overflow || $0.milliseconds <= longest.partialValue)
+        func isTimely(_ offer: EligibleOffer) -> Bool {
+            longest.overflow || offer.milliseconds <= longest.partialValue
         }
-        guard let best = timely.map(\.effectivePrice).min(), let slowest = timely.map(\.milliseconds).max() else {
-            return plan
-        }
+        // The best is one that can be drawn: no slower than the slowest of those that make the time.
+        guard let slowest = timing.filter(isTimely).map(\.milliseconds).max(),
+            let best = settled.filter({ $0.milliseconds <= slowest }).map(\.effectivePrice).min()
+        else { return plan }
         plan.slowestMilliseconds = slowest
         let limit = (try? best.scaled(1000 + parameters.priceBandPerMille, over: 1000)) ?? best
         for index in plan.eligible.indices {
@@ -196,13 +206,20 @@ public enum Matching {
     /// Devices that say to take longer than so many times the median are not drawn, and nobody waits for them.
     static let slowestOverMedian: UInt64 = 4
 
-    /// What the middle one of those that could take a job says, newcomers apart, each provider's first device as often as it has bond: who wants to move what all go by
-    /// needs half of all bonds.
+    /// Of the providers of these, each once. Bonds are parts of the supply, so their sum fits, and twice of it.
+    private static func bonds(of offers: [EligibleOffer], _ providers: [Address: Provider]) -> UInt128 {
+        var seen: Set<Address> = []
+        return offers.filter { seen.insert($0.provider).inserted }.reduce(UInt128(0)) {
+            $0 + (providers[$1.provider]?.bond.baseUnits ?? 0)
+        }
+    }
+
+    /// What the middle one of these says, each provider's first device as often as it has bond: who wants to move what all go by needs half of all bonds.
     private static func median<Value: Comparable>(
         _ value: KeyPath<EligibleOffer, Value>, of eligible: [EligibleOffer], _ providers: [Address: Provider]
     ) -> Value? {
         var seen: Set<Address> = []
-        let first = eligible.filter { !$0.isNewcomer && seen.insert($0.provider).inserted }
+        let first = eligible.filter { seen.insert($0.provider).inserted }
         let words = first.map { (value: $0[keyPath: value], bond: providers[$0.provider]?.bond.baseUnits ?? 0) }
             .sorted { ($0.value, $0.bond) < ($1.value, $1.bond) }
         // Bonds are parts of the supply, so their sum fits, and twice of it.
@@ -230,8 +247,9 @@ public enum Matching {
             return "the offer becomes active at height \(offer.activeFrom), the next is \(height)"
         }
         if terms.expiry < height { return "the offer expired at height \(terms.expiry), the next is \(height)" }
-        if terms.memory < spec.memory {
-            return "the device has \(terms.memory) bytes of memory, the job needs \(spec.memory)"
+        if let reason = exclusion(offer, provider, parameters) { return reason }
+        if offer.memory < spec.memory {
+            return "the device has \(offer.memory) bytes of memory, the job needs \(spec.memory)"
         }
         if offer.running >= terms.capacity { return "all \(terms.capacity) places are taken" }
         if terms.pricePer1000CUf32 > spec.maximumPricePer1000CU {
@@ -249,7 +267,7 @@ public enum Matching {
         eligible.append(
             EligibleOffer(
                 offer: offer, price: price, effectivePrice: effective,
-                milliseconds: milliseconds(spec.computeUnits, rate: terms.measuredRate), weight: weight,
+                milliseconds: milliseconds(spec.computeUnits, rate: offer.rate), weight: weight,
                 isNewcomer: isNewcomer))
         return nil
     }
@@ -266,6 +284,20 @@ public enum Matching {
         if newcomer.standing == .zero { return "its bond is not full, and nothing of its registration fee is left" }
         if running > 0 { return "its bond is not full, and it has a job already" }
         return nil
+    }
+
+    /// Why a device gets no job, by what it has shown.
+    private static func exclusion(_ offer: Offer, _ provider: Provider, _ parameters: ChainParameters) -> String? {
+        if offer.hasFailed {
+            return "its device has not shown what it said in the last challenge: it gets no job before another"
+        }
+        if provider.newcomer == nil || parameters.deviceChallengeInterval == 0 { return nil }
+        guard let measure = offer.device.measure else {
+            return "its bond is not full, and its device was not measured yet"
+        }
+        if offer.isAsFastAsItSays { return nil }
+        return
+            "its bond is not full, and its device has shown \(measure.rate) operations a second, not the \(offer.terms.measuredRate) that it offers"
     }
 
     /// A number below `bound` from the beacon and what it decides about.

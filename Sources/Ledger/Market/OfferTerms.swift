@@ -3,6 +3,8 @@ public import Primitives
 /// What a provider offers on one device. Free to hold, changed by one transaction, active some blocks later.
 public struct OfferTerms: Hashable, Sendable, CanonicalCodable {
     public static let maximumClassBytes = 32
+    /// Of one provider.
+    public static let maximumDevices = 64
 
     /// The provider's own number for the device.
     public var device: UInt16
@@ -16,7 +18,7 @@ public struct OfferTerms: Hashable, Sendable, CanonicalCodable {
     public var capacity: UInt16
     /// The last height at which it may be matched.
     public var expiry: Height
-    /// Weighted operations a second, as measured.
+    /// Weighted operations a second, as its owner says; `Offer.rate` is what it has shown.
     public var measuredRate: UInt64
 
     public init(

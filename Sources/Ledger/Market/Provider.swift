@@ -81,6 +81,8 @@ public struct Offer: Hashable, Sendable, CanonicalCodable {
     public var isPaused = false
     /// Jobs assigned to it now.
     public var running: UInt16 = 0
+    /// What is known of the device itself.
+    public internal(set) var device = DeviceRecord()
 
     public init(provider: Address, terms: OfferTerms, activeFrom: Height) {
         self.provider = provider
@@ -94,6 +96,7 @@ public struct Offer: Hashable, Sendable, CanonicalCodable {
         activeFrom = try reader.read(Height.self)
         isPaused = try reader.readBool()
         running = try reader.readUInt16()
+        device = try reader.read(DeviceRecord.self)
     }
 
     public func encode(into writer: inout ByteWriter) {
@@ -102,6 +105,7 @@ public struct Offer: Hashable, Sendable, CanonicalCodable {
         writer.write(activeFrom)
         writer.write(bool: isPaused)
         writer.write(running)
+        writer.write(device)
     }
 }
 

@@ -197,6 +197,7 @@ public enum Query {
             }
             entries = try store.scan(.state, prefix: StateKey.queue, after: nil, limit: 1024)
         } catch { throw .state(error) }
+        if try devicesHaveWork(in: store, at: clock) { return true }
         for entry in entries {
             let queued: QueueEntry
             do { queued = try QueueEntry(canonicalBytes: entry.value) } catch { throw .corrupt("the queue: \(error)") }

@@ -34,6 +34,10 @@ public enum StateKey {
     static let waits: [UInt8] = [0x57]
     static let ends: [UInt8] = [0x4c]
     static let claimTimers: [UInt8] = [0x43]
+    static let deviceRound: [UInt8] = [0x68]
+    static let unmeasuredDevices: [UInt8] = [0x48]
+    static let deviceDraws: [UInt8] = [0x69]
+    static let deviceTimers: [UInt8] = [0x49]
 
     /// An account's key: what a balance proof is about.
     public static func account(_ address: Address) -> [UInt8] { accounts + address.bytes }
@@ -63,6 +67,27 @@ public enum StateKey {
     static func offers(of provider: Address) -> [UInt8] { offers + provider.bytes }
     static func offer(_ provider: Address, _ device: UInt16) -> [UInt8] {
         offers(of: provider) + [UInt8(device >> 8), UInt8(device & 255)]
+    }
+    /// The provider and the device that a key ends with.
+    static func device(_ key: [UInt8]) throws(LedgerFault) -> (provider: Address, device: UInt16) {
+        let number = key.suffix(2).reduce(UInt16(0)) { $0 << 8 | UInt16($1) }
+        guard let provider = try? Address(bytes: Array(key.suffix(22).prefix(20))) else {
+            throw .corrupt("a device's key")
+        }
+        return (provider, number)
+    }
+    private static func device(_ provider: Address, _ device: UInt16) -> ArraySlice<UInt8> {
+        offer(provider, device).dropFirst()
+    }
+    /// A device that is to be measured, as nobody has done it.
+    static func unmeasured(_ provider: Address, _ device: UInt16) -> [UInt8] {
+        unmeasuredDevices + Self.device(provider, device)
+    }
+    static func deviceDraw(_ height: Height, _ provider: Address, _ device: UInt16) -> [UInt8] {
+        deviceDraws + big(height.value) + Self.device(provider, device)
+    }
+    static func deviceTimer(_ due: UInt64, _ provider: Address, _ device: UInt16) -> [UInt8] {
+        deviceTimers + big(due) + Self.device(provider, device)
     }
     static func model(_ name: String) -> [UInt8] { models + Array(name.utf8) }
     static func manifest(_ manifest: Digest) -> [UInt8] { manifests + manifest.bytes }

@@ -9,6 +9,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     public static let maximumNameBytes = 64
     public static let maximumSaltBytes = 32
     public static let maximumReasonBytes = 128
+    /// Numbers of a device's answer that are shown together.
+    public static let maximumDeviceSamples = 8
 
     case transfer(to: Address, amount: Amount, memo: [UInt8])
     /// With less than the least bond as a newcomer, for its fee.
@@ -69,14 +71,21 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     /// Takes all jobs of a gang back, as many as it has, before they are placed. `gang` is the id of the transaction that posted it.
     case cancelGang(gang: Digest, count: UInt8)
 
+    /// What a device has computed in a round (`DeviceChain`).
+    indirect case answerDevice(device: UInt16, round: UInt64, root: Digest)
+    /// The numbers of that which were drawn, in the order of the draw.
+    indirect case showDevice(device: UInt16, round: UInt64, samples: [DeviceSample])
+
     /// Several of a provider's moves under one signature.
     case moves(MoveBundle)
 
-    /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance, or several.
+    /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance, or several; or a device's, which its owner pays, from the bond where
+    /// the account is empty.
     public var isMarketMove: Bool {
         switch self {
         case .moves, .declineJob, .startJob, .startAfter, .heartbeatJob, .commitResult, .commitAudit, .openResult,
-            .revealAudit, .revealDispute, .attestDelivery, .postOutput, .stageJob, .reportSlow:
+            .revealAudit, .revealDispute, .attestDelivery, .postOutput, .stageJob, .reportSlow, .answerDevice,
+            .showDevice:
             true
         default: false
         }
@@ -93,7 +102,10 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     /// The most canonical bytes that a transaction with it has, besides the opaque ones.
     var maximumBytes: Int {
         if isDisputeMove { return Transaction.maximumDisputeBytes }
-        if case .postOutput = self { return Transaction.maximumOutputBytes }
+        switch self {
+        case .postOutput, .showDevice: return Transaction.maximumOutputBytes
+        default: break
+        }
         return Transaction.maximumBytes
     }
 
@@ -159,6 +171,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .postOutput: 34
         case .submitGang: 36
         case .cancelGang: 37
+        case .answerDevice: 40
+        case .showDevice: 41
         case .stageJob: 44
         case .reportSlow: 45
         }
@@ -280,6 +294,14 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
         case .cancelGang(let gang, let count):
             writer.write(gang)
             writer.write(count)
+        case .answerDevice(let device, let round, let root):
+            writer.write(device)
+            writer.write(round)
+            writer.write(root)
+        case .showDevice(let device, let round, let samples):
+            writer.write(device)
+            writer.write(round)
+            writer.write(list: samples)
         }
     }
 
@@ -392,6 +414,14 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
             let (gang, count) = (try reader.read(Digest.self), try reader.readUInt8())
             try GangPlace.check(Int(count))
             self = .cancelGang(gang: gang, count: count)
+        case 40:
+            self = .answerDevice(
+                device: try reader.readUInt16(), round: try reader.readUInt64(), root: try reader.read(Digest.self))
+        case 41:
+            let (device, round) = (try reader.readUInt16(), try reader.readUInt64())
+            self = .showDevice(
+                device: device, round: round,
+                samples: try reader.readList(DeviceSample.self, max: Payload.maximumDeviceSamples))
         case 44: self = .stageJob(job: try reader.read(Digest.self), attempt: try reader.readUInt32())
         case 45: self = .reportSlow(job: try reader.read(Digest.self), attempt: try reader.readUInt32())
         case let other: throw .invalid("no payload has the tag \(other)")

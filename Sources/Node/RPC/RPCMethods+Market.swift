@@ -7,8 +7,11 @@ internal import Replica
 /// Providers, models and jobs.
 extension RPCMethods {
     func providers() async throws -> JSONValue {
-        let (providers, offers) = try await node.driver.access {
-            (try Query.providers(in: $0.stateStore), try Query.offers(in: $0.stateStore))
+        let (providers, offers, clock) = try await node.driver.access {
+            (
+                try Query.providers(in: $0.stateStore), try Query.offers(in: $0.stateStore),
+                try Query.chain(in: $0.stateStore).clock
+            )
         }
         let minimumBond = node.genesis.parameters.minimumBond
         return [
@@ -26,17 +29,30 @@ extension RPCMethods {
                             ]
                         } ?? .null,
                         "offers": .array(
-                            offers.filter { $0.provider == provider.address }.map { offer in
-                                [
-                                    "device": JSONValue(UInt64(offer.terms.device)),
-                                    "price": text(offer.terms.pricePer1000CUf32),
-                                    "memory": JSONValue(offer.terms.memory),
-                                    "rate": JSONValue(offer.terms.measuredRate),
-                                    "paused": .bool(offer.isPaused), "activeFrom": JSONValue(offer.activeFrom.value),
-                                ]
-                            }),
+                            offers.filter { $0.provider == provider.address }.map { describe($0, at: clock) }),
                     ]
                 }),
+        ]
+    }
+
+    private func describe(_ offer: Offer, at clock: UInt64) -> JSONValue {
+        let device = offer.device
+        return [
+            "device": JSONValue(UInt64(offer.terms.device)), "price": text(offer.terms.pricePer1000CUf32),
+            "memory": JSONValue(offer.memory), "rate": JSONValue(offer.rate),
+            "claimedRate": JSONValue(offer.terms.measuredRate), "paused": .bool(offer.isPaused),
+            "activeFrom": JSONValue(offer.activeFrom.value),
+            "measure": device.measure.map { measure in
+                [
+                    "rate": JSONValue(measure.rate), "memory": JSONValue(measure.memory),
+                    "millisecondsAgo": JSONValue(clock - min(measure.clock, clock)),
+                    "passed": .bool(offer.isAsFastAsItSays),
+                ]
+            } ?? .null,
+            "failure": device.failure.map { .string("\($0)") } ?? .null,
+            "challenge": device.challenge.map { challenge in
+                ["round": JSONValue(challenge.round), "answered": .bool(challenge.answer != nil)]
+            } ?? .null,
         ]
     }
 

@@ -10,7 +10,7 @@ public struct MarketSettings: Sendable {
     /// The purses of each market.
     public var cast = MarketSettings.everybody
     /// The rules of the chain.
-    public var parameters = ChainParameters()
+    public var parameters = MarketSettings.rules
     /// How jobs are checked, each as often as it stands here.
     public var policies: [AuditPolicy] = [
         .sampled(perMille: 50), .sampled(perMille: 50), .sampled(perMille: 50), .sampled(perMille: 50),
@@ -53,6 +53,13 @@ public struct MarketSettings: Sendable {
     public var smallestMilliseconds: UInt64 = 1000
 
     public init() {}
+
+    /// The default ones, but that devices are what they say: agents have no machines.
+    private static var rules: ChainParameters {
+        var rules = ChainParameters()
+        rules.deviceChallengeInterval = 0
+        return rules
+    }
 
     /// Everybody at once: 31 purses with equal bonds, of which a ring has a third.
     public static let everybody: [MarketStrategy: Int] = [

@@ -182,6 +182,8 @@ public struct NodeSimulation {
         parameters.downtimeSlashPerMillion = 0
         parameters.inflationPerMille = 0
         parameters.inflationFloorPerMille = 0
+        // A device is what it says, but where a market is.
+        parameters.deviceChallengeInterval = 0
         if profile.providers > 0 { NodeSimulation.market(&parameters) }
         genesis = Genesis(
             chainName: "simulation", timestamp: Timestamp(milliseconds: 1_000_000), parameters: parameters,

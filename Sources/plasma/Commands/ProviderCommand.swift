@@ -1,5 +1,6 @@
 import API
 import ArgumentParser
+import Foundation
 import Ledger
 import Node
 import Primitives
@@ -41,9 +42,27 @@ struct ProviderCommand: AsyncParsableCommand {
     private static func offers(_ provider: JSONValue) -> [String] {
         let offers = (provider["offers"]?.array ?? []).map { offer in
             "device \(offer["device"]?.uint64 ?? 0): \(offer["price"]?.string ?? "") XPL/1000 CU"
-                + (offer["paused"]?.bool == true ? ", paused" : "")
+                + (offer["paused"]?.bool == true ? ", paused" : "") + ", \(measure(offer))"
         }
         return offers.isEmpty ? ["no offer"] : offers
+    }
+
+    /// What a device has shown of its rate.
+    private static func measure(_ offer: JSONValue) -> String {
+        func rate(_ value: JSONValue?) -> String {
+            let rate = Double(value?.uint64 ?? 0) / 1e9
+            return (rate < 10 ? String(format: "%.2f", rate) : String(format: "%.0f", rate)) + " G/s"
+        }
+        let claim = rate(offer["claimedRate"])
+        guard let measure = offer["measure"], let milliseconds = measure["millisecondsAgo"]?.uint64 else {
+            switch offer["failure"]?.string {
+            case "silent": return "\(claim) claimed, its last challenge was not answered"
+            case "unproven": return "\(claim) claimed, its last answer was not shown to be right"
+            default: return "\(claim) claimed, not measured yet"
+            }
+        }
+        let shown = "\(rate(measure["rate"])) measured \(milliseconds / 1000) s ago"
+        return measure["passed"]?.bool == true ? shown : "\(shown) of \(claim) claimed: not passed"
     }
 
     struct Show: AsyncParsableCommand {

@@ -2,6 +2,7 @@ import Gossip
 import Ledger
 import Primitives
 import Replica
+import Runtime
 import Worker
 
 /// What happens to one provider, or is due.
@@ -21,6 +22,7 @@ enum ProviderEvent {
     /// A provider is asked for a reveal, after a pause; what came of it.
     case ask(WalkAsk, of: PublicKey)
     case answered(WalkAsk, WalkAnswer?, id: UInt64)
+    case measured(DeviceDuty)
 
     var code: UInt8 {
         switch self {
@@ -36,6 +38,7 @@ enum ProviderEvent {
         case .retryPlay: 9
         case .ask: 10
         case .answered: 11
+        case .measured: 12
         }
     }
 }
@@ -77,6 +80,11 @@ extension NodeSimulation {
         // Many traps, so that a short run sees some; with a jackpot that the fee allows.
         parameters.trapPerMille = 250
         parameters.jackpotPerMille = 100
+        // Some rounds in a short run. Its time is the simulation's, so all who are up are as fast as they say.
+        parameters.deviceChallengeInterval = 20_000
+        parameters.deviceFirstInterval = 1_000
+        parameters.deviceChallengeAllowance = 3_000
+        parameters.deviceChallengePatience = 3_000
     }
 
     // MARK: Providers' processes
@@ -146,6 +154,10 @@ extension NodeSimulation {
         case .answered(let ask, let answer, let id):
             answered(ask, answer, id: id, to: provider)
             look(provider, in: node)
+        case .measured(let duty):
+            let run = DeviceRun(duty.chain, showing: duty.numbers, threads: 1)
+            provider.machine?.measured(duty, root: run.root, samples: run.samples)
+            look(provider, in: node)
         }
     }
 
@@ -174,6 +186,8 @@ extension NodeSimulation {
             case .play(let item, let order):
                 provider.plays[item.duty] = (item, order)
                 arrange(provider, .played(item.duty), after: drawOnMarket(5...120))
+            case .measure(let duty): arrange(provider, .measured(duty), after: drawOnMarket(5...60))
+            case .warn: break
             case .ask(let ask, let target, let pause): arrange(provider, .ask(ask, of: target), after: pause)
             case .forget(let task):
                 provider.fetches[task] = nil
