@@ -87,7 +87,7 @@ import Testing
             return drawn.count == 1 && drawn[0]["provider"]?.string == provider
         }
         let long = try await net.json(
-            "job", "submit", try file(net, "long.txt", times: 40), "--policy", "sampled:5", "--no-watch")
+            "job", "submit", try file(net, "long.txt", times: 40), "--policy", "sampled:300", "--no-watch")
         let first = try #require(long["job"]?.string)
         try await eventually("the first runs") {
             try await net.call(0, "job.get", ["job": .string(first)])["state"]?.string == "running"
