@@ -19,7 +19,7 @@ for machine in aarch64 riscv64; do
     "$machine-linux-gnu-gcc" -static "$work/objects-$machine"/*.o -o "$work/$machine" -lm
 done
 
-echo "contractions     rows             functions        variant"
+echo "contractions     rows             functions        maps             variant"
 {
     "$work/native" | sed "s/\$/ ($(uname -m))/"
     for machine in aarch64 riscv64; do
@@ -27,7 +27,7 @@ echo "contractions     rows             functions        variant"
         "$qemu" "$work/$machine" | sed "s/\$/ ($machine)/"
     done
 } | tee "$work/digests"
-if [ "$(cut -d' ' -f1-3 "$work/digests" | sort -u | wc -l)" != 1 ]; then
+if [ "$(cut -d' ' -f1-4 "$work/digests" | sort -u | wc -l)" != 1 ]; then
     echo "The variants disagree: look for the first column that differs." >&2
     exit 1
 fi

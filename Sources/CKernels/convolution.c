@@ -31,7 +31,8 @@ static float finished(float sum, const pk_convolution_epilogue *e, size_t filter
     float y = canonical(sum + 0.0f);
     if (e->bias) y = canonical(y + e->bias[filter]);
     if (e->residual) y = canonical(y + e->residual[at]);
-    return e->relu ? pk_ref_unary(PK_RELU, y) : y;
+    if (e->relu) y = pk_ref_unary(PK_RELU, y);
+    return e->relu == PK_CLIPPED && y > e->most ? e->most : y;
 }
 
 void pk_ref_convolution(const pk_windows *w, const float *image, int top, int bottom, int first, int last, const float *filters,
@@ -118,4 +119,38 @@ void pk_ref_maximum_pool(const pk_windows *w, const float *image, int top, int b
 
 void pk_maximum_pool_f32(pk_variant v, const pk_windows *w, const float *image, int top, int bottom, float *out, size_t ldo) {
     DISPATCH(v, maximum_pool, pk_ref_maximum_pool(w, image, top, bottom, out, ldo);, w, image, top, bottom, out, ldo)
+}
+
+void pk_ref_channel_convolution(const pk_windows *w, const float *image, int each, int top, int bottom, const float *filters,
+                                const pk_convolution_epilogue *e, float *out, size_t ldo, float *window) {
+    int k = w->kernel[0] * w->kernel[1];
+    for (int i = top; i < bottom; i++)
+        for (int p = 0; p < w->size[0] * w->size[1]; p++) {
+            size_t at = (size_t)i * ldo + (size_t)p;
+            for (int t = 0; t < k; t++) window[t] = element(w, image, p / w->size[1], p % w->size[1], i / each * k + t, 0.0f);
+            out[at] = finished(segmented(window, filters + (size_t)i * (size_t)k, k), e, (size_t)i, at);
+        }
+}
+
+void pk_ref_window_sum(const pk_windows *w, const float *image, int top, int bottom, float *out, size_t ldo, float *window) {
+    int k = w->kernel[0] * w->kernel[1];
+    for (int c = top; c < bottom; c++)
+        for (int p = 0; p < w->size[0] * w->size[1]; p++) {
+            for (int t = 0; t < k; t++) window[t] = element(w, image, p / w->size[1], p % w->size[1], c * k + t, 0.0f);
+            out[(size_t)c * ldo + (size_t)p] = pk_ref_row_sum(window, (size_t)k);
+        }
+}
+
+size_t pk_channel_scratch(pk_variant v, const pk_windows *w) {
+    DISPATCH(v, frame_floats, return (size_t)w->kernel[0] * (size_t)w->kernel[1];, w)
+}
+
+void pk_channel_convolution_f32(pk_variant v, const pk_windows *w, const float *image, int each, int top, int bottom, const float *filters,
+                                const pk_convolution_epilogue *e, float *out, size_t ldo, float *scratch) {
+    DISPATCH(v, channel_convolution, pk_ref_channel_convolution(w, image, each, top, bottom, filters, e, out, ldo, scratch);, w, image, each,
+             top, bottom, filters, e, out, ldo, scratch)
+}
+
+void pk_window_sum_f32(pk_variant v, const pk_windows *w, const float *image, int top, int bottom, float *out, size_t ldo, float *scratch) {
+    DISPATCH(v, window_sum, pk_ref_window_sum(w, image, top, bottom, out, ldo, scratch);, w, image, top, bottom, out, ldo, scratch)
 }

@@ -30,6 +30,9 @@ void pk_ref_convolution(const pk_windows *w, const float *image, int top, int bo
 void pk_ref_held_convolution(int k, int first, int last, int images, int count, const float *held, const float *filters,
                              const pk_convolution_epilogue *e, float *out, size_t ldo, size_t apart);
 void pk_ref_maximum_pool(const pk_windows *w, const float *image, int top, int bottom, float *out, size_t ldo);
+void pk_ref_channel_convolution(const pk_windows *w, const float *image, int each, int top, int bottom, const float *filters,
+                                const pk_convolution_epilogue *e, float *out, size_t ldo, float *window);
+void pk_ref_window_sum(const pk_windows *w, const float *image, int top, int bottom, float *out, size_t ldo, float *window);
 void pk_map_run_scalar(const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);
 
 /* The entry points of a vector variant. */
@@ -69,6 +72,12 @@ void pk_map_run_scalar(const pk_map *map, int64_t first, int64_t count, void *ou
                                       const float *packed, const pk_convolution_epilogue *e, float *out, size_t ldo,   \
                                       size_t apart, float *scratch);                                                   \
     void pk_maximum_pool_##suffix(const pk_windows *w, const float *image, int top, int bottom, float *out, size_t ldo); \
+    size_t pk_frame_floats_##suffix(const pk_windows *w);                                                              \
+    void pk_channel_convolution_##suffix(const pk_windows *w, const float *image, int each, int top, int bottom,       \
+                                         const float *filters, const pk_convolution_epilogue *e, float *out, size_t ldo, \
+                                         float *scratch);                                                              \
+    void pk_window_sum_##suffix(const pk_windows *w, const float *image, int top, int bottom, float *out, size_t ldo,  \
+                                float *scratch);                                                                       \
     void pk_map_run_##suffix(const pk_map *map, int64_t first, int64_t count, void *out, void *scratch);               \
     void pk_unary_##suffix(pk_function function, size_t n, const float *x, float *y);
 

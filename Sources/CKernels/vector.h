@@ -35,6 +35,7 @@ INLINE vf canonical(vf x) { return canonical_one(x); }
 #include "vector_rows.h"
 #include "vector_contract.h"
 #include "vector_convolution.h"
+#include "vector_windows.h"
 
 #define UNARY FN(unary)
 #include "map.h"

@@ -67,6 +67,76 @@ INLINE pk_windows joined(const pk_windows *w) {
     return j;
 }
 
+/* What makes the lines of one channel, the same for all of them: whole vectors copied in order, each of which may run over what the next ones or the next line write,
+   then zeros where windows reach out of the image. */
+#define PLANNED 768
+typedef struct {
+    struct {
+        int32_t from, to;
+    } copies[PLANNED];
+    struct {
+        int32_t to, count;
+    } zeros[PLANNED];
+    int copied, cleared;
+    /* The elements that copies read, of the channel's first, and the end of those that they write. */
+    int64_t low, high, end;
+} channel_plan;
+
+/* The windows of a run that lie inside of the image for element (u, v): the first of them begins at `from`, and [low, high) are inside. */
+INLINE int64_t reached(const pk_windows *w, window_run run, int u, int v, int *low, int *high) {
+    int64_t y = (int64_t)run.y * w->stride[0] + (int64_t)u * w->dilation[0] - w->before[0];
+    int64_t x = (int64_t)run.x * w->stride[1] + (int64_t)v * w->dilation[1] - w->before[1];
+    /* 0 ≤ x + stride·j < width. */
+    int64_t first = x >= 0 ? 0 : (-x + w->stride[1] - 1) / w->stride[1];
+    int64_t last = x >= w->width ? 0 : (w->width - 1 - x) / w->stride[1] + 1;
+    if (last > run.count) last = run.count;
+    if (y < 0 || y >= w->height || last <= first) first = last = run.count;
+    *low = (int)first;
+    *high = (int)last;
+    return y * w->row + x;
+}
+
+/* Whether there is room for the plan, and all places are 32 bits wide. */
+static int plan_channel(const pk_windows *w, const window_run *runs, int count, int columns, int width, channel_plan *plan) {
+    int lines = w->kernel[0] * w->kernel[1], step = w->stride[1];
+    if (step > 2 || lines > PLANNED / 8) return 0;
+    plan->copied = plan->cleared = 0;
+    plan->low = plan->high = plan->end = 0;
+    for (int t = 0; t < lines; t++) {
+        int line = t * width;
+        for (int r = 0; r < count; r++) {
+            int low, high, to = line + runs[r].column;
+            int64_t from = reached(w, runs[r], t / w->kernel[1], t % w->kernel[1], &low, &high);
+            for (int j = low / VW * VW; j < high; j += VW) {
+                int64_t begin = from + (int64_t)j * step, end = begin + VW * step;
+                if (plan->copied == PLANNED || begin < -(1 << 30) || end > 1 << 30) return 0;
+                plan->copies[plan->copied].from = (int32_t)begin;
+                plan->copies[plan->copied++].to = to + j;
+                if (begin < plan->low) plan->low = begin;
+                if (end > plan->high) plan->high = end;
+                if (to + j + VW > plan->end) plan->end = to + j + VW;
+            }
+            int clears[3][2] = {{0, low}, {high, runs[r].count}, {runs[r].count, r == count - 1 ? width - columns + runs[r].count : 0}};
+            for (int c = 0; c < 3; c++)
+                for (int j = clears[c][0]; j < clears[c][1]; j += VW) {
+                    if (plan->cleared == PLANNED) return 0;
+                    plan->zeros[plan->cleared].to = to + j;
+                    plan->zeros[plan->cleared++].count = clears[c][1] - j < VW ? clears[c][1] - j : VW;
+                }
+        }
+    }
+    return 1;
+}
+
+INLINE void planned(const channel_plan *plan, const int step, const float *from, float *to) {
+    for (int i = 0; i < plan->copied; i++) {
+        const float *p = from + plan->copies[i].from;
+        if (step == 1) store(to + plan->copies[i].to, load(p));
+        else store(to + plan->copies[i].to, __builtin_shufflevector(load(p), load(p + VW), TAKE(SECOND, 0)));
+    }
+    for (int i = 0; i < plan->cleared; i++) store_part(to + plan->zeros[i].to, (vf)0.0f, plan->zeros[i].count);
+}
+
 /* Windows [first, first + columns) as a panel of so many columns, zero beyond. */
 static void pack_windows(const pk_windows *w, const float *image, int first, int columns, int width, float *panel) {
     window_run runs[NP];
@@ -78,27 +148,38 @@ static void pack_windows(const pk_windows *w, const float *image, int first, int
         j += length;
     }
     size_t apart = (size_t)w->kernel[0] * (size_t)w->kernel[1] * (size_t)width;
-    float *line = panel;
-    for (int u = 0; u < w->kernel[0]; u++)
-        for (int v = 0; v < w->kernel[1]; v++, line += width) {
+    /* Channels whose copies stay inside of the image and of the panel: lines are then written one after another. */
+    int begin = 0, end = 0;
+    channel_plan plan;
+    if (plan_channel(w, runs, count, columns, width, &plan)) {
+        int64_t all = (int64_t)(w->channels - 1) * w->channel + (int64_t)(w->height - 1) * w->row + w->width;
+        end = w->channels;
+        while (begin < end && begin * w->channel + plan.low < 0) begin++;
+        while (end > begin && ((end - 1) * w->channel + plan.high > all || (int64_t)(w->channels - end + 1) * (int64_t)apart < plan.end)) end--;
+        const float *from = image + begin * w->channel;
+        float *to = panel + (size_t)begin * apart;
+        if (w->stride[1] == 1) for (int c = begin; c < end; c++, from += w->channel, to += apart) planned(&plan, 1, from, to);
+        else for (int c = begin; c < end; c++, from += w->channel, to += apart) planned(&plan, 2, from, to);
+    }
+    /* Channels [0, begin) and [end, channels). */
+    for (int part = 0; part < 2; part++) {
+        int channels = part == 0 ? begin : w->channels - end;
+        if (channels == 0) continue;
+        const float *source = image + (part == 0 ? 0 : end) * w->channel;
+        float *line = panel + (size_t)(part == 0 ? 0 : end) * apart;
+        for (int t = 0; t < w->kernel[0] * w->kernel[1]; t++, line += width) {
             for (int r = 0; r < count; r++) {
-                window_run run = runs[r];
-                int64_t y = (int64_t)run.y * w->stride[0] + (int64_t)u * w->dilation[0] - w->before[0];
-                int64_t x = (int64_t)run.x * w->stride[1] + (int64_t)v * w->dilation[1] - w->before[1];
-                /* Those of the run that lie inside: 0 ≤ x + stride·j < width. */
-                int64_t low = x >= 0 ? 0 : (-x + w->stride[1] - 1) / w->stride[1];
-                int64_t high = x >= w->width ? 0 : (w->width - 1 - x) / w->stride[1] + 1;
-                if (high > run.count) high = run.count;
-                if (y < 0 || y >= w->height || high <= low) low = high = run.count;
-                float *to = line + run.column;
-                clear_run(w->channels, (int)low, to, apart);
+                int low, high;
+                float *to = line + runs[r].column;
+                int64_t from = reached(w, runs[r], t / w->kernel[1], t % w->kernel[1], &low, &high);
+                clear_run(channels, low, to, apart);
                 if (high > low)
-                    pack_run(w->channels, (int)(high - low), w->stride[1], image + y * w->row + x + low * w->stride[1], (size_t)w->channel,
-                             to + low, apart);
-                clear_run(w->channels, run.count - (int)high, to + high, apart);
+                    pack_run(channels, high - low, w->stride[1], source + from + (int64_t)low * w->stride[1], (size_t)w->channel, to + low, apart);
+                clear_run(channels, runs[r].count - high, to + high, apart);
             }
-            clear_run(w->channels, width - columns, line + columns, apart);
+            clear_run(channels, width - columns, line + columns, apart);
         }
+    }
 }
 
 /* As partial, with a line of what comes next asked for at every term: `pace` floats further on each time. */
@@ -119,6 +200,14 @@ INLINE void partial_ahead(const int rows, const int vectors, int count, const fl
         }
     }
     UNROLL for (int t = 0; t < rows * vectors; t++) out[t] = acc[t];
+}
+
+/* One form of NaN, which the bounds leave as it is. */
+INLINE vf bounded(vf y, const pk_convolution_epilogue *e) {
+    y = canonical(y);
+    if (e->relu) y = pick_one(y <= 0.0f, (vf)0.0f, y);
+    if (e->relu == PK_CLIPPED) y = pick_one(y > e->most, (vf)e->most, y);
+    return y;
 }
 
 /* As multiply_out, with the filters' tile for rows and an epilogue of numbers by row. */
@@ -146,9 +235,7 @@ INLINE void windows_out(const int rows, const int vectors, int columns, int k, c
         for (int v = 0; v < vectors && v * VW < columns; v++) {
             vf y = acc[r * vectors + v];
             if (e->residual) y += load_part(e->residual + (size_t)r * ldc + v * VW, columns - v * VW);
-            y = canonical(y);
-            if (e->relu) y = pick_one(y <= 0.0f, (vf)0.0f, y);
-            store_part(c + (size_t)r * ldc + v * VW, y, columns - v * VW);
+            store_part(c + (size_t)r * ldc + v * VW, bounded(y, e), columns - v * VW);
         }
 }
 
@@ -213,9 +300,7 @@ static void turned_out(int rows, int vectors, int columns, const vf *tile, const
                 vf y = r[l];
                 if (e->bias) y += e->bias[v * VW + l];
                 if (e->residual) y += load_part(e->residual + at, count);
-                y = canonical(y);
-                if (e->relu) y = pick_one(y <= 0.0f, (vf)0.0f, y);
-                store_part(c + at, y, count);
+                store_part(c + at, bounded(y, e), count);
             }
         }
 }
@@ -251,56 +336,4 @@ void FN(held_convolution)(int k, int first, int last, int images, int count, con
             turned_out(rows, vectors, columns, (vf *)(void *)(scratch + (size_t)i * NP), &s, out + at, ldo);
         }
     }
-}
-
-/* The greater by rule 5, but for a zero's sign and a NaN's form. */
-INLINE vf greater(vf a, vf b) { return pick_one((b > a) | (b != b), b, a); }
-
-/* Windows [low, high) of a row of windows for one row of the image, all elements inside. */
-static void pool_run(const pk_windows *w, const float *row, int low, int high, float *out) {
-    for (int v = 0; v < w->kernel[1]; v++) {
-        const float *from = row + (int64_t)low * w->stride[1] + (int64_t)v * w->dilation[1] - w->before[1];
-        for (int x = low; x < high; x += VW, from += VW * w->stride[1]) {
-            int n = high - x;
-            vf a;
-            if (w->stride[1] == 1) a = load_part(from, n);
-            else a = load_second(from, n);
-            store_part(out + x, greater(load_part(out + x, n), a), n);
-        }
-    }
-}
-
-void FN(maximum_pool)(const pk_windows *w, const float *image, int top, int bottom, float *out, size_t ldo) {
-    /* The windows of a row that lie inside of the image's columns. */
-    int64_t reach = (int64_t)(w->kernel[1] - 1) * w->dilation[1];
-    int64_t low = (w->before[1] + w->stride[1] - 1) / w->stride[1];
-    int64_t room = (int64_t)w->width - 1 - reach + w->before[1];
-    int64_t high = room < 0 ? 0 : room / w->stride[1] + 1;
-    if (high > w->size[1]) high = w->size[1];
-    if (low > high || w->stride[1] > 2) low = high = w->size[1];
-    for (int c = top; c < bottom; c++)
-        for (int y = 0; y < w->size[0]; y++) {
-            float *to = out + (size_t)c * ldo + (size_t)y * (size_t)w->size[1];
-            for (int x = 0; x < w->size[1]; x += VW) store_part(to + x, (vf)-INFINITY, w->size[1] - x);
-            for (int u = 0; u < w->kernel[0]; u++) {
-                int64_t row = (int64_t)y * w->stride[0] + (int64_t)u * w->dilation[0] - w->before[0];
-                if (row < 0 || row >= w->height) continue;
-                const float *from = image + c * w->channel + row * w->row;
-                if (low < high) pool_run(w, from, (int)low, (int)high, to);
-                for (int x = 0; x < w->size[1]; x++) {
-                    if (x == low) x = (int)high;
-                    if (x >= w->size[1]) break;
-                    for (int v = 0; v < w->kernel[1]; v++) {
-                        int64_t column = (int64_t)x * w->stride[1] + (int64_t)v * w->dilation[1] - w->before[1];
-                        if (column < 0 || column >= w->width) continue;
-                        float a = from[column];
-                        if (a > to[x] || a != a) to[x] = a;
-                    }
-                }
-            }
-            for (int x = 0; x < w->size[1]; x += VW) {
-                vf a = load_part(to + x, w->size[1] - x);
-                store_part(to + x, canonical(pick_one(a == 0.0f, (vf)0.0f, a)), w->size[1] - x);
-            }
-        }
 }

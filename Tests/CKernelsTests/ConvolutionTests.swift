@@ -68,6 +68,10 @@ import Testing
         Shape(channels: 100, image: (7, 7), size: (7, 7), filters: 100),
         Shape(channels: 4, image: (12, 13), dilation: (2, 3), before: (2, 3), size: (12, 13), filters: 5),
         Shape(channels: 9, image: (1, 70), kernel: (1, 5), before: (0, 2), size: (1, 70), filters: 50),
+        // Windows of many elements, and rows of windows that end within a vector, of a whole channel in the middle.
+        Shape(channels: 3, image: (13, 13), kernel: (11, 11), before: (5, 5), size: (13, 13), filters: 9),
+        Shape(channels: 5, image: (28, 28), size: (28, 28), filters: 8, gap: (1, 3)),
+        Shape(channels: 4, image: (31, 31), kernel: (1, 1), stride: (2, 2), before: (0, 0), size: (16, 16), filters: 9),
         Shape(channels: 2, image: (2, 3), kernel: (2, 2), stride: (4, 4), before: (4, 4), size: (3, 3), filters: 3),
     ]
 
@@ -83,7 +87,9 @@ import Testing
             residual.withUnsafeBufferPointer { residual in
                 var epilogue = pk_convolution_epilogue(
                     bias: parts & 1 != 0 ? bias.baseAddress : nil,
-                    residual: parts & 2 != 0 ? residual.baseAddress : nil, relu: parts & 4 != 0 ? 1 : 0)
+                    residual: parts & 2 != 0 ? residual.baseAddress : nil,
+                    relu: parts & 4 == 0 ? 0 : parts & 8 == 0 ? 1 : 2,
+                    most: 0.75)
                 body(&epilogue)
             }
         }
@@ -108,6 +114,7 @@ import Testing
             let before = sums
             pk_unary_f32(PK_SCALAR, PK_RELU, sums.count, before, &sums)
         }
+        if parts & 8 != 0 { sums = sums.map { $0 > 0.75 ? 0.75 : $0 } }
         return sums
     }
 
@@ -120,7 +127,7 @@ import Testing
         let residual = random.floats(s.filters * s.places, special: special)
         let rows = s.rows(x)
         var windows = s.windows
-        for parts in 0..<8 {
+        for parts in Array(0..<8) + [12, 15] {
             let wanted = expected(s, rows, filters, bias, residual, parts)
             for variant in VariantTests.variants + [PK_SCALAR] {
                 var packed = [Float](repeating: 0, count: pk_pack_filters_size(variant, Int32(s.filters), Int32(s.k)))
@@ -153,7 +160,7 @@ import Testing
         let area = s.filters * s.places
         let residual = random.floats(images * area)
         var windows = s.windows
-        for parts in [0, 1, 7] {
+        for parts in [0, 1, 7, 15] {
             var wanted: [Float] = []
             for item in 0..<images {
                 let rows = s.rows(Array(x.dropFirst(item * one).prefix(one)))
@@ -217,5 +224,76 @@ import Testing
             }
             #expect(same(out, wanted), "\(variant)")
         }
+    }
+
+    /// Filters of one channel: each is the convolution of an image of that channel alone.
+    @Test(arguments: shapes, [1, 3])
+    func filtersOfOneChannelEqualProductsOfTheirWindows(_ s: Shape, each: Int) {
+        var random = Random(state: UInt64(s.k + s.places + each))
+        let x = random.floats(s.channels * s.channel, special: each == 1)
+        let count = s.channels * each
+        var one = s
+        (one.channels, one.filters) = (1, each)
+        let filters = random.floats(count * one.k, special: true)
+        let bias = random.floats(count)
+        let residual = random.floats(count * s.places, special: true)
+        var windows = s.windows
+        for parts in [0, 1, 7, 15] {
+            var wanted: [Float] = []
+            for c in 0..<s.channels {
+                let first = c * each
+                wanted += expected(
+                    one, one.rows(Array(x.dropFirst(c * s.channel).prefix(s.channel))),
+                    Array(filters.dropFirst(first * one.k).prefix(each * one.k)),
+                    Array(bias.dropFirst(first).prefix(each)),
+                    Array(residual.dropFirst(first * s.places).prefix(each * s.places)), parts)
+            }
+            for variant in VariantTests.variants + [PK_SCALAR] {
+                var scratch = [Float](repeating: .nan, count: pk_channel_scratch(variant, &windows))
+                var out = [Float](repeating: -1, count: count * s.places)
+                for top in stride(from: 0, to: count, by: 2 * each) {
+                    withEpilogue(parts, bias, residual) { epilogue in
+                        pk_channel_convolution_f32(
+                            variant, &windows, x, Int32(each), Int32(top), Int32(min(count, top + 2 * each)), filters,
+                            &epilogue, &out, s.places, &scratch)
+                    }
+                }
+                #expect(same(out, wanted), "\(variant), parts \(parts)")
+            }
+        }
+    }
+
+    static let wide = [
+        Shape(channels: 2, image: (20, 20), kernel: (17, 16), before: (8, 8), size: (20, 20), filters: 1),
+        Shape(channels: 1, image: (40, 7), kernel: (40, 7), before: (0, 0), size: (1, 1), filters: 1),
+    ]
+
+    @Test(arguments: shapes + wide, [false, true])
+    func theSumOfAWindowIsThatOfARow(_ s: Shape, special: Bool) {
+        var random = Random(state: UInt64(s.k + s.places + 2))
+        let x = random.floats(s.channels * s.channel, special: special)
+        let rows = s.rows(x)
+        let width = s.kernel.0 * s.kernel.1
+        var wanted = [Float](repeating: 0, count: s.channels * s.places)
+        for c in 0..<s.channels {
+            for p in 0..<s.places {
+                let window = Array(rows.dropFirst((p * s.channels + c) * width).prefix(width))
+                wanted[c * s.places + p] = pk_row_sum_f32(PK_SCALAR, window, width)
+            }
+        }
+        var windows = s.windows
+        for variant in VariantTests.variants + [PK_SCALAR] {
+            var scratch = [Float](repeating: .nan, count: pk_channel_scratch(variant, &windows))
+            var out = [Float](repeating: -1, count: s.channels * s.places)
+            for top in 0..<s.channels {
+                pk_window_sum_f32(variant, &windows, x, Int32(top), Int32(top + 1), &out, s.places, &scratch)
+            }
+            #expect(same(out, wanted), "\(variant)")
+        }
+    }
+
+    /// Filters of one channel with more than one segment.
+    @Test func longFiltersOfOneChannelAreCutIntoSegments() {
+        for s in Self.wide { filtersOfOneChannelEqualProductsOfTheirWindows(s, each: 1) }
     }
 }

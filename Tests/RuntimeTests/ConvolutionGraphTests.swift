@@ -50,6 +50,44 @@ struct ConvolutionGraphTests {
         }
     }
 
+    /// Sixteen images' results between the convolutions would be 32 MiB each.
+    @Test func imagesGoThroughConvolutionsAFewAtATime() throws {
+        let image = TensorType(.f32, [16, 8, 64, 64])
+        let filters = TensorType(.f32, [128, 8, 3, 3])
+        let back = TensorType(.f32, [8, 128, 1, 1])
+        var graph = GraphBuilder(leading: [filters, back, image])
+        let around = SlidingWindow(
+            kernel: [3, 3], strides: [1, 1], dilations: [1, 1], before: [1, 1], size: [64, 64])
+        let one = SlidingWindow(
+            kernel: [1, 1], strides: [1, 1], dilations: [1, 1], before: [0, 0], size: [64, 64])
+        var x = ValueID(2)
+        for _ in 0..<2 {
+            x = graph.convolution(x, weight: ValueID(0), bias: nil, around)
+            x = graph.convolution(x, weight: ValueID(1), bias: nil, one)
+        }
+        let program = try Program(
+            axes: [],
+            parameters: [
+                TensorDeclaration(name: "filters", type: filters), TensorDeclaration(name: "back", type: back),
+            ], inputs: [TensorDeclaration(name: "image", type: image)],
+            scans: [Scan(steps: 1, operations: graph.operations, outputs: [x])])
+        let fixed = try program.specialise([])
+        var network = RandomNetwork(seed: 5)
+        let weights = [network.tensor(filters), network.tensor(back)]
+        let images = [network.tensor(image)]
+        try ExecutorTests.withPointers(weights) { weights in
+            try ExecutorTests.withPointers(images) { images in
+                var digests: Set<[UInt8]> = []
+                for threads in [1, 2, 16] {
+                    let executor = try GraphExecutor(program: fixed, parameters: weights, threads: threads)
+                    if threads < 16 { #expect(executor.peakMemory < 16 << 20) }
+                    digests.insert(try executor.run(inputs: images).outputs[0][0].bytes)
+                }
+                #expect(digests.count == 1)
+            }
+        }
+    }
+
     /// A program of one to four convolutions.
     struct RandomNetwork {
         private var state: UInt64
@@ -77,7 +115,7 @@ struct ConvolutionGraphTests {
             var channels = UInt64(1 + next(20))
             var sides = (0..<spatial).map { _ in UInt64(3 + next(12)) }
             var leading: [TensorType] = []
-            var layers: [(filters: Int, bias: Int?, window: SlidingWindow)] = []
+            var layers: [(filters: Int, bias: Int?, groups: UInt64, window: SlidingWindow)] = []
             let image = TensorType(.f32, ([batch, channels] + sides).map { Dimension($0) })
             for _ in 0...next(4) {
                 let kernel = sides.map { _ in UInt64([1, 1, 3, 2, 5][next(5)]) }
@@ -90,13 +128,16 @@ struct ConvolutionGraphTests {
                     let room = max(0, Int64(sides[axis]) + 2 * before[axis] - reach)
                     return UInt64(room / strides[axis] + 1) + UInt64(next(5) / 4)
                 }
-                let results = UInt64([3, 8, 17, 50, 70][next(5)])
+                // One group, a channel each, or as many as divide the channels.
+                let groups = [1, 1, channels, channels % 3 == 0 ? 3 : channels % 2 == 0 ? 2 : 1][next(4)]
+                let results =
+                    groups == 1 ? UInt64([3, 8, 17, 50, 70][next(5)]) : groups * UInt64([1, 2, 5][next(3)])
                 let window = SlidingWindow(
                     kernel: kernel, strides: strides, dilations: dilations, before: before, size: size)
-                leading.append(TensorType(.f32, ([results, channels] + kernel).map { Dimension($0) }))
+                leading.append(TensorType(.f32, ([results, channels / groups] + kernel).map { Dimension($0) }))
                 let filters = leading.count - 1
                 if next(3) > 0 { leading.append(TensorType(.f32, [Dimension(results)])) }
-                layers.append((filters, leading.count - 1 > filters ? leading.count - 1 : nil, window))
+                layers.append((filters, leading.count - 1 > filters ? leading.count - 1 : nil, groups, window))
                 (channels, sides) = (results, size)
             }
             let parameters = leading.enumerated().map { TensorDeclaration(name: "p\($0)", type: $1) }
@@ -108,7 +149,8 @@ struct ConvolutionGraphTests {
                 let source = x
                 func convolution() -> ValueID {
                     graph.convolution(
-                        source, weight: ValueID(layer.filters), bias: layer.bias.map { ValueID($0) }, layer.window)
+                        source, weight: ValueID(layer.filters), bias: layer.bias.map { ValueID($0) },
+                        groups: layer.groups, layer.window)
                 }
                 x = convolution()
                 let shape = graph.type(x).shape
@@ -126,13 +168,21 @@ struct ConvolutionGraphTests {
                     x = graph.map(.f32, shape, [x]) { e in
                         _ = e.apply(.maximum, e.input(0), e.constant(bits: 0))
                     }
+                    if next(2) == 0 {
+                        x = graph.map(.f32, shape, [x]) { e in
+                            _ = e.apply(.minimum, e.input(0), e.constant(bits: Float(6).bitPattern))
+                        }
+                    }
                 }
                 if next(4) == 0 {
                     let ones = layer.window.kernel.map { _ in Int64(1) }
                     let pool = SlidingWindow(
                         kernel: ones.map { _ in UInt64(1 + next(3)) }, strides: ones.map { _ in Int64(1 + next(2)) },
                         dilations: ones, before: ones.map { _ in Int64(next(2)) }, size: layer.window.size)
-                    outputs.append(graph.reduce(.maximum, graph.windows(x, pool, fill: 0xFF80_0000)))
+                    let isSum = next(2) == 0
+                    outputs.append(
+                        graph.reduce(
+                            isSum ? .sum : .maximum, graph.windows(x, pool, fill: isSum ? 0 : 0xFF80_0000)))
                 }
             }
             outputs.append(x)

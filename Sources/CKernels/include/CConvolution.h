@@ -13,11 +13,16 @@ typedef struct {
     int32_t size[2];
 } pk_windows;
 
-/* result = max(sum + bias + residual, 0), each step rounded by itself; what is NULL or 0 is left out. The bias is one number a filter; the residual lies as the result. */
+/* What is taken for a result below zero, and, where it is clipped, above a number. */
+enum { PK_UNBOUNDED = 0, PK_RECTIFIED = 1, PK_CLIPPED = 2 };
+
+/* result = min(max(sum + bias + residual, 0), most), each step rounded by itself; what is NULL or 0 is left out. The bias is one number a filter; the residual lies as the
+   result. The bounds by rule 5; `most` is above zero. */
 typedef struct {
     const float *bias;
     const float *residual;
     int32_t relu;
+    float most;
 } pk_convolution_epilogue;
 
 /* Filters are [m, k] row-major, k by channel, then row and column of the kernel. The packed layout is the variant's own; its size is in floats. Threads may share out
@@ -45,3 +50,13 @@ void pk_held_convolution_f32(pk_variant variant, int k, int first, int last, int
 
 /* out[c·ldo + p] = the greatest element of window p of channel c by rule 5, for channels [top, bottom), all windows. What lies outside of the image is −∞. */
 void pk_maximum_pool_f32(pk_variant variant, const pk_windows *windows, const float *image, int top, int bottom, float *out, size_t ldo);
+
+/* Filters of one channel: out[i·ldo + p] = SEG over the kernel of filter i · window p of channel i / each, then the epilogue, for filters [top, bottom), all windows. Filters are
+   [m, rows · columns of the kernel] row-major, as they are. Scratch has pk_channel_scratch floats, of any content. */
+size_t pk_channel_scratch(pk_variant variant, const pk_windows *windows);
+void pk_channel_convolution_f32(pk_variant variant, const pk_windows *windows, const float *image, int each, int top, int bottom,
+                                const float *filters, const pk_convolution_epilogue *epilogue, float *out, size_t ldo, float *scratch);
+
+/* out[c·ldo + p] = ROW over the elements of window p of channel c, those outside of the image zero, for channels [top, bottom), all windows. Scratch as above. */
+void pk_window_sum_f32(pk_variant variant, const pk_windows *windows, const float *image, int top, int bottom, float *out, size_t ldo,
+                       float *scratch);

@@ -180,11 +180,15 @@ final class PackedWeight: Sendable {
         pk_pack_i8(variant.code, Int32(n), Int32(k), b, k, memory.base.assumingMemoryBound(to: UInt8.self))
     }
 
-    /// Packs filters [n, k] whose rows lie one after another.
-    init(_ variant: KernelVariant, filters: UnsafePointer<Float>, n: Int, k: Int) {
-        memory = Block(pk_pack_filters_size(variant.code, Int32(n), Int32(k)) * 4)
-        pk_pack_filters(
-            variant.code, Int32(n), Int32(k), filters, k, memory.base.assumingMemoryBound(to: Float.self))
+    /// Packs filters [n, k] whose rows lie one after another, each of the groups for itself.
+    init(_ variant: KernelVariant, filters: UnsafePointer<Float>, n: Int, k: Int, groups: Int) {
+        let (part, each) = (n / groups, pk_pack_filters_size(variant.code, Int32(n / groups), Int32(k)))
+        memory = Block(groups * each * 4)
+        let packed = memory.base.assumingMemoryBound(to: Float.self)
+        for group in 0..<groups {
+            pk_pack_filters(
+                variant.code, Int32(part), Int32(k), filters + group * part * k, k, packed + group * each)
+        }
     }
 
     /// Packs [n, k] at `b`, of which one stride is 1.

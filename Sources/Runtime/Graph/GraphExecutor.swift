@@ -14,6 +14,7 @@ public final class GraphExecutor: Sendable {
     private let weights: PackedWeights
     private let scans: [PreparedScan]
     private let spare = SpareBlock()
+    private let scratch: SpareScratch
 
     /// A scan's plan with its weights packed and its constants made.
     struct PreparedScan: Sendable {
@@ -40,6 +41,7 @@ public final class GraphExecutor: Sendable {
         self.owners = owners
         self.variant = variant
         team = ThreadTeam(threads: threads)
+        scratch = SpareScratch(threads: team.threads)
         self.parameters = zip(program.parameters, parameters).map { ParameterMemory($0.type.element, $1) }
         self.weights = weights
         let maker = GraphExecutor.Maker(
@@ -99,6 +101,9 @@ public final class GraphExecutor: Sendable {
 
     /// Rows of a tensor, and elements of a row.
     private static let longestAxis: UInt64 = 1 << 30
+
+    /// What the steps of all scans are done by, in order: a convolution or a pool that stands here reads its windows in place.
+    package var kernels: [String] { scans.flatMap { $0.plan.steps.map(\.kernel) } }
 
     /// Bytes of weights in the kernels' own form.
     public let packedBytes: UInt64
@@ -198,7 +203,7 @@ public final class GraphExecutor: Sendable {
         }
         let memory = StepMemory(
             types: plan.types, team: team, variant: variant, threadScratch: plan.threadScratch,
-            sharedScratch: plan.sharedScratch, seed: seed)
+            sharedScratch: plan.sharedScratch, spare: scratch, seed: seed)
         return ScanWork(prepared: prepared, memory: memory, arena: spare.lend(plan.arenaBytes), inputs: inputs)
     }
 
@@ -206,7 +211,7 @@ public final class GraphExecutor: Sendable {
     func take(_ work: ScanWork, _ state: inout RunState, step: UInt64) {
         place(work, state)
         work.memory.random = RandomSource(seed: work.memory.random.seed, operation: 0, step: step)
-        for step in work.prepared.plan.steps { step.run(work.memory) }
+        work.prepared.plan.run(work.memory)
     }
 
     /// Makes what the step left the state of the next.
@@ -264,7 +269,7 @@ public final class GraphExecutor: Sendable {
         if bytes.count != Int(clamping: declaration.type.byteCount) {
             throw .inputSize(name: declaration.name, expected: declaration.type.byteCount, found: bytes.count)
         }
-        let block = Block(bytes.count)
+        let block = Block(bytes.count, zeroed: false)
         if let base = bytes.baseAddress { block.base.copyMemory(from: base, byteCount: bytes.count) }
         canonicalize(declaration.type.element, block.base, count: Int(declaration.type.count))
         return block

@@ -13,7 +13,7 @@ enum PlanStep: Sendable {
     case sort(SortStep)
     case columnSum(ColumnSumStep)
     case convolution(ConvolutionStep)
-    case maximumPool(MaximumPoolStep)
+    case pool(PoolStep)
 
     func run(_ memory: StepMemory) {
         switch self {
@@ -27,7 +27,25 @@ enum PlanStep: Sendable {
         case .sort(let step): step.run(memory)
         case .columnSum(let step): step.run(memory)
         case .convolution(let step): step.run(memory)
-        case .maximumPool(let step): step.run(memory)
+        case .pool(let step): step.run(memory)
+        }
+    }
+
+    /// The name of what does it.
+    var kernel: String {
+        switch self {
+        case .rows: "rows"
+        case .contract: "contraction"
+        case .wholeContract: "whole contraction"
+        case .roundRows: "rounding"
+        case .wholeLinear: "whole linear"
+        case .selected: "selected contraction"
+        case .gather: "gather"
+        case .sort: "sort"
+        case .columnSum: "column sum"
+        case .convolution(let step):
+            step.filters != nil ? "channel convolution" : step.holdsWindows ? "held convolution" : "convolution"
+        case .pool(let step): step.isSum ? "sum pool" : "maximum pool"
         }
     }
 
@@ -41,7 +59,8 @@ enum PlanStep: Sendable {
         case .selected(let step): (step.scratch, 0)
         case .sort(let step): (step.scratch, 0)
         case .convolution(let step): step.scratch
-        case .gather, .columnSum, .roundRows, .maximumPool: (0, 0)
+        case .pool(let step): (step.scratch, 0)
+        case .gather, .columnSum, .roundRows: (0, 0)
         }
     }
 }
@@ -64,6 +83,8 @@ struct GraphPlan: Sendable {
     let accesses: [Access?]
     let storage: [UInt32: Storage]
     private(set) var steps: [PlanStep]
+    /// In order; they have no step in common.
+    let chains: [ImageChain]
     let arenaBytes: Int
     let threadScratch: Int
     let sharedScratch: Int
@@ -77,6 +98,20 @@ struct GraphPlan: Sendable {
     let swapped: [Int]
     /// Carried tensors that were changed where they lie.
     let updated: [Int]
+
+    /// Runs all steps, those of a chain for a few images after the others.
+    func run(_ memory: StepMemory) {
+        var next = 0
+        for chain in chains {
+            for step in steps[next..<chain.steps.lowerBound] { step.run(memory) }
+            for first in stride(from: 0, to: chain.images, by: chain.together) {
+                let images = first..<min(chain.images, first + chain.together)
+                for step in steps[chain.steps] { step.run(memory, images: images) }
+            }
+            next = chain.steps.upperBound
+        }
+        for step in steps[next...] { step.run(memory) }
+    }
 
     /// Gives a contraction its packed weight.
     mutating func setPacked(_ packed: PackedWeight, step index: Int) {
@@ -110,4 +145,6 @@ struct WeightAccess: Sendable, Hashable {
     let step: Int
     /// Whether it is packed as the filters of a convolution, which is another form.
     var isFilters = false
+    /// Filters fall into so many groups of n, which are packed each for itself.
+    var groups = 1
 }

@@ -98,7 +98,9 @@ extension GraphPlanner {
             weight.element == .i8
             ? UInt64(pk_pack_size_i8(variant.code, n, k))
             : UInt64(
-                weight.isFilters ? pk_pack_filters_size(variant.code, n, k) : pk_pack_size(variant.code, n, k)) * 4
+                weight.isFilters
+                    ? weight.groups * pk_pack_filters_size(variant.code, n / Int32(weight.groups), k)
+                    : pk_pack_size(variant.code, n, k)) * 4
         if bytes > packingBudget { return false }
         packingBudget -= bytes
         packed.insert(weight)

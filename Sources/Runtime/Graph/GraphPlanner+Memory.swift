@@ -21,12 +21,10 @@ extension GraphPlanner {
     }
 
     /// Gives the values that steps make a place, reusing what is no longer read.
-    mutating func placeArena() -> Int {
-        for (number, value) in (outputs + nextCarried).enumerated() {
-            // An output is read after the last step.
-            _ = number
-            lastRead[access(value).root.index] = steps.count
-        }
+    mutating func placeArena() -> (bytes: Int, chains: [ImageChain]) {
+        // An output is read after the last step.
+        for value in outputs + nextCarried { lastRead[access(value).root.index] = steps.count }
+        let (chains, parts) = placeChains()
         var free: [(offset: Int, size: Int)] = []
         var end = 0
         var ending: [Int: [(offset: Int, size: Int)]] = [:]
@@ -36,7 +34,9 @@ extension GraphPlanner {
             while next < order.endIndex, order[next].value == step {
                 let value = order[next].key
                 next += 1
-                let size = (Int(types[Int(value)].byteCount) + 63) / 64 * 64
+                var bytes = Int(types[Int(value)].byteCount)
+                if let chain = parts[value] { bytes = bytes / chain.images * chain.together }
+                let size = (bytes + 63) / 64 * 64
                 let offset: Int
                 if let slot = free.firstIndex(where: { $0.size >= size }) {
                     offset = free[slot].offset
@@ -56,7 +56,7 @@ extension GraphPlanner {
             free += ending.removeValue(forKey: step) ?? []
             free = GraphPlanner.joined(free)
         }
-        return end
+        return (end, chains)
     }
 
     static func joined(_ pieces: [(offset: Int, size: Int)]) -> [(offset: Int, size: Int)] {

@@ -83,7 +83,7 @@ struct GraphPlanner {
         var next = 0
         for (number, record) in operations.enumerated() where number >= next && needed[leading + number] {
             if let length = placeRounded(number) ?? placeWholeLinear(number) ?? placeConvolution(number)
-                ?? placeMaximumPool(number)
+                ?? placePool(number)
             {
                 next = number + length
             } else {
@@ -92,7 +92,7 @@ struct GraphPlanner {
         }
         closeGroup()
         let (copied, swapped) = placeCarried()
-        let arena = placeArena()
+        let (arena, chains) = placeArena()
         var (thread, shared) = (64, 64)
         for step in steps {
             let scratch = step.scratch(threads: threads)
@@ -100,7 +100,8 @@ struct GraphPlanner {
             shared = max(shared, scratch.shared)
         }
         return GraphPlan(
-            types: types, accesses: accesses, storage: storage, steps: steps, arenaBytes: arena, threadScratch: thread,
+            types: types, accesses: accesses, storage: storage, steps: steps, chains: chains, arenaBytes: arena,
+            threadScratch: thread,
             sharedScratch: shared, constants: readConstants(), weights: weights, copied: copied, swapped: swapped,
             updated: updated.keys.sorted())
     }

@@ -60,7 +60,7 @@ struct ConstantMaker {
         let plan = planner.plan()
         let memory = StepMemory(
             types: types, team: team, variant: variant, threadScratch: plan.threadScratch,
-            sharedScratch: plan.sharedScratch, seed: 0)
+            sharedScratch: plan.sharedScratch, spare: SpareScratch(threads: team.threads), seed: 0)
         let arena = Block(plan.arenaBytes)
         for (value, storage) in plan.storage {
             switch storage {
@@ -71,7 +71,7 @@ struct ConstantMaker {
             case .constant, .next: break
             }
         }
-        for step in plan.steps { step.run(memory) }
+        plan.run(memory)
         var bases: [ValueID: UnsafeMutableRawPointer] = [:]
         for value in values {
             if let access = plan.accesses[Int(value.index)] { bases[value] = memory.pointer(access) }
@@ -101,7 +101,7 @@ struct ConstantMaker {
         if weight.isFilters {
             return PackedWeight(
                 variant, filters: base.assumingMemoryBound(to: Float.self) + weight.access.offset, n: weight.n,
-                k: weight.k)
+                k: weight.k, groups: weight.groups)
         }
         return PackedWeight(
             variant, base.assumingMemoryBound(to: Float.self) + weight.access.offset, row: weight.row,

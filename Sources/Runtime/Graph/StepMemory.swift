@@ -13,8 +13,8 @@ final class Block: @unchecked Sendable {
     let base: UnsafeMutableRawPointer
     let count: Int
 
-    /// `count` bytes, zero.
-    init(_ count: Int) {
+    /// `count` bytes, zero where they are not to be written at once.
+    init(_ count: Int, zeroed: Bool = true) {
         self.count = count
         let isLarge = count >= 2 * Block.page
         base = UnsafeMutableRawPointer.allocate(byteCount: max(64, count), alignment: isLarge ? Block.page : 64)
@@ -22,7 +22,7 @@ final class Block: @unchecked Sendable {
             // Advice: where it cannot be taken, nothing changes. A part of a page at the end may be others' memory.
             if isLarge { madvise(base, count / Block.page * Block.page, MADV_HUGEPAGE) }
         #endif
-        base.initializeMemory(as: UInt8.self, repeating: 0, count: count)
+        if zeroed { base.initializeMemory(as: UInt8.self, repeating: 0, count: count) }
     }
 
     deinit { base.deallocate() }
@@ -67,6 +67,14 @@ final class LentBlock: Sendable {
     deinit { owner.takeBack(block) }
 }
 
+/// The threads' scratch and what they share, from a run to the next.
+struct SpareScratch: Sendable {
+    let threads: [SpareBlock]
+    let shared = SpareBlock()
+
+    init(threads: Int) { self.threads = (0..<threads).map { _ in SpareBlock() } }
+}
+
 /// What a step's kernels run on: where each value's root lies, scratch, threads, and the step's random words.
 ///
 /// Unchecked: threads of one kernel write disjoint parts, and kernels follow one another.
@@ -77,21 +85,22 @@ final class StepMemory: @unchecked Sendable {
     let team: ThreadTeam
     let variant: KernelVariant
     var random: RandomSource
-    private let scratch: [Block]
+    private let scratch: [LentBlock]
     /// One for all threads.
-    let shared: Block
+    let shared: LentBlock
 
+    /// Scratch comes from what `spare` kept of the run before: it is of any content.
     init(
         types: [TensorType], team: ThreadTeam, variant: KernelVariant, threadScratch: Int, sharedScratch: Int,
-        seed: UInt64
+        spare: SpareScratch, seed: UInt64
     ) {
         bases = [UnsafeMutableRawPointer?](repeating: nil, count: types.count)
         sizes = types.map(\.element.size)
         self.team = team
         self.variant = variant
         random = RandomSource(seed: seed, operation: 0, step: 0)
-        scratch = (0..<team.threads).map { _ in Block(threadScratch) }
-        shared = Block(sharedScratch)
+        scratch = spare.threads.map { $0.lend(threadScratch) }
+        shared = spare.shared.lend(sharedScratch)
     }
 
     /// A thread's own scratch.
