@@ -3,7 +3,8 @@ import Primitives
 import Programs
 import Testing
 
-/// A network whose devices are challenged when a test says so: a block that comes an hour or two after the last begins a round for certain, one that comes soon does not.
+/// A network whose devices are challenged when a test says so: a block that comes two hours after the last begins a round of all for certain, one that comes soon hardly
+/// ever; one of those that nobody has measured begins by a beacon that the test has looked for.
 final class DeviceNet {
     let net: TestNet
 
@@ -17,7 +18,7 @@ final class DeviceNet {
         var parameters = TestNet.parameters
         parameters.heartbeatMilliseconds = 3_600_000
         parameters.deviceChallengeInterval = 7_200_000
-        parameters.deviceFirstInterval = 100_000
+        parameters.deviceFirstInterval = 7_200_000
         parameters.deviceChallengeTime = time
         parameters.deviceChallengeAllowance = allowance
         parameters.deviceChallengePatience = patience
@@ -66,9 +67,29 @@ final class DeviceNet {
     /// Begins a round of all devices, or of those that nobody has measured.
     func begin(full: Bool) throws {
         let before = try Query.deviceRound(in: net.store)?.number ?? 0
+        if !full { net.luck = try luck(elapsed: 100_000) }
         try net.step(after: full ? 7_200_000 : 100_000)
+        net.luck = nil
         #expect(try round.number == before + 1 && round.isFull == full)
         #expect(try round.clock == clock)
+    }
+
+    /// What makes a beacon that begins a round of those that nobody has measured, and none of all.
+    private func luck(elapsed: UInt64) throws -> Digest {
+        for number in UInt64(0)..<100_000 {
+            let luck = Digest.of(Domain("test.luck"), number.canonicalBytes)
+            let beacon = Header.beacon(after: net.parent.beacon, output: luck)
+            func isDrawn(_ salt: UInt64) throws -> Bool {
+                var writer = ByteWriter()
+                writer.write(beacon)
+                writer.write(net.genesis.digest)
+                writer.write(salt)
+                var reader = ByteReader(Digest.of(Domain("plasma.draw"), writer.bytes).bytes)
+                return try reader.readUInt128() % 7_200_000 < UInt128(elapsed)
+            }
+            if try isDrawn(1 << 60), try !isDrawn(1 << 61) { return luck }
+        }
+        throw DeviceNetFault.noLuck
     }
 
     func duty(_ key: SecretKey, device: UInt16 = 0) throws -> DeviceDuty? {
@@ -119,3 +140,5 @@ final class DeviceNet {
         #expect(try round.isOver)
     }
 }
+
+private enum DeviceNetFault: Error { case noLuck }

@@ -162,7 +162,7 @@ import Testing
         #expect(seconds.contains { cheap.contains($0) } && seconds.contains { !cheap.contains($0) })
     }
 
-    /// Whoever asks next to nothing has next to nothing at stake, and brings no more to a friend that asks all that is allowed.
+    /// Whoever asks next to nothing stakes the half of the least deposit, and brings no more to a friend that asks what is usual.
     @Test func bothGetNoMoreThanTheFirstHasStaked() throws {
         let net = try market()
         try net.act(net.providers[0], .setOffer(net.offerTerms(Amount(baseUnits: 10))))
@@ -172,8 +172,9 @@ import Testing
         #expect(first.publicKey == net.providers[0].publicKey)
         try net.act(first, report(id))
         let stake = try #require(try net.job(id).slowReport?.stake)
-        #expect(stake < Amount(baseUnits: 10))
+        #expect(stake == Amount(baseUnits: 25_000_000))
         let second = try run(net, id)
+        #expect(try StagingTerms(price: #require(net.job(id).assignment).price, TestNet.parameters).half() > stake)
         let worth = try net.worth(second)
         try net.act(second, report(id, attempt: 2))
         #expect(try net.job(id).state == .failed && net.job(id).stagingPaid == stake.multiplied(by: 2))

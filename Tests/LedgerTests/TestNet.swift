@@ -79,6 +79,9 @@ final class TestNet {
         }
     }
 
+    /// What the next block's beacon is made of, where a test chooses it.
+    var luck: Digest?
+
     func block(
         _ transactions: [SignedTransaction], after milliseconds: UInt64 = 100, votes: BlockVotes = BlockVotes()
     ) throws -> Block {
@@ -98,7 +101,7 @@ final class TestNet {
             votesDigest: votes.digest, weight: weight,
             baseFee: Fees.baseFee(after: parent, at: time, genesis.parameters), executedHeight: claimed,
             stateRoot: .zero, nextEpochRecord: next, vrfProof: parent.vrfProof,
-            beacon: Header.beacon(after: parent.beacon, output: parent.digest))
+            beacon: Header.beacon(after: parent.beacon, output: luck ?? parent.digest))
         return Block(header: header, transactions: transactions, votes: votes)
     }
 
