@@ -55,12 +55,6 @@ struct SimulatedMove {
 extension NodeSimulation {
     private static var regularLook: Interval { .milliseconds(500) }
     private static var finalityPatience: Interval { .seconds(20) }
-    /// As the real shell: how often all peers are asked, how long each may take, and the pause between.
-    private static var fetchRounds: Int { 40 }
-    private static var fetchPatience: Interval { .seconds(1) }
-    private static var fetchPause: Interval { .milliseconds(250) }
-    /// When the last jobs are posted, that are to be paid for: everybody has come up by then.
-    private static var lastOrders: Interval { .seconds(8) }
     /// How long after the healing they may take.
     static var marketBound: Interval { .seconds(90) }
 
@@ -218,7 +212,7 @@ extension NodeSimulation {
 
     // MARK: Running
 
-    private mutating func finish(_ task: WorkTask, _ outcome: WorkProgress, of provider: SimulatedProvider) {
+    mutating func finish(_ task: WorkTask, _ outcome: WorkProgress, of provider: SimulatedProvider) {
         provider.fetches[task] = nil
         if provider.machine?.finished(task, outcome) == true {
             arrange(provider, .retry(task), after: ProviderMachine.fetchPause)
@@ -293,86 +287,6 @@ extension NodeSimulation {
         }
     }
 
-    // MARK: Fetching
-
-    private mutating func fetch(_ task: WorkTask, by provider: SimulatedProvider, at node: SimulatedNode) {
-        guard var fetch = provider.fetches[task] else { return }
-        if provider.actor == .lazyAuditor, task.role == .auditor { return finish(task, .fetched, of: provider) }
-        let runner = provider.runner(on: node.disk.blobs)
-        let first: [Digest] =
-            switch fetch.goal {
-            case .order(let order): [order.spec.manifest] + order.lists
-            case .result(let result): runner.lists(of: result)
-            }
-        let hasManifest = first.allSatisfy { node.disk.blobs.contains($0) }
-        let wanted: [Digest]
-        do {
-            if hasManifest {
-                switch fetch.goal {
-                case .order(let order): wanted = try runner.blobs(of: order)
-                case .result(let result): wanted = try runner.tensors(of: result)
-                }
-            } else {
-                wanted = first
-            }
-            let missing = wanted.filter { !node.disk.blobs.contains($0) }
-            if missing.isEmpty {
-                if case .order(let order) = fetch.goal {
-                    let (spec, resolution) = try runner.resolved(order)
-                    try runner.check(spec)
-                    if let resolution { provider.machine?.found(resolution, for: task) }
-                }
-                return finish(task, .fetched, of: provider)
-            }
-            if fetch.peers.isEmpty {
-                if fetch.rounds >= NodeSimulation.fetchRounds {
-                    return finish(
-                        task, .refused(.unavailable(hasManifest ? "an input of the job" : "the model's manifest")),
-                        of: provider)
-                }
-                fetch.rounds += 1
-                fetch.peers = peers(of: node).reversed()
-            }
-            guard let peer = fetch.peers.popLast() else {
-                provider.fetches[task] = fetch
-                return arrange(provider, .fetch(task), after: NodeSimulation.fetchPause)
-            }
-            let isLast = fetch.peers.isEmpty
-            provider.fetches[task] = fetch
-            requests += 1
-            let id = requests
-            node.blobRequests[id] = BlobQuestion(
-                provider: provider.index, life: provider.life, task: task, wanted: missing, peer: peer,
-                isLast: isLast)
-            schedule(node.index, after: NodeSimulation.fetchPatience, .blobs(id: id, []))
-            if let delay = wayTime(node.index, peer) {
-                schedule(peer, after: delay, .blobRequest(missing, id: id, from: node.index, life: node.life))
-            }
-        } catch {
-            finish(task, .refused(error as? WorkRefusal ?? .failed("\(error)")), of: provider)
-        }
-    }
-
-    mutating func answer(blobs ids: [Digest], id: UInt64, for asker: Int, life: Int, by node: SimulatedNode) {
-        if node.pausedUntil > now || nodes[asker].life != life { return }
-        if let delay = wayTime(node.index, asker) {
-            schedule(asker, after: delay, .blobs(id: id, node.disk.blobs.answer(ids)))
-        }
-    }
-
-    mutating func took(_ parts: [BlobPart], id: UInt64, at node: SimulatedNode) {
-        guard let question = node.blobRequests.removeValue(forKey: id) else { return }
-        for part in parts where !node.disk.blobs.take(part, wanted: question.wanted) {
-            misbehaved(question.peer, "sent a blob that does not match its id", at: node)
-        }
-        let provider = providers[question.provider]
-        guard provider.life == question.life, provider.fetches[question.task] != nil else { return }
-        let isMore = !parts.isEmpty
-        arrange(
-            provider, .fetch(question.task),
-            after: question.isLast && !isMore ? NodeSimulation.fetchPause : .milliseconds(1))
-    }
-
     // MARK: Submitting
 
     /// As the real node does: drafts behind what waits here, of many moves in one, signed, checked, handed in, and waited for.
@@ -407,81 +321,13 @@ extension NodeSimulation {
     }
 
     /// Gives a node a transaction; returns its id where it was let in.
-    private mutating func hand(_ payload: Payload, of key: SecretKey, to node: SimulatedNode) -> Digest? {
+    mutating func hand(_ payload: Payload, of key: SecretKey, to node: SimulatedNode) -> Digest? {
         guard let draft = try? node.process?.replica.draft(payload, from: key.publicKey) else { return nil }
         let signed = draft.signed(by: key)
         guard (try? node.process?.replica.check(signed)) != nil else { return nil }
         node.inbox.append(.transactions([signed], local: true))
         step(node)
         return signed.id
-    }
-
-    // MARK: Requesters
-
-    mutating func order() {
-        if healed { return }
-        let pause = Int64(1 + marketRandom.next() % (2 * max(1, profile.jobInterval)))
-        schedule(-1, after: .milliseconds(pause), .order)
-        let place = Int(marketRandom.next() % UInt64(requesters.count))
-        let able = nodes.filter { isFree($0) }
-        guard !able.isEmpty else { return }
-        post(by: place, at: able[Int(marketRandom.next() % UInt64(able.count))], isLast: false)
-    }
-
-    /// After the healing each requester that is there posts one more.
-    mutating func arrangeLastOrders() {
-        for place in requesters.indices where !requesters[place].vanishes {
-            schedule(-1, after: NodeSimulation.lastOrders, .lastOrder(place))
-        }
-    }
-
-    mutating func lastOrder(_ place: Int) {
-        // Validators alone: what a follower holds may wait until it is told again.
-        guard let node = nodes.first(where: { isFree($0) && $0.place != nil }),
-            post(by: place, at: node, isLast: true)
-        else { return schedule(-1, after: .milliseconds(100), .lastOrder(place)) }
-        lastOrdersLeft -= 1
-    }
-
-    private func isFree(_ node: SimulatedNode) -> Bool {
-        node.isUp && !dishonest.contains(node.index) && now >= node.busyUntil && node.pending == nil
-    }
-
-    @discardableResult
-    private mutating func post(by place: Int, at node: SimulatedNode, isLast: Bool) -> Bool {
-        if let pending = requesters[place].pending, pending.until > now { return false }
-        guard let order = try? jobs.next(hint: node.key.publicKey, random: &marketRandom) else {
-            preconditionFailure("the program was specialised when the network was made")
-        }
-        let vanishes = requesters[place].vanishes
-        // Of the vanishing some leave the model at least.
-        if !vanishes || marketRandom.next() % 2 == 0 {
-            for blob in order.model { node.disk.blobs.put(blob.kind, blob.bytes) }
-        }
-        if !vanishes { node.disk.blobs.put(order.input.kind, order.input.bytes) }
-        guard let id = hand(.submitJob(order.spec), of: requesters[place].key, to: node) else { return false }
-        requesters[place].pending = (id, now.adding(.seconds(10)))
-        market?.ordered(id, truth: order.truth, mustSettle: isLast)
-        if !vanishes, !isLast, marketRandom.next() % 10 == 0 {
-            schedule(-1, after: drawOnMarket(100...1_500), .cancel(id, by: place))
-        }
-        return true
-    }
-
-    /// A requester thinks better of it; the chain says whether it is too late.
-    mutating func cancel(_ id: Digest, by place: Int) {
-        if let pending = requesters[place].pending, pending.until > now { return }
-        guard let node = nodes.first(where: { isFree($0) }),
-            let cancelling = hand(.cancelJob(job: id), of: requesters[place].key, to: node)
-        else { return }
-        requesters[place].pending = (cancelling, now.adding(.seconds(10)))
-    }
-
-    mutating func tellRequesters(_ receipts: [TransactionReceipt]) {
-        for place in requesters.indices {
-            guard let pending = requesters[place].pending else { continue }
-            if receipts.contains(where: { $0.id == pending.id }) { requesters[place].pending = nil }
-        }
     }
 
     /// Providers whose process ends by itself and comes back: what they knew is gone.
@@ -500,38 +346,5 @@ extension NodeSimulation {
 
     mutating func drawOnMarket(_ range: ClosedRange<Int64>) -> Interval {
         .milliseconds(range.lowerBound + Int64(marketRandom.next() % UInt64(range.upperBound - range.lowerBound + 1)))
-    }
-}
-
-/// A request for blobs under way.
-struct BlobQuestion {
-    let provider: Int
-    let life: Int
-    let task: WorkTask
-    let wanted: [Digest]
-    let peer: Int
-    /// Of this round.
-    let isLast: Bool
-}
-
-extension MarketBooks {
-    /// As a node's store says; with the balances of these.
-    init?(of state: SimulatedState, balancesOf addresses: [Address]) {
-        guard let height = state.height, let totals = try? Query.totals(in: state),
-            let jobs = try? Query.jobs(limit: .max, in: state), let providers = try? Query.providers(in: state),
-            let offers = try? Query.offers(in: state), let disputes = try? Query.allDisputes(in: state)
-        else { return nil }
-        var receipts: [Digest: JobReceipt] = [:]
-        for job in jobs { if let receipt = try? Query.receipt(job: job.id, in: state) { receipts[job.id] = receipt } }
-        var running: [Address: UInt64] = [:]
-        for offer in offers { running[offer.provider, default: 0] += UInt64(offer.running) }
-        var balances: [Address: Amount] = [:]
-        for address in addresses {
-            guard let account = try? Query.account(address, in: state) else { return nil }
-            balances[address] = account.balance
-        }
-        self.init(
-            height: height, jobs: jobs, receipts: receipts, disputes: disputes, providers: providers, running: running,
-            escrowed: totals.escrowed, bonded: totals.bonded, balances: balances)
     }
 }
