@@ -41,9 +41,11 @@ final class ReplicaNetwork {
     var queue: [(at: Int64, order: Int, node: Int, event: Event)] = []
     var order = 0
     var misbehaviours: [String] = []
-    /// Rows of blocks that were asked for: when, of whom, from which height.
+    /// What the first node's machine said, a step each.
+    var said: [[ReplicaOutput]] = []
     /// Who has told of transactions.
     var toldBy: Set<Int> = []
+    /// Rows of blocks that were asked for: when, of whom, from which height.
     var rowsAsked: [(at: Int64, peer: Int, from: Height)] = []
     /// What a peer makes of the row that it would give, and after how many milliseconds.
     var givesRow: (_ peer: Int, _ row: [FinalizedBlock]) -> (row: [FinalizedBlock], after: Int64) = { ($1, 2) }
@@ -138,6 +140,7 @@ final class ReplicaNetwork {
 
     func step(_ index: Int, _ input: ReplicaInput) {
         let outputs = nodes[index].replica.handle(input, at: time)
+        if index == 0 { said.append(outputs) }
         let own = keys[index].publicKey
         func send(_ input: ReplicaInput, to peer: Int) {
             if nodes[peer].isUp { push(peer, .deliver(from: index, input), after: 1) }

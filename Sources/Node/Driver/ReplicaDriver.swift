@@ -30,9 +30,8 @@ protocol ReplicaObserver: AnyObject, Sendable {
 
 /// Feeds the replica from one thread and carries out its outputs.
 ///
-/// Inputs queue up and are taken together. All durable writes of one round come first, with one sync of the blocks and one of the journal; then
-/// the sends. Delaying a send behind a later write is always safe; the reverse never is. A round in which this node promises nothing to anybody (no vote of its own, no block that it
-/// proposes) needs no sync: its records wait for the next that does, so a node that only follows syncs as often as it flushes the state.
+/// Inputs queue up and are taken together. All durable writes of one round come first, with at most one sync of the blocks and one of the journal (`HeldRecords` says when); then
+/// the sends.
 final class ReplicaDriver: @unchecked Sendable {
     private let memory: SigningMemory
     private let journal: Journal
@@ -49,9 +48,7 @@ final class ReplicaDriver: @unchecked Sendable {
     // The driver's thread alone.
     private var replica: Replica
     private var wakeUp: Instant?
-    private var unflushed = 0
-    /// Records that are not in the journal yet, since no vote rests on them.
-    private var held: [[UInt8]] = []
+    private var held = HeldRecords()
     private var isAmnesiac: Bool
     /// The journal's length at which it is shortened next.
     private var journalLimit = ReplicaDriver.journalBytes
@@ -66,12 +63,6 @@ final class ReplicaDriver: @unchecked Sendable {
     weak var observer: (any ReplicaObserver)?
     /// Called once, on the driver's thread, when storage failed and the node must stop.
     var onFailure: (@Sendable (any Error) -> Void)?
-
-    /// How many executed blocks may be in memory only. They are executed again after a crash.
-    static let flushInterval = 8
-
-    /// How many records may be in memory only.
-    static let heldRecords = 64
 
     /// A journal that has grown to this loses what no restart can need: else a start would read the votes of years.
     static let journalBytes: UInt64 = 8 << 20
@@ -195,46 +186,36 @@ final class ReplicaDriver: @unchecked Sendable {
     }
 
     private func writeDurably(_ outputs: [ReplicaOutput]) throws {
-        var promises = false
         for output in outputs {
             switch output {
-            case .persist(let record):
-                held.append(record.canonicalBytes)
-                promises = promises || record.isPromise
-            case .broadcastBlock: promises = true
             case .storeBlock(let digest, let bytes): try blocks.put(digest, bytes)
             case .markFinalized(let height, let digest, let certificate):
                 try blocks.markFinalized(height, digest, certificate: certificate?.canonicalBytes)
-            case .executed(_, let result):
-                try outcomes.note(result.height, result.receipts)
-                unflushed += 1
+            case .executed(_, let result): try outcomes.note(result.height, result.receipts)
             default: break
             }
         }
-        let flushes = unflushed >= ReplicaDriver.flushInterval || state.keepsView
+        let due = held.hold(outputs, flushing: state.keepsView)
         let forgives = isAmnesiac && !replica.isAmnesiac
-        if promises || flushes || forgives || held.count >= ReplicaDriver.heldRecords { try syncHeld() }
+        if due.sync || forgives { try syncHeld() }
         if forgives {
             // From here on the journal knows of every vote that could matter.
             try memory.forgive()
             isAmnesiac = false
             logger.notice("the network has moved past what this validator's key may have signed: it votes again")
         }
-        // The state last: it must never be ahead of the blocks that led to it.
-        if flushes {
+        if due.flush {
             try state.flush()
-            unflushed = 0
+            held.noteFlush()
             if let view = state.takeView(), let root = try Query.stateRoot(at: view.height, in: state) {
                 observer?.kept(view, root: root)
             }
         }
     }
 
-    /// Blocks before the journal: a journaled verdict says that the bytes are here.
     private func syncHeld() throws {
         try blocks.sync()
-        try journal.append(held)
-        held.removeAll(keepingCapacity: true)
+        try journal.append(held.takeRecords().map(\.canonicalBytes))
         if journal.byteCount >= journalLimit { try shortenJournal() }
     }
 

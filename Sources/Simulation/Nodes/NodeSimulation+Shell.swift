@@ -6,10 +6,6 @@ import Replica
 
 /// What the shell of a node does: starts it on what is on its disk, hands inputs to its machine, carries out what that says, and fails.
 extension NodeSimulation {
-    /// How many executed blocks may be in memory only, as in the real shell.
-    private static var flushInterval: Int { 8 }
-    private static var heldRecords: Int { 64 }
-
     // MARK: Starting
 
     mutating func boot(_ index: Int) {
@@ -160,7 +156,6 @@ extension NodeSimulation {
                 case .markFinalized(let height, let digest, let certificate):
                     if crashesHere(node) { return false }
                     try node.disk.markFinalized(height, digest, certificate)
-                case .executed: node.unflushed += 1
                 default: break
                 }
             } catch {
@@ -171,36 +166,25 @@ extension NodeSimulation {
         return true
     }
 
-    /// Rule two: blocks are synced before the journal, the journal before the state, and only then anything is said. Where the node promises nothing, what it found out waits for
-    /// the next time that it does.
+    /// Rule two: what is due goes to the disk in its order, and only then anything is said.
     private mutating func complete(_ outputs: [ReplicaOutput], _ node: SimulatedNode) {
         if crashesHere(node) { return }
-        var promises = false
-        for output in outputs {
-            switch output {
-            case .persist(let record):
-                node.held.append(record)
-                promises = promises || record.isPromise
-            case .broadcastBlock: promises = true
-            default: break
-            }
-        }
-        let flushes = node.unflushed >= NodeSimulation.flushInterval
-        if promises || flushes || node.held.count >= NodeSimulation.heldRecords {
+        let due = node.held.hold(outputs)
+        if due.sync {
             node.disk.syncBlocks()
-            if !node.held.isEmpty {
-                do throws(SimulatedDiskFault) { try node.disk.write(journal: node.held) } catch {
+            let records = node.held.takeRecords()
+            if !records.isEmpty {
+                do throws(SimulatedDiskFault) { try node.disk.write(journal: records) } catch {
                     return stop(node, error)
                 }
-                node.held.removeAll()
                 if crashesHere(node) { return }
                 node.disk.syncJournal()
             }
         }
-        if flushes {
+        if due.flush {
             if crashesHere(node) { return }
             node.disk.state.flush()
-            node.unflushed = 0
+            node.held.noteFlush()
         }
         for output in outputs where node.isUp { carryOut(output, node) }
         setAlarm(node)

@@ -34,10 +34,8 @@ final class SimulatedNode: ClientView {
     var pausedUntil = Instant(nanoseconds: 0)
     /// What a step said, to be carried out once the disk is done.
     var pending: [ReplicaOutput]?
-    /// Executed blocks that are not in the flushed state.
-    var unflushed = 0
     /// What it has found out and not written yet.
-    var held: [JournalRecord] = []
+    var held = HeldRecords()
     /// By peer.
     var sessions: [PeerSession?]
     /// Who it finds, and whom it dials, where nodes have to find one another.
@@ -97,8 +95,7 @@ final class SimulatedNode: ClientView {
         timer = nil
         alarm = nil
         pending = nil
-        unflushed = 0
-        held.removeAll()
+        held = HeldRecords()
         head = 0
         sessions = [PeerSession?](repeating: nil, count: sessions.count)
         unanswered = [Int](repeating: 0, count: unanswered.count)
