@@ -2,7 +2,7 @@
 # Measures this machine and prints a table: MiniLM beside ONNX Runtime, and a devnet's transfers, finality and job overhead.
 # Installs what the comparison needs (ONNX Runtime from PyPI, into .cache/venv). Everything is measured in the same run; nothing else should run.
 # Usage: scripts/bench.sh [--seconds S] [--transfers N]
-#        scripts/bench.sh generation [--rounds R] [--quantize w8a8]             GPT-2's shape beside PyTorch
+#        scripts/bench.sh generation [--rounds R] [--quantize w8a8|fx15]        GPT-2's shape beside PyTorch
 #        scripts/bench.sh training [--steps N] [--rounds R]                     a small decoder's training beside PyTorch
 #        scripts/bench.sh quantized [--seconds S]                               MiniLM with w8a8 beside ONNX Runtime's dynamic int8
 #        scripts/bench.sh resnet [--rounds R] [--seconds S]                     ResNet-50's shape beside ONNX Runtime
