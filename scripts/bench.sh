@@ -5,7 +5,7 @@
 #        scripts/bench.sh runtime                                               all of the exact runtime beside its peers: the eight parts that follow, an hour
 #        scripts/bench.sh encoder [--rounds R] [--seconds S]                    MiniLM in f32 beside ONNX Runtime, PyTorch and OpenVINO
 #        scripts/bench.sh import [--rounds R]                                   from a model's file to its program
-#        scripts/bench.sh generation [--rounds R] [--quantize w8a8]             GPT-2's shape beside PyTorch
+#        scripts/bench.sh generation [--rounds R] [--quantize w8a8|fx15]        GPT-2's shape beside PyTorch
 #        scripts/bench.sh training [--steps N] [--rounds R]                     a small decoder's training beside PyTorch
 #        scripts/bench.sh quantized [--seconds S]                               MiniLM with w8a8 beside ONNX Runtime's dynamic int8
 #        scripts/bench.sh resnet [--rounds R] [--seconds S]                     ResNet-50's shape beside ONNX Runtime
