@@ -88,8 +88,8 @@ PK_DECLARE_VARIANT(avx512)
 PK_DECLARE_VARIANT(neon)
 #endif
 
-/* The exact product of integers, in the forms that there are. `hold` brings rows of the left side together, at most `tile` of them, with their sums; `held`
-   multiplies them by some columns from a panel on. `column` reads the right side's numbers of one term again. */
+/* The exact product of integers, in the forms that there are. `hold` brings rows of the left side together, at most `tile` of them, with their sums; `scaled`
+   multiplies them by some columns from a panel on and takes scales, what stands apart, bias and residual into the sums while they are in registers. */
 #define PK_DECLARE_WHOLE(suffix)                                                                                        \
     int pk_panel_columns_i8_##suffix(void);                                                                            \
     size_t pk_packed_column_i8_##suffix(int k);                                                                        \
@@ -99,8 +99,9 @@ PK_DECLARE_VARIANT(neon)
     int pk_tile_rows_i8_##suffix(void);                                                                                \
     size_t pk_held_bytes_i8_##suffix(int k);                                                                           \
     void pk_hold_i8_##suffix(int rows, int k, const int8_t *a, size_t lda, void *held);                                \
-    void pk_held_i8_##suffix(int rows, int n, int k, const void *held, const uint8_t *packed, int32_t *c, size_t ldc); \
-    void pk_column_i8_##suffix(int n, int k, int term, const uint8_t *packed, int32_t *out);
+    void pk_scaled_i8_##suffix(int rows, int n, int k, const void *held, const uint8_t *packed, const float *scale, const float *top, \
+                               const int32_t *place, const float *columns, const float *bias, const float *residual, size_t ldr, \
+                               float *c, size_t ldc);
 
 #if defined(__x86_64__)
 PK_DECLARE_WHOLE(avx2)
