@@ -19,6 +19,8 @@
 #define COMPRESS(p, mask, x) _mm512_storeu_ps(p, _mm512_maskz_compress_ps(mask, (__m512)(x)))
 /* The next lanes of `from` to the places of the mask, the others stay as they are. */
 #define EXPAND(p, mask, from) _mm512_mask_storeu_ps(p, mask, _mm512_maskz_expand_ps(mask, _mm512_loadu_ps(from)))
+/* The same over a vector. */
+#define MERGE(x, mask, from) ((vf)_mm512_mask_expand_ps((__m512)(x), mask, _mm512_loadu_ps(from)))
 #include "vector.h"
 #pragma clang attribute pop
 #endif

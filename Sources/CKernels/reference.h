@@ -102,8 +102,8 @@ PK_DECLARE_VARIANT(neon)
 #endif
 
 /* The exact product of integers, in the forms that there are. `hold` brings rows of the left side together, at most `tile` of them, with their sums;
-   `hold_halves` half as many high ones and behind them their low ones; `held` multiplies them by some columns from a panel on. `column` reads the right side's
-   numbers of one term again. */
+   `hold_halves` half as many high ones and behind them their low ones; `held` multiplies them by some columns from a panel on; `scaled` does, and takes scales,
+   what stands apart, bias and residual into the sums while they are in registers. */
 #define PK_DECLARE_WHOLE(suffix)                                                                                        \
     int pk_panel_columns_i8_##suffix(void);                                                                            \
     size_t pk_packed_column_i8_##suffix(int k);                                                                        \
@@ -115,7 +115,9 @@ PK_DECLARE_VARIANT(neon)
     void pk_hold_i8_##suffix(int rows, int k, const int8_t *a, size_t lda, void *held);                                \
     void pk_hold_halves_##suffix(int rows, int k, const int8_t *high, const int8_t *low, size_t lda, void *held);      \
     void pk_held_i8_##suffix(int rows, int n, int k, const void *held, const uint8_t *packed, int32_t *c, size_t ldc); \
-    void pk_column_i8_##suffix(int n, int k, int term, const uint8_t *packed, int32_t *out);
+    void pk_scaled_i8_##suffix(int rows, int n, int k, const void *held, const uint8_t *packed, const float *scale, const float *top, \
+                               const int32_t *place, const float *columns, const float *bias, const float *residual, size_t ldr, \
+                               float *c, size_t ldc);
 
 #if defined(__x86_64__)
 PK_DECLARE_WHOLE(avx2)

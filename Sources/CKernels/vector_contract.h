@@ -662,10 +662,7 @@ void FN(attention)(int rows, int extent, int width, const float *q, size_t ldq, 
         for (int j = 0; j < extent; j += NP)
             panel_out(count, extent - j < NP ? extent - j : NP, width, q + (size_t)i * ldq, ldq, keys + (size_t)j * (size_t)width, NULL,
                       scores + j, columns);
-        for (int r = 0; r < count; r++) {
-            float *row = scores + (size_t)r * columns;
-            softmax_row(row, row, extent, scale);
-        }
+        softmax_rows(count, scores, columns, extent, scale);
         int c = 0;
         for (; c + 2 * VW <= width; c += 2 * VW) pair_out(count, extent, scores, columns, v + c, ldv, out + (size_t)i * ldo + c, ldo);
         for (; c + VW <= width; c += VW) single_out(count, extent, scores, columns, v + c, ldv, out + (size_t)i * ldo + c, ldo);

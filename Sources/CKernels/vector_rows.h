@@ -17,6 +17,20 @@ INLINE float fold(const vf *lanes) {
     return two.x + two.y;
 }
 
+/* The greatest lane; none is NaN. */
+INLINE float greatest(vf x) {
+#if VW == 16
+    float __attribute__((ext_vector_type(8))) eight = x.lo > x.hi ? x.lo : x.hi;
+    float __attribute__((ext_vector_type(4))) four = eight.lo > eight.hi ? eight.lo : eight.hi;
+#elif VW == 8
+    float __attribute__((ext_vector_type(4))) four = x.lo > x.hi ? x.lo : x.hi;
+#else
+    vf four = x;
+#endif
+    float a = four.x > four.z ? four.x : four.z, b = four.y > four.w ? four.y : four.w;
+    return a > b ? a : b;
+}
+
 INLINE float canonical_scalar(float x) {
     union {
         float value;
@@ -121,8 +135,8 @@ void FN(layer_norm)(int rows, int n, const float *x, size_t ldx, const float *ga
     }
 }
 
-/* Scaled, less the maximum, exponentials, and those times one over their ROW sum; x and y may be the same. */
-INLINE void softmax_row(const float *x, float *y, int n, float scale) {
+/* The softmax of a row in parts, so that those of several rows can be done side by side: scaled, with the maximum as the result; x and y may be the same. */
+INLINE float softmax_most(const float *x, float *y, int n, float scale) {
     vf best = -INFINITY;
     vi bad = 0;
     int j = 0;
@@ -143,17 +157,40 @@ INLINE void softmax_row(const float *x, float *y, int n, float scale) {
         }
     }
     /* No NaN is in `best`, and the order of a maximum is free. */
-    float most = __builtin_reduce_max(best);
+    float most = greatest(best);
     if (most > m) m = most;
     if (m == 0) m = 0.0f;
-    if (invalid || __builtin_reduce_or(bad)) m = __builtin_nanf("");
-    j = 0;
+    return invalid || __builtin_reduce_or(bad) ? __builtin_nanf("") : m;
+}
+
+/* Exponentials of what is less the maximum. */
+INLINE void softmax_exponentials(float *y, int n, float m) {
+    int j = 0;
     for (; j + VU * VW <= n; j += VU * VW) store_many(y + j, exp_many(load_many(y + j) - m));
     for (; j + VW <= n; j += VW) store(y + j, exp_one(load(y + j) - m));
     if (j < n) store_part(y + j, exp_one(load_part(y + j, n - j) - m), n - j);
-    float inverse = 1.0f / row_total(y, (size_t)n, 0.0f, 0);
-    for (j = 0; j + VW <= n; j += VW) store(y + j, canonical(load(y + j) * inverse));
+}
+
+/* Times one over their ROW sum. */
+INLINE void softmax_shares(float *y, int n, float inverse) {
+    int j = 0;
+    for (; j + VW <= n; j += VW) store(y + j, canonical(load(y + j) * inverse));
     if (j < n) store_part(y + j, canonical(load_part(y + j, n - j) * inverse), n - j);
+}
+
+/* Rows side by side in y, `apart` floats from one another, at most as many as a tile has: no row waits for what another is brought down to. */
+INLINE void softmax_rows(int rows, float *y, size_t apart, int n, float scale) {
+    float of[MR];
+    for (int r = 0; r < rows; r++) of[r] = softmax_most(y + (size_t)r * apart, y + (size_t)r * apart, n, scale);
+    for (int r = 0; r < rows; r++) softmax_exponentials(y + (size_t)r * apart, n, of[r]);
+    for (int r = 0; r < rows; r++) of[r] = 1.0f / row_total(y + (size_t)r * apart, (size_t)n, 0.0f, 0);
+    for (int r = 0; r < rows; r++) softmax_shares(y + (size_t)r * apart, n, of[r]);
+}
+
+INLINE void softmax_row(const float *x, float *y, int n, float scale) {
+    float m = softmax_most(x, y, n, scale);
+    softmax_exponentials(y, n, m);
+    softmax_shares(y, n, 1.0f / row_total(y, (size_t)n, 0.0f, 0));
 }
 
 void FN(softmax)(int rows, int n, const int *extents, const float *x, size_t ldx, float scale, float *y, size_t ldy) {
@@ -173,39 +210,52 @@ INLINE void apply_array(pk_function function, size_t n, const float *x, float *y
 }
 
 #if defined(COMPRESS)
+/* One vector of erf_array: the small half to y, the numbers that need the other one behind those that are held. */
+INLINE uint16_t erf_begin(int gelu, vf t, vf *y, float *held, size_t *count) {
+    vf a = gelu ? t * PK_INVERSE_ROOT_TWO : t;
+    uint16_t mask = NOT_BELOW(magnitude_one(a), PK_ERF_SPLIT);
+    vf s = erf_small_one(a);
+    COMPRESS(held + *count, mask, t);
+    *count += (size_t)__builtin_popcount(mask);
+    /* No lane that is kept is NaN. */
+    *y = gelu ? (0.5f * t) * (1.0f + s) : s;
+    return mask;
+}
+
 /* erf, or gelu: the half for large numbers is computed only where it is needed, of numbers brought together. x may be y. */
 INLINE void erf_array(int gelu, size_t n, const float *x, float *y) {
-    enum { BLOCK = 64 };
-    float held[BLOCK * VW + VW];
+    enum { BLOCK = 128 };
+    float held[BLOCK * VW + VU * VW];
     uint16_t masks[BLOCK];
-    for (size_t start = 0; start < n; start += BLOCK * VW) {
-        size_t count = 0;
+    for (size_t start = 0; start < n; start += BLOCK * VW, x += BLOCK * VW, y += BLOCK * VW) {
+        size_t count = 0, i = 0;
         size_t end = n - start < BLOCK * VW ? n - start : BLOCK * VW;
-        for (size_t i = 0; i < end; i += VW) {
-            int part = (int)(end - i);
-            vf t = load_part(x + start + i, part);
-            vf a = gelu ? t * PK_INVERSE_ROOT_TWO : t;
-            uint16_t mask = NOT_BELOW(magnitude_one(a), PK_ERF_SPLIT);
-            vf s = erf_small_one(a);
-            masks[i / VW] = mask;
-            COMPRESS(held + count, mask, t);
-            count += (size_t)__builtin_popcount(mask);
-            /* No lane that is kept is NaN. */
-            store_part(y + start + i, gelu ? (0.5f * t) * (1.0f + s) : s, part);
+        size_t whole = end / VW * VW;
+        vf out;
+        for (; i < whole; i += VW) {
+            masks[i / VW] = erf_begin(gelu, load(x + i), &out, held, &count);
+            store(y + i, out);
+        }
+        if (i < end) {
+            masks[i / VW] = erf_begin(gelu, load_part(x + i, (int)(end - i)), &out, held, &count);
+            store_part(y + i, out, (int)(end - i));
         }
         if (count == 0) continue;
-        for (size_t i = count; i < count + VW; i++) held[i] = 0.0f;
-        for (size_t i = 0; i < count; i += VW) {
-            vf t = load(held + i);
-            vf e = erf_large_one(gelu ? t * PK_INVERSE_ROOT_TWO : t);
-            store(held + i, canonical(gelu ? (0.5f * t) * (1.0f + e) : e));
+        for (size_t v = 0; v < VU; v++) store(held + count + v * VW, (vf)0.0f);
+        for (i = 0; i < count; i += VU * VW) {
+            UNROLL for (int v = 0; v < VU; v++) {
+                vf t = load(held + i + v * VW);
+                vf e = erf_large_one(gelu ? t * PK_INVERSE_ROOT_TWO : t);
+                store(held + i + v * VW, canonical(gelu ? (0.5f * t) * (1.0f + e) : e));
+            }
         }
         const float *from = held;
-        for (size_t i = 0; i < end; i += VW) {
+        for (i = 0; i < whole; i += VW) {
             uint16_t mask = masks[i / VW];
-            EXPAND(y + start + i, mask, from);
+            store(y + i, MERGE(load(y + i), mask, from));
             from += __builtin_popcount(mask);
         }
+        if (i < end) EXPAND(y + i, masks[i / VW], from);
     }
 }
 #else

@@ -83,27 +83,61 @@ static void hold(pk_variant v, int rows, int k, const int8_t *a, size_t lda, voi
     DISPATCH(v, hold_i8, plain_hold(a, lda, to);, rows, k, a, lda, to)
 }
 
-static void held(pk_variant v, int rows, int n, int k, const void *from, const uint8_t *packed, int32_t *c, size_t ldc) {
-    const plain_rows *p = from;
-    DISPATCH(v, held_i8, plain_contract(rows, n, k, NULL, p->a, p->lda, packed, c, ldc);, rows, n, k, from, packed, c, ldc)
+/* The scaled numbers of a tile of at most COLUMNS columns, a row after the other. */
+static void plain_scaled(pk_variant v, int rows, int n, int k, const plain_rows *from, const uint8_t *packed, const float *scale, const float *top,
+                         const int32_t *place, const float *columns, const pk_epilogue *e, float *c, size_t ldc) {
+    int32_t sums[COLUMNS], right[COLUMNS];
+    for (int r = 0; r < rows; r++) {
+        plain_contract(1, n, k, NULL, from->a + (size_t)r * from->lda, from->lda, packed, sums, COLUMNS);
+        for (int j = 0; j < n; j++) right[j] = (int8_t)packed[(size_t)j * (size_t)k + (size_t)place[r]];
+        pk_epilogue s = *e;
+        if (s.residual) s.residual += (size_t)r * s.ldr;
+        pk_scale_row(v, n, sums, right, scale[r], top[r], columns, &s, c + (size_t)r * ldc);
+    }
 }
 
-static void plain_column(int n, int k, int term, const uint8_t *packed, int32_t *out) {
-    for (int j = 0; j < n; j++) out[j] = (int8_t)packed[(size_t)j * (size_t)k + (size_t)term];
+/* Without an activation. */
+static void scaled(pk_variant v, int rows, int n, int k, const void *from, const uint8_t *packed, const float *scale, const float *top,
+                   const int32_t *place, const float *columns, const pk_epilogue *e, float *c, size_t ldc) {
+    DISPATCH(v, scaled_i8, plain_scaled(v, rows, n, k, from, packed, scale, top, place, columns, e, c, ldc);, rows, n, k, from, packed, scale, top, place,
+             columns, e->bias, e->residual, e->ldr, c, ldc)
 }
 
-static void column(pk_variant v, int n, int k, int term, const uint8_t *packed, int32_t *out) {
-    DISPATCH(v, column_i8, plain_column(n, k, term, packed, out);, n, k, term, packed, out)
+static void activate(pk_variant v, pk_activation activation, size_t n, float *x) {
+    switch (activation) {
+    case PK_NONE: return;
+    case PK_GELU: pk_unary_f32(v, PK_GELU_FN, n, x, x); return;
+    case PK_RELU_ACTIVATION: pk_unary_f32(v, PK_RELU, n, x, x); return;
+    case PK_TANH_ACTIVATION: pk_unary_f32(v, PK_TANH, n, x, x); return;
+    case PK_SILU_ACTIVATION: pk_unary_f32(v, PK_SILU, n, x, x); return;
+    }
+}
+
+/* A tile of at most COLUMNS columns with its epilogue. */
+static void part(pk_variant v, int rows, int count, int k, const void *from, const uint8_t *panel, const float *scale, const float *top, const int32_t *place,
+                 const float *columns, const pk_epilogue *e, float *c, size_t ldc) {
+    if (e->activation == PK_NONE) return scaled(v, rows, count, k, from, panel, scale, top, place, columns, e, c, ldc);
+    /* A function is fastest over many numbers, and those of a tile stay in the first-level cache. */
+    float sums[TILE * COLUMNS];
+    pk_epilogue without = {e->bias, PK_NONE, NULL, 0};
+    scaled(v, rows, count, k, from, panel, scale, top, place, columns, &without, sums, (size_t)count);
+    activate(v, e->activation, (size_t)(rows * count), sums);
+    for (int r = 0; r < rows; r++) {
+        float *to = c + (size_t)r * ldc;
+        memcpy(to, sums + r * count, (size_t)count * sizeof(float));
+        if (!e->residual) continue;
+        for (int j = 0; j < count; j++) to[j] += e->residual[(size_t)r * e->ldr + (size_t)j];
+        pk_canonicalize_f32(to, (size_t)count);
+    }
 }
 
 void pk_linear_i8(pk_variant v, int m, int n, int k, const int8_t *q, size_t ldq, const float *scale, const float *top, const int32_t *place,
                   const uint8_t *packed, const float *columns, const pk_epilogue *e, float *c, size_t ldc, void *scratch) {
     static const pk_epilogue nothing = {0};
     if (!e) e = &nothing;
-    int32_t sums[TILE * COLUMNS], right[COLUMNS];
     size_t apart = pk_packed_column_i8(v, k);
     int tile = tile_rows(v);
-    int chunk = (int)(REACH / apart) / COLUMNS * COLUMNS;
+    int chunk = (int)(REACH / (apart + 1)) / COLUMNS * COLUMNS;
     if (chunk < COLUMNS) chunk = COLUMNS;
     for (int first = 0; first < n; first += chunk) {
         int end = n - first < chunk ? n : first + chunk;
@@ -112,21 +146,20 @@ void pk_linear_i8(pk_variant v, int m, int n, int k, const int8_t *q, size_t ldq
             int rows = (m - i + left - 1) / left;
             hold(v, rows, k, q + (size_t)i * ldq, ldq, scratch);
             for (int j = first; j < end; j += COLUMNS) {
-                int count = end - j < COLUMNS ? end - j : COLUMNS;
-                const uint8_t *panel = packed + (size_t)j * apart;
-                held(v, rows, count, k, scratch, panel, sums, COLUMNS);
-                for (int r = i; r < i + rows; r++) {
-                    column(v, count, k, place[r], panel, right);
-                    pk_epilogue s = *e;
-                    if (s.bias) s.bias += j;
-                    if (s.residual) s.residual += (size_t)r * s.ldr + (size_t)j;
-                    pk_scale_row(v, count, sums + (size_t)(r - i) * COLUMNS, right, scale[r], top[r], columns + j, &s,
-                                 c + (size_t)r * ldc + (size_t)j);
-                }
+                pk_epilogue s = *e;
+                if (s.bias) s.bias += j;
+                if (s.residual) s.residual += (size_t)i * s.ldr + (size_t)j;
+                part(v, rows, end - j < COLUMNS ? end - j : COLUMNS, k, scratch, packed + (size_t)j * apart, scale + i, top + i, place + i, columns + j,
+                     &s, c + (size_t)i * ldc + (size_t)j, ldc);
             }
             i += rows;
         }
     }
+}
+
+static void held(pk_variant v, int rows, int n, int k, const void *from, const uint8_t *packed, int32_t *c, size_t ldc) {
+    const plain_rows *p = from;
+    DISPATCH(v, held_i8, plain_contract(rows, n, k, NULL, p->a, p->lda, packed, c, ldc);, rows, n, k, from, packed, c, ldc)
 }
 
 /* Columns of numbers in two halves that go through together: eight sums each for twelve rows. */

@@ -11,7 +11,6 @@
 #define UNSIGNED_RIGHT 0
 typedef __m256i wv;
 typedef int16_t held;
-typedef uint16_t lane_bytes;
 static inline int pair(const held *p) {
     int x;
     __builtin_memcpy(&x, p, 4);
@@ -25,6 +24,8 @@ static inline int pair(const held *p) {
 #define LOAD(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define STORE(p, x) _mm256_storeu_si256((__m256i *)(void *)(p), x)
 #define FILL(i) _mm256_set1_epi32(i)
+/* A term of each lane. */
+#define TERM(w, t) _mm256_srai_epi32(_mm256_sll_epi32(w, _mm_cvtsi32_si128(16 - 16 * (t))), 16)
 #include "whole_contract.h"
 #pragma clang attribute pop
 #endif

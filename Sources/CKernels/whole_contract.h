@@ -1,11 +1,11 @@
 /* i8 × i8 → i32, exact, written once for each width. A file that includes this sets the target and defines VW (i32 lanes of a vector), MR (rows of a
-   tile), FN (a name with the variant's suffix), the type `wv`, GROUP (terms that a lane takes at once), BYTES (a lane's packed bytes for them), `lane_bytes`
-   (an unsigned type of so many), `held` (how a term of the left side is kept), UNSIGNED_RIGHT (1 where the right side is packed with 128 added), and the
-   operations
+   tile), FN (a name with the variant's suffix), the type `wv`, GROUP (terms that a lane takes at once), BYTES (a lane's packed bytes for them), `held`
+   (how a term of the left side is kept), UNSIGNED_RIGHT (1 where the right side is packed with 128 added), and the operations
 
        LOAD_LINE(p)       a vector's lanes of a packed group
        SPREAD(p)          a group of the left side in every lane
        DOT(c, w, x)       c + the lane's products
+       TERM(w, t)         term t of a packed group, in every lane its own
        ADD(a, b), LOAD(p), STORE(p, x), FILL(i)   on lanes of i32
 
    Sums wrap, so their order is free; with at most 131,071 terms the result itself never does. */
@@ -16,8 +16,13 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
+/* Groups ahead of which the right side is asked for: it comes from beyond the second-level cache when its first rows go over it. */
+#define AHEAD 64
+
 /* Terms of a row that are brought together: a tile's rows stay in the first-level cache. */
 #define DEPTH 2048
+/* Rows whose sums are kept. */
+#define ROWS 3072
 /* Packed bytes that all rows go over while they stay in the second-level cache. */
 #define REACH (640 << 10)
 
@@ -44,30 +49,38 @@ void FN(pack_i8)(int n, int k, const int8_t *b, size_t ldb, uint8_t *packed) {
     }
 }
 
-/* One tile of a block of terms, into c: from what is there where `adds` says so, less 128 times the rows' sums where the right side has 128 added. `columns`
-   of the last vector's lanes are the matrix's own. */
-INLINE void dots(const int rows, const int vectors, int groups, const held *a, size_t apart, const uint8_t *b, const int32_t *sums,
-                 int adds, int columns, int32_t *c, size_t ldc) {
+typedef float vf __attribute__((ext_vector_type(VW)));
+typedef float vfu __attribute__((ext_vector_type(VW), aligned(4)));
+typedef int32_t vi __attribute__((ext_vector_type(VW)));
+
+/* The sums of one tile, less 128 times the rows' own where the right side has 128 added. */
+INLINE void products(const int rows, const int vectors, int groups, const held *a, size_t apart, const uint8_t *b, const int32_t *sums, wv *out) {
     wv acc[MR * NV];
-    UNROLL for (int r = 0; r < rows; r++) {
-        /* There when the sums are. */
-        UNROLL for (int v = 0; v < vectors; v++) {
-            __builtin_prefetch(c + (size_t)r * ldc + v * VW, 1);
-            acc[r * vectors + v] = FILL(-128 * UNSIGNED_RIGHT * sums[r]);
-        }
-    }
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < vectors; v++) acc[r * vectors + v] = FILL(-128 * UNSIGNED_RIGHT * sums[r]);
     for (int g = 0; g < groups; g++) {
         const uint8_t *line = b + (size_t)g * NP * BYTES;
         wv w[NV];
         UNROLL for (int v = 0; v < vectors; v++) {
             w[v] = LOAD_LINE(line + v * VW * BYTES);
-            __builtin_prefetch(line + 8 * NP * BYTES + v * VW * BYTES);
+            __builtin_prefetch(line + AHEAD * NP * BYTES + v * VW * BYTES);
         }
         UNROLL for (int r = 0; r < rows; r++) {
             wv x = SPREAD(a + (size_t)r * apart + (size_t)g * GROUP);
             UNROLL for (int v = 0; v < vectors; v++) acc[r * vectors + v] = DOT(acc[r * vectors + v], w[v], x);
         }
     }
+    UNROLL for (int t = 0; t < rows * vectors; t++) out[t] = acc[t];
+}
+
+/* One tile of a block of terms, into c: added to what is there where `adds` says so. `columns` of the last vector's lanes are the matrix's own. */
+INLINE void dots(const int rows, const int vectors, int groups, const held *a, size_t apart, const uint8_t *b, const int32_t *sums,
+                 int adds, int columns, int32_t *c, size_t ldc) {
+    wv acc[MR * NV];
+    /* There when the sums are. */
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < vectors; v++) __builtin_prefetch(c + (size_t)r * ldc + v * VW, 1);
+    products(rows, vectors, groups, a, apart, b, sums, acc);
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int v = 0; v < vectors; v++) {
             int32_t *to = c + (size_t)r * ldc + v * VW;
@@ -128,29 +141,50 @@ static void bring(int rows, int start, int count, const int *extents, int k, con
     }
 }
 
+/* Whether a block of terms is read as it lies: all rows have it to whole groups, lines of its rows do not push one another out of the first-level cache, and
+   rows are long: short ones come faster when they are brought together. */
+INLINE int lies_well(int count, const int *extents, size_t lda) {
+    return sizeof(held) == 1 && !extents && count % GROUP == 0 && count >= DEPTH / 2 && lda % 4096 != 0;
+}
+
 void FN(contract_i8)(int m, int n, int k, const int *extents, const int8_t *a, size_t lda, const uint8_t *packed, int32_t *c,
                      size_t ldc) {
     __attribute__((aligned(64))) held rows_held[MR * DEPTH];
-    int32_t sums[MR];
+    int32_t row_sums[ROWS], few_sums[MR];
     size_t column = FN(packed_column_i8)(k);
-    for (int start = 0; start < k || start == 0; start += DEPTH) {
-        int count = k - start < DEPTH ? k - start : DEPTH;
-        int groups = GROUPS(count);
-        int chunk = groups == 0 ? n : (int)(REACH / ((size_t)groups * BYTES)) / NP * NP;
-        if (chunk < NP) chunk = NP;
-        for (int first = 0; first < n; first += chunk) {
-            int end = n - first < chunk ? n : first + chunk;
-            for (int i = 0; i < m;) {
-                int left = (m - i + MR - 1) / MR;
-                int rows = (m - i + left - 1) / left;
-                bring(rows, start, count, extents ? extents + i : 0, k, a + (size_t)i * lda, lda, rows_held, DEPTH, sums);
-                for (int j = first; j < end; j += NP) {
-                    int columns = n - j < NP ? n - j : NP;
-                    int vectors = columns <= VW ? 1 : NV;
-                    const uint8_t *b = packed + (size_t)j * column + (size_t)(start / GROUP) * NP * BYTES;
-                    tile_of(rows, vectors, groups, rows_held, DEPTH, b, sums, start > 0, columns, c + (size_t)i * ldc + (size_t)j, ldc);
+    for (int above = 0; above < m; above += ROWS) {
+        int below = m - above < ROWS ? m : above + ROWS;
+        for (int start = 0; start < k || start == 0; start += DEPTH) {
+            int count = k - start < DEPTH ? k - start : DEPTH;
+            int groups = GROUPS(count);
+            int lies = lies_well(count, extents, lda);
+            for (int i = above; i < below && lies; i++)
+                row_sums[i - above] = row_sum(count, (const held *)(const void *)(a + (size_t)i * lda + (size_t)start));
+            int chunk = groups == 0 ? n : (int)(REACH / ((size_t)groups * BYTES)) / NP * NP;
+            if (chunk < NP) chunk = NP;
+            for (int first = 0; first < n; first += chunk) {
+                int end = n - first < chunk ? n : first + chunk;
+                for (int i = above; i < below;) {
+                    int left = (below - i + MR - 1) / MR;
+                    int rows = (below - i + left - 1) / left;
+                    const held *from = rows_held;
+                    const int32_t *sums = few_sums;
+                    size_t apart = DEPTH;
+                    if (lies) {
+                        from = (const held *)(const void *)(a + (size_t)i * lda + (size_t)start);
+                        sums = row_sums + (i - above);
+                        apart = lda;
+                    } else {
+                        bring(rows, start, count, extents ? extents + i : 0, k, a + (size_t)i * lda, lda, rows_held, DEPTH, few_sums);
+                    }
+                    for (int j = first; j < end; j += NP) {
+                        int columns = n - j < NP ? n - j : NP;
+                        int vectors = columns <= VW ? 1 : NV;
+                        const uint8_t *b = packed + (size_t)j * column + (size_t)(start / GROUP) * NP * BYTES;
+                        tile_of(rows, vectors, groups, from, apart, b, sums, start > 0, columns, c + (size_t)i * ldc + (size_t)j, ldc);
+                    }
+                    i += rows;
                 }
-                i += rows;
             }
         }
     }
@@ -181,24 +215,57 @@ void FN(held_i8)(int rows, int n, int k, const void *from, const uint8_t *packed
     }
 }
 
-/* Some lanes of a panel's line; a lane's bytes are one term each, with 128 added where the right side has that. */
-INLINE void lanes_of(const int count, const uint8_t *restrict line, int shift, int32_t *restrict out) {
-    for (int l = 0; l < count; l++) {
-        lane_bytes bytes;
-        memcpy(&bytes, line + (size_t)l * BYTES, BYTES);
-        out[l] = (((int32_t)(bytes >> shift) & 255) ^ (UNSIGNED_RIGHT ? 0 : 128)) - 128;
+/* A tile of a whole panel as scaled numbers: f32(Σ)·scale + top·f32(b at the place), one rounding, times the column's scale, then a bias and what is added
+   where there are some. A NaN's form is nobody's business before the last step. */
+INLINE void scaled(const int rows, int groups, const held *a, size_t apart, const uint8_t *b, const int32_t *sums, const float *scale, const float *top,
+                   const int32_t *place, const float *columns, const float *bias, const float *residual, size_t ldr, float *c, size_t ldc) {
+    wv acc[MR * NV];
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int v = 0; v < NV; v++) {
+            __builtin_prefetch(c + (size_t)r * ldc + v * VW, 1);
+            if (residual) __builtin_prefetch(residual + (size_t)r * ldr + v * VW);
+        }
+    products(rows, NV, groups, a, apart, b, sums, acc);
+    vf by[NV], more[NV];
+    UNROLL for (int v = 0; v < NV; v++) {
+        by[v] = *(const vfu *)(columns + v * VW);
+        more[v] = bias ? *(const vfu *)(bias + v * VW) : (vf)(-0.0f);
+    }
+    UNROLL for (int r = 0; r < rows; r++) {
+        const uint8_t *line = b + (size_t)(place[r] / GROUP) * NP * BYTES;
+        UNROLL for (int v = 0; v < NV; v++) {
+            vf alone = top[r] * __builtin_convertvector((vi)TERM(LOAD_LINE(line + v * VW * BYTES), place[r] % GROUP), vf);
+            vf y = __builtin_elementwise_fma(__builtin_convertvector((vi)acc[r * NV + v], vf), (vf)scale[r], alone) * by[v];
+            y += more[v];
+            if (residual) y += *(const vfu *)(residual + (size_t)r * ldr + v * VW);
+            *(vfu *)(c + (size_t)r * ldc + v * VW) = y == y ? y : (vf)__builtin_nanf("");
+        }
     }
 }
 
-void FN(column_i8)(int n, int k, int term, const uint8_t *packed, int32_t *out) {
-    const int shift = 8 * (term % GROUP);
-    const size_t panel = NP * FN(packed_column_i8)(k);
-    const uint8_t *line = packed + (size_t)(term / GROUP) * NP * BYTES;
+static void scaled_tile(int rows, int groups, const held *a, size_t apart, const uint8_t *b, const int32_t *sums, const float *scale, const float *top,
+                        const int32_t *place, const float *columns, const float *bias, const float *residual, size_t ldr, float *c, size_t ldc) {
+#define SCALED(R) case R: scaled(R, groups, a, apart, b, sums, scale, top, place, columns, bias, residual, ldr, c, ldc); break;
+    switch (rows) { EACH_HEIGHT(SCALED) }
+#undef SCALED
+}
+
+void FN(scaled_i8)(int rows, int n, int k, const void *from, const uint8_t *packed, const float *scale, const float *top, const int32_t *place,
+                   const float *columns, const float *bias, const float *residual, size_t ldr, float *c, size_t ldc) {
+    const held *a = (const held *)((const char *)from + 64);
+    const int groups = GROUPS(k);
     int j = 0;
-    for (; j + NP <= n; j += NP, line += panel) lanes_of(NP, line, shift, out + j);
-    if (j < n) {
-        int32_t lanes[NP];
-        lanes_of(NP, line, shift, lanes);
-        memcpy(out + j, lanes, (size_t)(n - j) * sizeof(int32_t));
-    }
+    for (; j + NP <= n; j += NP)
+        scaled_tile(rows, groups, a, (size_t)groups * GROUP, packed + (size_t)j * FN(packed_column_i8)(k), from, scale, top, place, columns + j,
+                    bias ? bias + j : NULL, residual ? residual + j : NULL, ldr, c + j, ldc);
+    if (j == n) return;
+    /* The last columns in a panel of their own. */
+    float by[NP] = {0}, more[NP] = {0}, added[MR * NP] = {0}, out[MR * NP];
+    size_t part = (size_t)(n - j) * sizeof(float);
+    memcpy(by, columns + j, part);
+    if (bias) memcpy(more, bias + j, part);
+    for (int r = 0; r < rows && residual; r++) memcpy(added + r * NP, residual + (size_t)r * ldr + (size_t)j, part);
+    scaled_tile(rows, groups, a, (size_t)groups * GROUP, packed + (size_t)j * FN(packed_column_i8)(k), from, scale, top, place, by,
+                bias ? more : NULL, residual ? added : NULL, NP, out, NP);
+    for (int r = 0; r < rows; r++) memcpy(c + (size_t)r * ldc + (size_t)j, out + r * NP, part);
 }

@@ -13,7 +13,6 @@
 #define UNSIGNED_RIGHT 1
 typedef __m512i wv;
 typedef int8_t held;
-typedef uint32_t lane_bytes;
 static inline int four(const held *p) {
     int x;
     __builtin_memcpy(&x, p, 4);
@@ -26,6 +25,8 @@ static inline int four(const held *p) {
 #define LOAD(p) _mm512_loadu_si512(p)
 #define STORE(p, x) _mm512_storeu_si512(p, x)
 #define FILL(i) _mm512_set1_epi32(i)
+/* A term of each lane, without the 128. */
+#define TERM(w, t) _mm512_sub_epi32(_mm512_and_si512(_mm512_srl_epi32(w, _mm_cvtsi32_si128(8 * (t))), _mm512_set1_epi32(255)), _mm512_set1_epi32(128))
 #include "whole_contract.h"
 #pragma clang attribute pop
 #endif

@@ -71,6 +71,18 @@ import Testing
         }
     }
 
+    /// More rows than a kernel keeps sums of; rows whose starts lie a power of two apart.
+    @Test(arguments: [(3_100, 1_024, 1_024, 3), (30, 1_024, 4_096, 40), (30, 4_096, 8_200, 33)])
+    func rowsManyOrFarApartAreExact(_ m: Int, _ k: Int, _ lda: Int, _ n: Int) {
+        var random = Random(state: UInt64(lda))
+        let a = bytes(m * lda, 0, &random)
+        let b = bytes(n * k, 0, &random)
+        let right = expected(m, n, k, nil, a, lda: lda, b, ldc: n)
+        for variant in VariantTests.variants + [PK_SCALAR] {
+            #expect(contract(variant, m, n, k, nil, a, lda: lda, b, ldc: n) == right, "\(variant)")
+        }
+    }
+
     /// The longest sum, of the greatest products: 131,071 × 16,384 is just below 2³¹.
     @Test func theLongestSumDoesNotWrap() {
         let k = 131_071
@@ -125,7 +137,7 @@ import Testing
     @Test(arguments: [1, 15, 33, 384, 515])
     func linearLayersAgree(_ k: Int) {
         var random = Random(state: UInt64(k))
-        for (m, n) in [(1, 1), (5, 17), (49, 40), (100, 129)] {
+        for (m, n) in [(1, 1), (5, 17), (49, 40), (100, 129), (13, 300)] {
             var x = random.floats(m * k, special: true)
             for t in 0..<k where m > 4 {
                 x[t] = 0
@@ -141,7 +153,9 @@ import Testing
             let columns = random.floats(n)
             let bias = random.floats(n, special: true)
             let residual = random.floats(m * n, special: true)
-            for activation in [PK_NONE, PK_GELU] {
+            for (activation, adds) in [
+                (PK_NONE, true), (PK_GELU, true), (PK_NONE, false), (PK_GELU, false), (PK_TANH_ACTIVATION, true),
+            ] {
                 var words: [[Float]] = []
                 func run(_ variant: pk_variant) -> [Float] {
                     var packed = [UInt8](repeating: 0, count: pk_pack_size_i8(variant, Int32(n), Int32(k)))
@@ -160,7 +174,8 @@ import Testing
                     bias.withUnsafeBufferPointer { bias in
                         residual.withUnsafeBufferPointer { residual in
                             var epilogue = pk_epilogue(
-                                bias: bias.baseAddress, activation: activation, residual: residual.baseAddress, ldr: n)
+                                bias: adds ? bias.baseAddress : nil, activation: activation,
+                                residual: adds ? residual.baseAddress : nil, ldr: n)
                             pk_linear_i8(
                                 variant, Int32(m), Int32(n), Int32(k), q, k + 1, scale, top, place, packed, columns,
                                 &epilogue, &c, n, &scratch)

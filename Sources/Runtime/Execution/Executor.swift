@@ -11,6 +11,9 @@ public final class Executor: Sendable {
     private let model: PreparedModel
     private let threads: Int
     private let plan: FusedPlan?
+    /// Of the scan that runs fused.
+    private let types: [TensorType]
+    private let sentenceMade: Set<UInt32>
 
     /// Tokens that a group aims at: their activations fit in a core's second-level cache.
     static let groupTokens = 128
@@ -22,6 +25,8 @@ public final class Executor: Sendable {
         plan =
             program.scans.count == 1 && program.carried.isEmpty && program.scans[0].steps.factor == 1
             ? FusedPlan(program, program.scans[0]) : nil
+        types = plan == nil ? [] : program.types(of: program.scans[0])
+        sentenceMade = plan?.sentenceMade ?? []
     }
 
     /// Whether the program runs fused.
@@ -39,7 +44,6 @@ public final class Executor: Sendable {
             return (try? general())?.peakMemory ?? fixed + outputs
         }
         // The widest group is the group's aim and one whole sentence more, and never more than the batch.
-        let types = program.types(of: program.scans[0])
         let length = plan.layout.map { types[Int($0.slots.index)].dimensions[1] } ?? 0
         let tokens = min(Executor.groupTokens + length, types[Int(plan.layout?.places?.index ?? 0)].dimensions[0])
         let arena = arena(plan, tokens: tokens, sentences: tokens)
@@ -106,20 +110,11 @@ public final class Executor: Sendable {
     }
 
     private func arena(_ plan: FusedPlan, tokens: Int, sentences: Int) -> ArenaPlan {
-        let scan = program.scans[0]
-        let types = program.types(of: scan)
         let total = types[Int(plan.layout?.places?.index ?? 0)].dimensions[0]
-        let sentenceMade = Set(
-            plan.steps.compactMap { step -> UInt32? in
-                switch step {
-                case .pool(_, let out), .normalize(_, _, let out): out.index
-                default: nil
-                }
-            })
         let halved = Set(
             plan.steps.compactMap { step -> UInt32? in if case .halved(_, let high) = step { high.index } else { nil } }
         )
-        return ArenaPlan(plan, outputs: Set(scan.outputs)) { id in
+        return ArenaPlan(plan, outputs: Set(program.scans[0].outputs)) { id in
             let shape = types[Int(id.index)].dimensions
             if shape.count == 1 { return (1, shape[0]) }
             if sentenceMade.contains(id.index) { return (sentences, shape[1]) }
@@ -130,7 +125,6 @@ public final class Executor: Sendable {
     }
 
     private func scratchSize(_ plan: FusedPlan, _ length: Int) -> Int {
-        let types = program.types(of: program.scans[0])
         return plan.steps.reduce(64) { size, step in
             switch step {
             case .attention(_, _, _, _, let width, _, _):
@@ -152,7 +146,6 @@ public final class Executor: Sendable {
         _ progress: @escaping @Sendable (Double) -> Void, _ isCancelled: @escaping @Sendable () -> Bool
     ) throws(ExecutionFault) -> [Tensor] {
         let scan = program.scans[0]
-        let types = program.types(of: scan)
         let groups = batch.groups(aim: max(1, min(Executor.groupTokens, (batch.tokens + threads - 1) / threads)))
         let arena = arena(
             plan, tokens: groups.map(\.tokens.count).max() ?? 0, sentences: groups.map(\.sentences.count).max() ?? 0)
@@ -163,7 +156,8 @@ public final class Executor: Sendable {
         let inner = workers == 1 ? threads : 1
         let job = GroupJob(
             program: program, plan: plan, model: model, batch: batch, inputs: inputs, arena: arena, outputs: outputs,
-            outputIDs: scan.outputs, scratch: scratch, team: ThreadTeam(threads: inner), types: types)
+            outputIDs: scan.outputs, scratch: scratch, team: ThreadTeam(threads: inner), types: types,
+            sentenceMade: sentenceMade)
         let next = Counter()
         let done = Counter()
         let stopped = Counter()

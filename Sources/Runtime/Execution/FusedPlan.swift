@@ -13,6 +13,17 @@ struct FusedPlan: Sendable {
     let steps: [FusedStep]
     let layout: PackedLayout?
 
+    /// Values that have a row a sentence, not a token.
+    var sentenceMade: Set<UInt32> {
+        Set(
+            steps.compactMap { step in
+                switch step {
+                case .pool(_, let out), .normalize(_, _, let out): out.index
+                default: nil
+                }
+            })
+    }
+
     private struct Match {
         let step: FusedStep
         let length: Int

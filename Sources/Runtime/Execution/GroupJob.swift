@@ -16,6 +16,7 @@ struct GroupJob: @unchecked Sendable {
     let scratch: Int
     let team: ThreadTeam
     let types: [TensorType]
+    let sentenceMade: Set<UInt32>
 
     /// Rows below which sharing out costs more than it brings.
     static let rowsPerThread = 8
@@ -27,19 +28,10 @@ struct GroupJob: @unchecked Sendable {
         for (id, buffer) in zip(outputIDs, outputs) {
             let (source, rows, width) = tensor(id, group, memory)
             let first =
-                rows == group.sentences.count && isSentenceMade(id)
+                rows == group.sentences.count && sentenceMade.contains(id.index)
                 ? group.sentences.lowerBound : group.tokens.lowerBound
             if let target = buffer.floats.baseAddress {
                 (target + first * width).update(from: source, count: rows * width)
-            }
-        }
-    }
-
-    private func isSentenceMade(_ id: ValueID) -> Bool {
-        plan.steps.contains { step in
-            switch step {
-            case .pool(_, let out), .normalize(_, _, let out): out == id
-            default: false
             }
         }
     }
@@ -51,7 +43,8 @@ struct GroupJob: @unchecked Sendable {
         let shape = types[Int(id.index)].dimensions
         let width = shape[shape.count - 1]
         if let place = arena.places[id.index] {
-            let rows = shape.count == 1 ? 1 : isSentenceMade(id) ? group.sentences.count : group.tokens.count
+            let rows =
+                shape.count == 1 ? 1 : sentenceMade.contains(id.index) ? group.sentences.count : group.tokens.count
             return (memory.floats + place.offset, rows, width)
         }
         // A weight: read only, whatever its type says.
@@ -118,9 +111,9 @@ struct GroupJob: @unchecked Sendable {
             let isVector = types[Int(b.index)].shape.count == 1
             precondition(isVector || yRows == rows, "the plan adds tensors of one shape")
             for row in 0..<rows {
-                for column in 0..<width {
-                    out[row * width + column] = x[row * width + column] + y[isVector ? column : row * width + column]
-                }
+                let (sum, a) = (out + row * width, x + row * width)
+                let b = isVector ? y : y + row * width
+                for column in 0..<width { sum[column] = a[column] + b[column] }
             }
             pk_canonicalize_f32(out, rows * width)
         case .linear(let x, let weight, let bias, let gelu, let residual, _):
