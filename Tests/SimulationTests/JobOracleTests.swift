@@ -30,6 +30,8 @@ struct JobOracleTests {
         let genesis: Genesis
         var parent: Header
         var job: Job?
+        /// Jobs besides that one.
+        var others: [Job] = []
         let truth = JobOracleTests.commitment(1)
         let posted: Amount
 
@@ -102,8 +104,11 @@ struct JobOracleTests {
         }
 
         func tell() {
-            books.jobs = [job].compactMap { $0 }
-            books.escrowed = job?.escrow ?? .zero
+            books.jobs = [job].compactMap { $0 } + others
+            let deposits = books.jobs.compactMap(\.claim).filter { $0.subject == .output && $0.state == .open }
+            books.escrowed = Amount(
+                baseUnits: books.jobs.reduce(0) { $0 + $1.escrow.baseUnits }
+                    + deposits.reduce(0) { $0 + $1.deposit.baseUnits })
             oracle.holds(books)
         }
 
@@ -176,8 +181,8 @@ struct JobOracleTests {
             books.running[provider] = 0
         }
 
-        /// Paid, as it should be: the price to the provider and to the auditor, less four in a hundred.
-        func settle(_ result: ResultCommitment) throws {
+        /// Paid, as it should be: the price to the provider and to the auditor, less four in a hundred. `fees`: what the auditor has got besides.
+        func settle(_ result: ResultCommitment, fees: Amount = .zero) throws {
             _ = block([])
             let left = try #require(job).escrow
             enter(.settled)
@@ -185,7 +190,8 @@ struct JobOracleTests {
             job?.allowance = .zero
             release()
             let paid = Amount(baseUnits: 960_000_000)
-            for payout in payouts { books.balances[payout] = paid }
+            books.balances[payouts[0]] = paid
+            books.balances[payouts[1]] = try paid.adding(fees)
             let address = requester.publicKey.address
             let rest = try left.subtracting(.xpl(2))
             books.balances[address] = try books.balances[address]?.adding(rest)
