@@ -3,8 +3,8 @@ import Primitives
 import Simulation
 import Testing
 
-/// What the oracle of the market says of gangs, of jobs that read what others leave, of claims, slow numbers and bonds. A sound story comes first, so that what is
-/// blamed is the one thing that is wrong.
+/// What the oracle of the market says of gangs, of jobs that read what others leave, of claims, slow numbers and bonds. A sound story comes first, so that what
+/// is blamed is the one thing that is wrong.
 struct JobOracleLawTests {
     typealias Story = JobOracleTests.Story
 
@@ -353,6 +353,29 @@ struct JobOracleLawTests {
         story.books.balances[story.payouts[1]] = try Self.fee.adding(Self.fee)
         story.tell()
         story.blamed("has been paid 0.1 at height")
+    }
+
+    /// A holder speaks, and in the same block the requester claims the output: the state shows the claim alone, and the holder is paid all the same.
+    @Test(arguments: [true, false]) func aCheckpointThatIsHeldInTheBlockOfAClaimIsPaidFor(_ isPaid: Bool) throws {
+        let story = try JobOracleTests().audited()
+        _ = story.block([])
+        story.job?.claim = try Self.claim(.checkpoint, of: story, deposit: .zero, .open)
+        story.tell()
+        let id = try #require(story.job).id
+        _ = story.block(
+            [.claimUndelivered(job: id, attempt: 1, deposit: .xpl(1))],
+            after: [.attestDelivery(job: id, attempt: 1, holds: true)])
+        let held = try #require(story.job).escrow.subtracting(JobOracleTests.fee)
+        try story.charge(.xpl(1), JobOracleTests.fee)
+        story.job?.claim = try Self.claim(of: story, .open)
+        story.job?.escrow = held
+        if isPaid {
+            story.job?.escrow = try held.subtracting(Self.fee)
+            story.job?.stagingPaid = Self.fee
+            story.books.balances[story.payouts[1]] = Self.fee
+        }
+        story.tell()
+        if isPaid { #expect(story.oracle.violations == []) } else { story.blamed("has been paid 0 at height") }
     }
 
     // MARK: Slow numbers

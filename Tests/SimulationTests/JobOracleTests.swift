@@ -24,6 +24,7 @@ struct JobOracleTests {
         var books: MarketBooks
         let requester: SecretKey
         let provider: Address
+        let auditorKey: SecretKey
         let auditor: Address
         let payouts: [Address]
         let parameters = ChainParameters.devnet
@@ -39,7 +40,8 @@ struct JobOracleTests {
             func key(_ number: UInt8) throws -> SecretKey { try SecretKey(seed: [UInt8](repeating: number, count: 32)) }
             requester = try key(1)
             provider = try key(2).publicKey.address
-            auditor = try key(3).publicKey.address
+            auditorKey = try key(3)
+            auditor = auditorKey.publicKey.address
             payouts = [try key(4).publicKey.address, try key(5).publicKey.address]
             let validator = try key(6)
             let rest = try Genesis.totalSupply.subtracting(.xpl(1_000))
@@ -73,14 +75,15 @@ struct JobOracleTests {
                 ])
         }
 
-        /// One block with these, all of them well received; the books are told when all is entered in them.
-        func block(_ payloads: [Payload]) -> [Digest] {
-            let signed = payloads.enumerated().map { place, payload in
-                Transaction(
-                    network: genesis.digest, sender: requester.publicKey,
+        /// One block with these, after some of the auditor's, all of them well received; the books are told when all is entered in them.
+        func block(_ payloads: [Payload], after words: [Payload] = []) -> [Digest] {
+            let signed = (words + payloads).enumerated().map { place, payload in
+                let key = place < words.count ? auditorKey : requester
+                return Transaction(
+                    network: genesis.digest, sender: key.publicKey,
                     nonce: Nonce(parent.height.value * 10 + UInt64(place)),
                     maximumFee: .xpl(1), payload: payload
-                ).signed(by: requester)
+                ).signed(by: key)
             }
             let header = Header(
                 network: genesis.digest, epoch: 0, view: View(parent.view.value + 1), height: parent.height.next(),

@@ -3,7 +3,8 @@ import Primitives
 
 /// Who has got what, by sums of the oracle's own.
 extension JobOracle {
-    /// What came to providers besides pay: for inputs that were fetched for nothing, looked for or slow, and for outputs and checkpoints that they hold or could not have.
+    /// What came to providers besides pay: for inputs that were fetched for nothing, looked for or slow, and for outputs and checkpoints that they hold or
+    /// could not have.
     func payForClaims(_ job: Job, _ counts: inout Counts, _ paid: inout [Address: UInt128]) {
         guard let entry = entries[job.id] else { return }
         func pay(_ provider: Address, _ amount: UInt128) {
@@ -90,7 +91,8 @@ extension JobOracle {
         return min(share - share * UInt128(parameters.bountyPerMille) / 1000, price)
     }
 
-    /// Holds the balances against what should have come of all that was seen. Where heights were passed over, something may have come and gone unseen: then they say no more.
+    /// Holds the balances against what should have come of all that was seen. Where heights were passed over, something may have come and gone unseen: then
+    /// they say no more.
     mutating func judgeBalances(_ books: MarketBooks, _ paid: [Address: UInt128]) {
         if !isExact { return }
         var wrong: [String] = []

@@ -15,7 +15,7 @@ extension JobOracle {
             if case .moves(let bundle) = transaction.payload {
                 for (place, fee) in fees(of: bundle, in: transaction, block).enumerated() where !failed.contains(place)
                 {
-                    moved(bundle.moves[place], fee)
+                    moved(bundle.moves[place], fee, by: sender)
                 }
                 continue
             }
@@ -28,20 +28,26 @@ extension JobOracle {
             case .claimUndelivered(let job, let attempt, let deposit):
                 if entries[job]?.deposits[attempt] != nil { blame("attempt \(attempt) of job \(job) is claimed twice") }
                 entries[job]?.deposits[attempt] = deposit.baseUnits
+                let holders = entries[job]?.holders[attempt] ?? []
+                entries[job]?.holdersBefore[attempt] = holders
                 if initial[sender] != nil { spent[sender, default: 0] += deposit.baseUnits }
             case .settleByTranscript(let job, let attempt, _, _, _), .showContradiction(let job, let attempt, _, _, _):
                 entries[job]?.settledByWords.insert(attempt)
-            case let payload where payload.isMarketMove: moved(payload, receipt.fee.baseUnits)
+            case let payload where payload.isMarketMove: moved(payload, receipt.fee.baseUnits, by: sender)
             default: break
             }
         }
     }
 
     /// A move that its job pays.
-    private mutating func moved(_ payload: Payload, _ fee: UInt128) {
+    private mutating func moved(_ payload: Payload, _ fee: UInt128, by sender: Address) {
         guard let job = payload.job else { return }
         entries[job]?.moves += fee
-        if case .reportSlow(_, let attempt) = payload { entries[job]?.slow.append(attempt) }
+        switch payload {
+        case .reportSlow(_, let attempt): entries[job]?.slow.append(attempt)
+        case .attestDelivery(_, let attempt, true): entries[job]?.holders[attempt, default: []].append(sender)
+        default: break
+        }
     }
 
     /// What a job locks: its highest price, as much for each auditor, the allowance, and a part for staging.

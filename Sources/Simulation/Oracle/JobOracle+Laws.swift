@@ -76,6 +76,7 @@ extension JobOracle {
         let before = entry.claims[claim.subject]?[claim.attempt]
         entry.claims[claim.subject, default: [:]][claim.attempt] = claim
         if before == claim { return }
+        if claim.subject == .output, before == nil { endCheckpoint(claim.attempt, &entry) }
         if let before, before.state != .open {
             return blame(
                 "a claim about the \(claim.subject) of job \(job.id) was \(before.state) and changed after that")
@@ -91,6 +92,18 @@ extension JobOracle {
             blame("a witness of the claim about job \(job.id) is a party to it, or drawn twice")
         }
         judgeWords(claim, of: job, executor)
+    }
+
+    /// A claim of an output takes the place of the question who holds the checkpoint, which may have been answered in the same block.
+    private func endCheckpoint(_ attempt: UInt32, _ entry: inout Entry) {
+        guard var checkpoint = entry.claims[.checkpoint]?[attempt], checkpoint.state == .open else { return }
+        let holders = entry.holdersBefore[attempt] ?? []
+        for place in checkpoint.witnesses.indices where holders.contains(checkpoint.witnesses[place].provider) {
+            checkpoint.witnesses[place].holds = true
+        }
+        let held = checkpoint.witnesses.count { $0.holds == true }
+        checkpoint.state = held > 0 && 2 * held >= checkpoint.witnesses.count ? .delivered : .moot
+        entry.claims[.checkpoint]?[attempt] = checkpoint
     }
 
     private mutating func judgeWords(_ claim: DeliveryClaim, of job: Job, _ executor: Assignment?) {

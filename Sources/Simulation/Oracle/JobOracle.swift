@@ -80,6 +80,9 @@ package struct JobOracle {
         var claims: [ClaimSubject: [UInt32: DeliveryClaim]] = [:]
         /// What was deposited for claims of outputs, by attempt.
         var deposits: [UInt32: UInt128] = [:]
+        /// Who has said to hold what an attempt has left, and who had when its output was claimed.
+        var holders: [UInt32: [Address]] = [:]
+        var holdersBefore: [UInt32: [Address]] = [:]
         /// Attempts that their providers found slow, in their order, and those that a signed walk has convicted.
         var slow: [UInt32] = []
         var settledByWords: Set<UInt32> = []
@@ -122,7 +125,8 @@ package struct JobOracle {
 
     func isHonest(_ address: Address) -> Bool { parties[address]?.isHonest ?? false }
 
-    /// Somebody has given a node a job to post, which reads what its parents leave. `mustSettle`: its requester is there, its inputs are, and the network is well.
+    /// Somebody has given a node a job to post, which reads what its parents leave. `mustSettle`: its requester is there, its inputs are, and the network is
+    /// well.
     package mutating func ordered(
         _ id: Digest, truth: ResultCommitment, parents: [Digest] = [], mustSettle: Bool
     ) {
