@@ -52,6 +52,17 @@ static uint64_t whole_numbers(pk_variant variant, uint64_t h, int m, int n, int 
         h = digest(digest(h, scale, 2 * (size_t)m), (const float *)place, (size_t)m);
         pk_linear_i8(variant, m, n, k, q, (size_t)k, scale, top, place, packed, scales, e, c, (size_t)n, scratch);
         free(q), free(scale), free(place), free(scratch);
+        /* The same bytes as both halves of the right side, a power as its scale. */
+        int8_t *high = malloc((size_t)m * (size_t)k * 2), *low = high + (size_t)m * (size_t)k;
+        float *power = malloc((size_t)m * sizeof(float)), *powers = malloc((size_t)n * sizeof(float));
+        for (int j = 0; j < n; j++) powers[j] = j % 5 == 0 ? 0x1p-140f : j % 3 == 0 ? 0x1p90f : 0x1p-20f;
+        scratch = malloc(pk_linear_halves_scratch(variant, k));
+        pk_halve_rows(variant, m, k, a, (size_t)k, high, low, (size_t)k, power);
+        h = digest(h, power, (size_t)m);
+        for (size_t i = 0; i < (size_t)m * (size_t)k * 2; i++) h = (h ^ (uint8_t)high[i]) * 0x100000001b3u;
+        pk_linear_halves(variant, m, n, k, high, low, (size_t)k, power, packed, packed, powers, e, c, (size_t)n, scratch);
+        h = digest(h, c, (size_t)m * (size_t)n);
+        free(high), free(power), free(powers), free(scratch);
     }
     free(b), free(packed);
     return digest(h, c, (size_t)m * (size_t)n);

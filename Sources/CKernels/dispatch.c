@@ -159,6 +159,14 @@ void pk_scale_row(pk_variant v, int n, const int32_t *sums, const int32_t *right
     DISPATCH(v, scale_row, pk_ref_scale_row(n, sums, right, scale, top, columns, e, c);, n, sums, right, scale, top, columns, e, c)
 }
 
+void pk_halve_rows(pk_variant v, int rows, int n, const float *x, size_t ldx, int8_t *high, int8_t *low, size_t ldq, float *power) {
+    DISPATCH(v, halve_rows, pk_ref_halve_rows(rows, n, x, ldx, high, low, ldq, power);, rows, n, x, ldx, high, low, ldq, power)
+}
+
+void pk_scale_halves(pk_variant v, int n, const pk_half_sums *sums, float power, const float *columns, const pk_epilogue *e, float *c) {
+    DISPATCH(v, scale_halves, pk_ref_scale_halves(n, sums, power, columns, e, c);, n, sums, power, columns, e, c)
+}
+
 void pk_map_run(pk_variant v, const pk_map *map, int64_t first, int64_t count, void *out, void *scratch) {
     DISPATCH(v, map_run, pk_map_run_scalar(map, first, count, out, scratch);, map, first, count, out, scratch)
 }

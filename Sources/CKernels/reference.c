@@ -351,6 +351,50 @@ void pk_ref_scale_row(int n, const int32_t *sums, const int32_t *right, float sc
     }
 }
 
+/* 2^(e − 14) for the least e ≥ −135 with amax ≤ 16255·2^(e − 14). The mantissa of 16255 is 0x7DFC00: what is above it carries into the exponent. */
+static float power_of(float amax) {
+    if (!(amax < INFINITY)) return canonical(amax - amax);
+    int shift = amax < 0x1p-60f ? 64 : 0;
+    int e = (int)((bits_of(shift ? amax * 0x1p64f : amax) + 0x203FFu) >> 23) - 126 - shift;
+    if (e < -135) e = -135;
+    return e - 14 >= -126 ? float_of((uint32_t)(e - 14 + 127) << 23) : float_of(1u << (e - 14 + 149));
+}
+
+void pk_ref_halve_rows(int rows, int n, const float *x, size_t ldx, int8_t *high, int8_t *low, size_t ldq, float *power) {
+    for (int i = 0; i < rows; i++) {
+        const float *row = x + (size_t)i * ldx;
+        float amax = 0.0f;
+        for (int j = 0; j < n && amax == amax; j++) {
+            float a = fabsf(row[j]);
+            if (a != a || a > amax) amax = a;
+        }
+        power[i] = power_of(amax);
+        for (int j = 0; j < n; j++) {
+            float t = row[j] / power[i];
+            int q = t == t ? (int)rintf(t) : 0;
+            int low_half = ((q + 64) & 127) - 64;
+            high[(size_t)i * ldq + (size_t)j] = (int8_t)((q - low_half) / 128);
+            low[(size_t)i * ldq + (size_t)j] = (int8_t)low_half;
+        }
+    }
+}
+
+/* A power in two parts. Powers beyond 2^±50 give 2^±63 to the outer one: then no product is beyond f32 while the result is not, and only the last can round. */
+static float outer_part(float power) { return power < 0x1p-50f ? 0x1p-63f : power < 0x1p50f ? 1.0f : 0x1p63f; }
+static float inner_part(float power) { return power * (power < 0x1p-50f ? 0x1p63f : power < 0x1p50f ? 1.0f : 0x1p-63f); }
+
+void pk_ref_scale_halves(int n, const pk_half_sums *s, float power, const float *columns, const pk_epilogue *e, float *c) {
+    for (int j = 0; j < n; j++) {
+        int64_t total = (int64_t)s->hh[j] * 16384 + ((int64_t)s->hl[j] + (int64_t)s->lh[j]) * 128 + (int64_t)s->ll[j];
+        float y = (float)total * (inner_part(power) * inner_part(columns[j])) * (outer_part(power) * outer_part(columns[j]));
+        y = canonical(y);
+        if (e->bias) y = canonical(y + e->bias[j]);
+        y = activated(e->activation, y);
+        if (e->residual) y = canonical(y + e->residual[j]);
+        c[j] = y;
+    }
+}
+
 void pk_ref_contract_strided(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b,
                              float *c, size_t ldc) {
     for (int i = 0; i < m; i++)

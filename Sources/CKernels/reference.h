@@ -25,6 +25,15 @@ void pk_ref_scale_row(int n, const int32_t *sums, const int32_t *right, float sc
 /* The same by the variant. */
 void pk_scale_row(pk_variant variant, int n, const int32_t *sums, const int32_t *right, float scale, float top, const float *columns,
                   const pk_epilogue *e, float *c);
+void pk_ref_halve_rows(int rows, int n, const float *x, size_t ldx, int8_t *high, int8_t *low, size_t ldq, float *power);
+/* One row of a linear layer on numbers in two halves, from its four sums, left half first: y = f32(2¹⁴·hh + 2⁷·(hl + lh) + ll)·(power·column), then the
+   epilogue. */
+typedef struct {
+    const int32_t *hh, *hl, *lh, *ll;
+} pk_half_sums;
+void pk_ref_scale_halves(int n, const pk_half_sums *sums, float power, const float *columns, const pk_epilogue *e, float *c);
+/* The same by the variant. */
+void pk_scale_halves(pk_variant variant, int n, const pk_half_sums *sums, float power, const float *columns, const pk_epilogue *e, float *c);
 void pk_ref_convolution(const pk_windows *w, const float *image, int top, int bottom, int first, int last, const float *filters,
                         const pk_convolution_epilogue *e, float *out, size_t ldo, float *window);
 void pk_ref_held_convolution(int k, int first, int last, int images, int count, const float *held, const float *filters,
@@ -62,6 +71,10 @@ void pk_map_run_scalar(const pk_map *map, int64_t first, int64_t count, void *ou
                                 int32_t *place);                                                                       \
     void pk_scale_row_##suffix(int n, const int32_t *sums, const int32_t *right, float scale, float top,               \
                                const float *columns, const pk_epilogue *e, float *c);                                  \
+    void pk_halve_rows_##suffix(int rows, int n, const float *x, size_t ldx, int8_t *high, int8_t *low, size_t ldq,    \
+                                float *power);                                                                         \
+    void pk_scale_halves_##suffix(int n, const pk_half_sums *sums, float power, const float *columns,                  \
+                                  const pk_epilogue *e, float *c);                                                     \
     int pk_filter_rows_##suffix(void);                                                                                 \
     void pk_pack_filters_##suffix(int m, int k, const float *filters, size_t ldf, float *packed);                      \
     void pk_convolution_##suffix(const pk_windows *w, const float *image, int top, int bottom, int first, int last,    \
@@ -88,8 +101,9 @@ PK_DECLARE_VARIANT(avx512)
 PK_DECLARE_VARIANT(neon)
 #endif
 
-/* The exact product of integers, in the forms that there are. `hold` brings rows of the left side together, at most `tile` of them, with their sums; `held`
-   multiplies them by some columns from a panel on. `column` reads the right side's numbers of one term again. */
+/* The exact product of integers, in the forms that there are. `hold` brings rows of the left side together, at most `tile` of them, with their sums;
+   `hold_halves` half as many high ones and behind them their low ones; `held` multiplies them by some columns from a panel on. `column` reads the right side's
+   numbers of one term again. */
 #define PK_DECLARE_WHOLE(suffix)                                                                                        \
     int pk_panel_columns_i8_##suffix(void);                                                                            \
     size_t pk_packed_column_i8_##suffix(int k);                                                                        \
@@ -99,6 +113,7 @@ PK_DECLARE_VARIANT(neon)
     int pk_tile_rows_i8_##suffix(void);                                                                                \
     size_t pk_held_bytes_i8_##suffix(int k);                                                                           \
     void pk_hold_i8_##suffix(int rows, int k, const int8_t *a, size_t lda, void *held);                                \
+    void pk_hold_halves_##suffix(int rows, int k, const int8_t *high, const int8_t *low, size_t lda, void *held);      \
     void pk_held_i8_##suffix(int rows, int n, int k, const void *held, const uint8_t *packed, int32_t *c, size_t ldc); \
     void pk_column_i8_##suffix(int n, int k, int term, const uint8_t *packed, int32_t *out);
 

@@ -228,6 +228,45 @@ void FN(round_rows)(int rows, int n, const float *x, size_t ldx, int8_t *q, size
     }
 }
 
+/* Rows as whole numbers of fifteen bits in two halves; rows of numbers so small that their power has no inverse, and those that are not finite, are the
+   reference's. */
+void FN(halve_rows)(int rows, int n, const float *x, size_t ldx, int8_t *high, int8_t *low, size_t ldq, float *power) {
+    typedef int8_t vc __attribute__((ext_vector_type(VW), aligned(1)));
+    for (int i = 0; i < rows; i++) {
+        const float *row = x + (size_t)i * ldx;
+        int8_t *up = high + (size_t)i * ldq, *down = low + (size_t)i * ldq;
+        vi most[2] = {0, 0};
+        int j = 0;
+        for (; j + 2 * VW <= n; j += 2 * VW)
+            UNROLL for (int v = 0; v < 2; v++) most[v] = __builtin_elementwise_max(most[v], (vi)load(row + j + v * VW) & 0x7FFFFFFF);
+        for (; j < n; j += VW) most[0] = __builtin_elementwise_max(most[0], (vi)load_part(row + j, n - j) & 0x7FFFFFFF);
+        int32_t greatest = __builtin_reduce_max(__builtin_elementwise_max(most[0], most[1]));
+        if (greatest >= 0x7F800000 || greatest < (127 - 112) << 23) {
+            pk_ref_halve_rows(1, n, row, ldx, up, down, ldq, power + i);
+            continue;
+        }
+        /* As in the reference. From 2⁻¹¹² on e is at least −111, so that both powers are normal numbers. */
+        int e = ((greatest + 0x203FF) >> 23) - 126;
+        union {
+            int32_t bits;
+            float value;
+        } scale = {(e - 14 + 127) << 23}, inverse = {(14 - e + 127) << 23};
+        power[i] = scale.value;
+        /* The sum's lowest bits are the nearest whole number, ties to even. */
+        for (j = 0; j < n; j += VW) {
+            vi words = (vi)(load_part(row + j, n - j) * inverse.value + PK_ROUND) + 64;
+            vc upper = __builtin_convertvector(words >> 7, vc), lower = __builtin_convertvector((words & 127) - 64, vc);
+            if (j + VW <= n) {
+                *(vc *)(up + j) = upper;
+                *(vc *)(down + j) = lower;
+            } else {
+                memcpy(up + j, &upper, (size_t)(n - j));
+                memcpy(down + j, &lower, (size_t)(n - j));
+            }
+        }
+    }
+}
+
 /* One row of sums with their scales, what stands apart, a bias where there is one and what is added where there is no activation between. A NaN's form is nobody's
    business before the last step. */
 INLINE void scaled(int n, const int32_t *sums, const int32_t *right, float scale, float top, const float *columns, const float *bias,
@@ -260,6 +299,37 @@ void FN(scale_row)(int n, const int32_t *sums, const int32_t *right, float scale
         return;
     }
     scaled(n, sums, right, scale, top, columns, e->bias, NULL, c);
+    FN(unary)(activation_function(e->activation), (size_t)n, c, c);
+    if (e->residual)
+        for (int j = 0; j < n; j += VW) store_part(c + j, canonical(load_part(c + j, n - j) + load_part(e->residual + j, n - j)), n - j);
+}
+
+/* A vector of one row of a product of halves. The sum is below 2⁴⁶, so that it and all its parts are whole numbers of a double; only the step to f32 rounds. */
+INLINE vf of_halves(const pk_half_sums *s, int j, int part, float inner, float outer, const float *columns) {
+    typedef double vd __attribute__((ext_vector_type(VW)));
+#define DOUBLES(sums) __builtin_convertvector((vi)load_part((const float *)(const void *)((sums) + j), part), vd)
+    vd total = DOUBLES(s->hh) * 16384.0 + ((DOUBLES(s->hl) + DOUBLES(s->lh)) * 128.0 + DOUBLES(s->ll));
+#undef DOUBLES
+    vf column = load_part(columns + j, part);
+    vi small = column < 0x1p-50f, usual = column < 0x1p50f;
+    vf within = column * pick_one(small, (vf)0x1p63f, pick_one(usual, (vf)1.0f, (vf)0x1p-63f));
+    vf beyond = pick_one(small, (vf)0x1p-63f, pick_one(usual, (vf)1.0f, (vf)0x1p63f));
+    return __builtin_convertvector(total, vf) * (inner * within) * (outer * beyond);
+}
+
+/* A NaN's form is nobody's business before the last step. */
+void FN(scale_halves)(int n, const pk_half_sums *sums, float power, const float *columns, const pk_epilogue *e, float *c) {
+    /* A power in two parts, as in the reference. */
+    const float outer = power < 0x1p-50f ? 0x1p-63f : power < 0x1p50f ? 1.0f : 0x1p63f;
+    const float inner = power * (power < 0x1p-50f ? 0x1p63f : power < 0x1p50f ? 1.0f : 0x1p-63f);
+    const int plain = e->activation == PK_NONE;
+    for (int j = 0; j < n; j += VW) {
+        vf y = of_halves(sums, j, n - j, inner, outer, columns);
+        if (e->bias) y += load_part(e->bias + j, n - j);
+        if (plain && e->residual) y += load_part(e->residual + j, n - j);
+        store_part(c + j, canonical(y), n - j);
+    }
+    if (plain) return;
     FN(unary)(activation_function(e->activation), (size_t)n, c, c);
     if (e->residual)
         for (int j = 0; j < n; j += VW) store_part(c + j, canonical(load_part(c + j, n - j) + load_part(e->residual + j, n - j)), n - j);

@@ -128,3 +128,59 @@ void pk_linear_i8(pk_variant v, int m, int n, int k, const int8_t *q, size_t ldq
         }
     }
 }
+
+/* Columns of numbers in two halves that go through together: eight sums each for twelve rows. */
+#define HALVED_COLUMNS 128
+
+/* Copied: the plain form reads rows one after another. */
+static void plain_hold_halves(int rows, int k, const int8_t *high, const int8_t *low, size_t lda, plain_rows *to) {
+    int8_t *copy = (int8_t *)(to + 1);
+    for (int r = 0; r < rows; r++) {
+        memcpy(copy + (size_t)r * (size_t)k, high + (size_t)r * lda, (size_t)k);
+        memcpy(copy + (size_t)(rows + r) * (size_t)k, low + (size_t)r * lda, (size_t)k);
+    }
+    plain_hold(copy, (size_t)k, to);
+}
+
+size_t pk_linear_halves_scratch(pk_variant v, int k) {
+    DISPATCH(v, held_bytes_i8, return sizeof(plain_rows) + TILE * (size_t)k;, k)
+}
+
+static void hold_halves(pk_variant v, int rows, int k, const int8_t *high, const int8_t *low, size_t lda, void *to) {
+    DISPATCH(v, hold_halves, plain_hold_halves(rows, k, high, low, lda, to);, rows, k, high, low, lda, to)
+}
+
+/* Both halves of some rows are one tile, so that each line of the right side is read once for both. */
+void pk_linear_halves(pk_variant v, int m, int n, int k, const int8_t *high, const int8_t *low, size_t ldq, const float *power,
+                      const uint8_t *packed_high, const uint8_t *packed_low, const float *powers, const pk_epilogue *e, float *c,
+                      size_t ldc, void *scratch) {
+    static const pk_epilogue nothing = {0};
+    if (!e) e = &nothing;
+    int32_t by_high[TILE * HALVED_COLUMNS], by_low[TILE * HALVED_COLUMNS];
+    size_t apart = pk_packed_column_i8(v, k);
+    int tile = tile_rows(v) / 2;
+    int chunk = (int)(REACH / (2 * apart + 1)) / HALVED_COLUMNS * HALVED_COLUMNS;
+    if (chunk < HALVED_COLUMNS) chunk = HALVED_COLUMNS;
+    for (int first = 0; first < n; first += chunk) {
+        int end = n - first < chunk ? n : first + chunk;
+        for (int i = 0; i < m;) {
+            int left = (m - i + tile - 1) / tile;
+            int rows = (m - i + left - 1) / left;
+            hold_halves(v, rows, k, high + (size_t)i * ldq, low + (size_t)i * ldq, ldq, scratch);
+            for (int j = first; j < end; j += HALVED_COLUMNS) {
+                int count = end - j < HALVED_COLUMNS ? end - j : HALVED_COLUMNS;
+                held(v, 2 * rows, count, k, scratch, packed_high + (size_t)j * apart, by_high, HALVED_COLUMNS);
+                held(v, 2 * rows, count, k, scratch, packed_low + (size_t)j * apart, by_low, HALVED_COLUMNS);
+                for (int r = 0; r < rows; r++) {
+                    size_t up = (size_t)r * HALVED_COLUMNS, down = (size_t)(rows + r) * HALVED_COLUMNS;
+                    pk_half_sums sums = {by_high + up, by_low + up, by_high + down, by_low + down};
+                    pk_epilogue own = *e;
+                    if (own.bias) own.bias += j;
+                    if (own.residual) own.residual += (size_t)(i + r) * own.ldr + (size_t)j;
+                    pk_scale_halves(v, count, &sums, power[i + r], powers + j, &own, c + (size_t)(i + r) * ldc + (size_t)j);
+                }
+            }
+            i += rows;
+        }
+    }
+}

@@ -165,6 +165,13 @@ void FN(hold_i8)(int rows, int k, const int8_t *a, size_t lda, void *to) {
     bring(rows, 0, k, 0, k, a, lda, (held *)((char *)to + 64), (size_t)GROUPS(k) * GROUP, to);
 }
 
+void FN(hold_halves)(int rows, int k, const int8_t *high, const int8_t *low, size_t lda, void *to) {
+    held *first = (held *)((char *)to + 64);
+    size_t apart = (size_t)GROUPS(k) * GROUP;
+    bring(rows, 0, k, 0, k, high, lda, first, apart, to);
+    bring(rows, 0, k, 0, k, low, lda, first + (size_t)rows * apart, apart, (int32_t *)to + rows);
+}
+
 void FN(held_i8)(int rows, int n, int k, const void *from, const uint8_t *packed, int32_t *c, size_t ldc) {
     const held *a = (const held *)((const char *)from + 64);
     for (int j = 0; j < n; j += NP) {

@@ -211,7 +211,7 @@ import Testing
         }
         let expected: Set<DisputeDemonstration.Lie> =
             switch job {
-            case .miniLM: [.weight, .activation, .skippedOperation]
+            case .miniLM, .miniLMInHalves: [.weight, .activation, .skippedOperation]
             case .gpt2: [.weight, .activation, .cache, .randomWord, .skippedOperation, .swappedStep]
             case .adam: [.activation, .trainedWeight, .moment, .skippedOperation, .swappedStep]
             }
@@ -221,7 +221,7 @@ import Testing
         // What these change always stands in the result.
         let plain: Set<DisputeDemonstration.Lie> =
             switch job {
-            case .miniLM: [.weight]
+            case .miniLM, .miniLMInHalves: [.weight]
             case .gpt2: [.randomWord, .swappedStep]
             case .adam: [.trainedWeight, .moment]
             }

@@ -58,14 +58,21 @@ import Testing
         }
     }
 
+    /// What a stranger's encoder may have that no importer writes.
+    enum Oddity: CaseIterable {
+        case weightIsInput, vectorIsOutput, otherRowsAreOutput, tableIsAdded, wordsAreBF16
+    }
+
     /// A one-layer encoder small enough for the reference executor.
-    static func smallProgram() throws -> Program {
+    static func smallProgram(_ oddity: Oddity? = nil) throws -> Program {
         let (hidden, inner, heads): (UInt64, UInt64, UInt64) = (24, 40, 3)
         func weight(_ name: String, _ shape: [UInt64]) -> TensorDeclaration {
             TensorDeclaration(name: name, type: TensorType(.f32, shape.map { Dimension($0) }))
         }
         let parameters = [
-            weight("table", [50, hidden]), weight("g", [hidden]), weight("b", [hidden]), weight("q", [hidden, hidden]),
+            TensorDeclaration(
+                name: "table", type: TensorType(oddity == .wordsAreBF16 ? .bf16 : .f32, [50, Dimension(hidden)])),
+            weight("g", [hidden]), weight("b", [hidden]), weight("q", [hidden, hidden]),
             weight("k", [hidden, hidden]), weight("v", [hidden, hidden]), weight("up", [inner, hidden]),
             weight("upBias", [inner]), weight("down", [hidden, inner]),
         ]
@@ -75,7 +82,9 @@ import Testing
             TensorDeclaration(name: "slots", type: TensorType(.i32, [sentences, length])),
             TensorDeclaration(name: "lengths", type: TensorType(.i32, [sentences])),
             TensorDeclaration(name: "places", type: TensorType(.i32, [tokens])),
-        ]
+            TensorDeclaration(name: "others", type: TensorType(.i32, [3])),
+            TensorDeclaration(name: "added", type: TensorType(.f32, [tokens, Dimension(hidden)])),
+        ].prefix(oddity == nil ? 4 : 6)
         var graph = GraphBuilder(leading: (parameters + inputs).map(\.type))
         func id(_ name: String) -> ValueID {
             ValueID((parameters + inputs).firstIndex { $0.name == name } ?? -1)
@@ -83,7 +92,15 @@ import Testing
         let width = Float(hidden).bitPattern
         let epsilon = Float(1e-5).bitPattern
         var x = graph.rows(of: id("table"), at: id("ids"))
-        x = graph.sum(x, graph.row(3, of: id("table")))
+        let third = graph.row(3, of: id("table"))
+        x = graph.sum(x, third)
+        var outputs: [ValueID] = []
+        switch oddity {
+        case .vectorIsOutput: outputs = [third]
+        case .otherRowsAreOutput: outputs = [graph.rows(of: id("table"), at: id("others"))]
+        case .tableIsAdded: x = graph.sum(x, id("added"))
+        case .weightIsInput, .wordsAreBF16, nil: break
+        }
         x = graph.layerNorm(x, gain: id("g"), bias: id("b"), width: width, epsilon: epsilon)
         let q = graph.linear(x, weight: id("q"), bias: id("b"))
         let k = graph.linear(x, weight: id("k"), bias: id("g"))
@@ -97,9 +114,57 @@ import Testing
         x = graph.sum(graph.linear(up, weight: id("down"), bias: id("b")), x)
         let pooled = graph.meanPooled(x, slots: id("slots"), lengths: id("lengths"))
         let out = graph.normalized(pooled, floor: Float(1e-12).bitPattern)
+        // Numbers stay as they are: inputs follow the parameters.
+        let kept = parameters.count - (oddity == .weightIsInput ? 1 : 0)
         return try Program(
-            axes: ["tokens", "sentences", "length"], parameters: parameters, inputs: inputs,
-            scans: [Scan(steps: 1, operations: graph.operations, outputs: [out])])
+            axes: ["tokens", "sentences", "length"], parameters: Array(parameters[..<kept]),
+            inputs: Array(parameters[kept...]) + inputs,
+            scans: [Scan(steps: 1, operations: graph.operations, outputs: outputs + [out])])
+    }
+
+    /// A program that only looks like an encoder has the reference's bits too: it does not run fused.
+    @Test(arguments: Oddity.allCases) func whatOnlyLooksLikeAnEncoderRunsInGeneral(_ oddity: Oddity) throws {
+        var random = SplitMix64(seed: 8)
+        let counts = [40, 3, 50, 1, 60]
+        let places = counts.enumerated().flatMap { sentence, count in (0..<count).map { Int32(sentence * 60 + $0) } }
+        let slots = counts.enumerated().flatMap { sentence, count -> [Int32] in
+            let before = counts[..<sentence].reduce(0, +)
+            return (0..<60).map { $0 < count ? Int32(before + $0) : -1 }
+        }
+        let fixed = try Self.smallProgram(oddity).specialise([
+            ("tokens", UInt64(places.count)), ("sentences", UInt64(counts.count)), ("length", 60),
+        ])
+        func floats(_ declaration: TensorDeclaration) -> Tensor {
+            let values = (0..<Int(declaration.type.count)).map { _ in Float(Int64(random.next() % 2001) - 1000) / 700 }
+            if declaration.type.element == .f32 { return Tensor(values, shape: declaration.type.dimensions) }
+            let halves = values.map { UInt16($0.bitPattern >> 16) }
+            return Tensor(
+                element: .bf16, shape: declaration.type.dimensions,
+                bytes: halves.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] })
+        }
+        let weights = fixed.parameters.map { floats($0) }
+        let inputs = fixed.inputs.map { declaration -> Tensor in
+            switch declaration.name {
+            case "ids": Tensor(places.map { _ in Int32(random.next() % 50) }, shape: [places.count])
+            case "slots": Tensor(slots, shape: [counts.count, 60])
+            case "lengths": Tensor(counts.map { Int32($0) }, shape: [counts.count])
+            case "places": Tensor(places, shape: [places.count])
+            case "others": Tensor([Int32(7), 49, 0], shape: [3])
+            default: floats(declaration)
+            }
+        }
+        try Self.withPointers(weights) { weights in
+            try Self.withPointers(inputs) { inputs in
+                let expected = try ReferenceExecutor(fixed).run(parameters: weights, inputs: inputs)
+                let prepared = try PreparedModel(program: fixed, parameters: weights, owners: [])
+                for threads in [1, 2] {
+                    let executor = Executor(program: fixed, model: prepared, threads: threads)
+                    #expect(!executor.isFused)
+                    let found = try executor.run(inputs: zip(fixed.inputs, inputs).map { ($0.name, $1) })
+                    #expect(found == expected.outputs[0])
+                }
+            }
+        }
     }
 
     @Test(arguments: 0..<6) func theFusedRunEqualsTheReferenceBitForBit(_ seed: UInt64) throws {

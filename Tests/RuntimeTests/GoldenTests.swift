@@ -52,9 +52,9 @@ import Testing
         let run = try TransformerRun(
             model, TransformerArrays(arrays, kind: model.kind), threads: threads, quantization: quantization)
         var program = try model.program()
-        if quantization == .w8a8 { program = try QuantizedProgram(program).program }
+        if let quantization { program = try QuantizedProgram(program, quantization).program }
         return line(
-            quantization == nil ? name : "\(name) w8a8", program.root,
+            quantization.map { "\(name) \($0.rawValue)" } ?? name, program.root,
             run.outputs.map { ($0.name, $0.array.bytes) })
     }
 
@@ -62,7 +62,7 @@ import Testing
     @Test func modelsGiveTheBitsThatTheyAlwaysGave() throws {
         var lines: [Line] = []
         for (place, name) in (TransformerFixture.decoders + ["roberta", "vit", "vit-plain"]).enumerated() {
-            for quantization in [nil, Quantization.w8a8] {
+            for quantization in [nil, Quantization.w8a8, .fx15] {
                 lines.append(try Self.transformer(name, threads: 1 + place % 3, quantization))
             }
         }

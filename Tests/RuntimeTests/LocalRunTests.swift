@@ -159,6 +159,13 @@ import Testing
         #expect(summary.inputs.map(\.shape) == [[12], [12], [3, 4], [3], [12]])
         #expect(summary.output.name == "sentence_embedding" && summary.output.shape == [3, 16])
         #expect(try ModelSummary(model, batch: 1, length: 12, threads: 1).computeUnits.weightedOperations > 0)
+        // Each of the twelve linear layers has three products more.
+        let halves = try ModelSummary(model, batch: 3, length: 4, threads: 1, quantization: .fx15)
+        #expect(halves.operations[2].count == 16 + 3 * 12 && halves.parameterCount == summary.parameterCount)
+        #expect(
+            halves.program == (try QuantizedProgram(model.program, .fx15).program.root)
+                && halves.program != summary.program)
+        #expect(halves.computeUnits > summary.computeUnits)
         #expect(throws: RunFault.tooLong(length: 13, limit: 12)) {
             _ = try ModelSummary(model, batch: 1, length: 13, threads: 1)
         }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A decoder of GPT-2's small shape (124 million random weights), 128 tokens of prompt, 128 more, here and in PyTorch by turns: prefill and tokens a second.
 # PyTorch and transformers come from PyPI into .cache/torch (large), or PLASMA_TORCH names a Python that has them.
-# With --quantize w8a8 Plasma's linear layers and the layer that gives the logits are of eight bits; PyTorch stays as it is.
-# Usage: scripts/bench.sh generation [--rounds R] [--quantize w8a8]
+# With --quantize w8a8 Plasma's linear layers and the layer that gives the logits are of eight bits, with fx15 of fifteen; PyTorch stays as it is.
+# Usage: scripts/bench.sh generation [--rounds R] [--quantize w8a8|fx15]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=3
@@ -11,16 +11,12 @@ while [ $# -gt 0 ]; do
     case $1 in
         --rounds) rounds=$2; shift 2 ;;
         --quantize) quantize=(--quantize "$2"); shift 2 ;;
-        *) echo "usage: scripts/bench.sh generation [--rounds R] [--quantize w8a8]" >&2; exit 64 ;;
+        *) echo "usage: scripts/bench.sh generation [--rounds R] [--quantize w8a8|fx15]" >&2; exit 64 ;;
     esac
 done
 # Isolated (-I): beside the script lies a kernels.py that is none of transformers'.
-python=${PLASMA_TORCH:-.cache/torch/bin/python}
-if ! "$python" -c 'import torch, transformers, tokenizers' 2>/dev/null; then
-    python3 -m venv .cache/torch
-    .cache/torch/bin/python -m pip install --quiet --disable-pip-version-check torch numpy transformers tokenizers >&2
-    python=.cache/torch/bin/python
-fi
+source scripts/bench/python.sh
+python=$(python_with .cache/torch torch numpy transformers tokenizers)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$python" -I scripts/bench/generation_torch.py make "$work/model" >&2

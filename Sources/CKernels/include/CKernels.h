@@ -82,6 +82,16 @@ void pk_linear_i8(pk_variant variant, int m, int n, int k, const int8_t *q, size
                   const int32_t *place, const uint8_t *packed, const float *columns, const pk_epilogue *epilogue, float *c, size_t ldc,
                   void *scratch);
 
+/* A row of n > 0 f32 as whole numbers of fifteen bits in two halves: power = 2^(e − 14) with the least e ≥ −135 for which max |x| ≤ 16255·power (2^−149 for
+   a row of zeros, NaN for one that is not finite), q = rint(x / power) = 128·high + low with low in [−64, 63], all 0 in a row that is not finite. */
+void pk_halve_rows(pk_variant variant, int rows, int n, const float *x, size_t ldx, int8_t *high, int8_t *low, size_t ldq, float *power);
+/* A linear layer of such rows: c[i,j] = f32(Σ q·b) · power[i]·powers[j], the sum exact and what follows it rounded once, then the epilogue. The right side's
+   halves are packed as i8, each for itself. Scratch is in bytes. */
+size_t pk_linear_halves_scratch(pk_variant variant, int k);
+void pk_linear_halves(pk_variant variant, int m, int n, int k, const int8_t *high, const int8_t *low, size_t ldq, const float *power,
+                      const uint8_t *packed_high, const uint8_t *packed_low, const float *powers, const pk_epilogue *epilogue, float *c,
+                      size_t ldc, void *scratch);
+
 /* p = softmax(x·scale) over the first extents[i] of each row's n (NULL: all), +0 beyond; x may be y. */
 void pk_softmax_f32(pk_variant variant, int rows, int n, const int *extents, const float *x, size_t ldx, float scale,
                     float *y, size_t ldy);

@@ -116,10 +116,14 @@ public final class Executor: Sendable {
                 default: nil
                 }
             })
+        let halved = Set(
+            plan.steps.compactMap { step -> UInt32? in if case .halved(_, let high) = step { high.index } else { nil } }
+        )
         return ArenaPlan(plan, outputs: Set(scan.outputs)) { id in
             let shape = types[Int(id.index)].dimensions
             if shape.count == 1 { return (1, shape[0]) }
             if sentenceMade.contains(id.index) { return (sentences, shape[1]) }
+            if halved.contains(id.index) { return (tokens, HalvedMemory.floats(width: shape[1])) }
             if types[Int(id.index)].element == .i8 { return (tokens, RoundedMemory.floats(width: shape[1])) }
             return (shape[0] == total ? tokens : shape[0], shape[1])
         }
@@ -133,6 +137,10 @@ public final class Executor: Sendable {
                 return max(size, Int(pk_attention_scratch(Int32(length), Int32(length), Int32(width))) + 64)
             case .wholeLinear(_, let words, _, _, _, _, _):
                 let bytes = pk_linear_i8_scratch(model.variant.code, Int32(types[Int(words.index)].dimensions[1]))
+                return max(size, (bytes / 4 + 79) / 16 * 16)
+            case .halvedLinear(_, let weight, _, _, _, _):
+                let bytes = pk_linear_halves_scratch(
+                    model.variant.code, Int32(types[Int(weight.high.index)].dimensions[1]))
                 return max(size, (bytes / 4 + 79) / 16 * 16)
             default: return size
             }

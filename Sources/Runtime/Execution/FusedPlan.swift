@@ -1,49 +1,5 @@
 internal import Programs
 
-/// One fused step: a run of the program's ops that one kernel computes with the same bits.
-enum FusedStep: Equatable, Sendable {
-    /// Rows of a table by an i32 vector over tokens.
-    case rows(table: ValueID, indices: ValueID, out: ValueID)
-    case row(Int, table: ValueID, out: ValueID)
-    /// Elementwise; the second operand may be a vector over the last axis.
-    case add(ValueID, ValueID, out: ValueID)
-    case linear(ValueID, weight: ValueID, bias: ValueID, gelu: Bool, residual: ValueID?, out: ValueID)
-    /// Rows as whole numbers of eight bits; what belongs to them lies behind the words.
-    case rounded(ValueID, words: ValueID)
-    /// A linear layer of such rows: i8 weights, [n, k], and their scales.
-    case wholeLinear(
-        ValueID, words: ValueID, scales: ValueID, bias: ValueID, gelu: Bool, residual: ValueID?, out: ValueID)
-    case layerNorm(ValueID, gain: ValueID, bias: ValueID, epsilon: Float, out: ValueID)
-    case attention(query: ValueID, key: ValueID, value: ValueID, heads: Int, width: Int, scale: Float, out: ValueID)
-    case pool(ValueID, out: ValueID)
-    case normalize(ValueID, floor: Float, out: ValueID)
-
-    var out: ValueID {
-        switch self {
-        case .rows(_, _, let out), .row(_, _, let out), .add(_, _, let out), .linear(_, _, _, _, _, let out),
-            .wholeLinear(_, _, _, _, _, _, let out), .layerNorm(_, _, _, _, let out),
-            .attention(_, _, _, _, _, _, let out), .pool(_, let out), .rounded(_, let out),
-            .normalize(_, _, let out):
-            out
-        }
-    }
-
-    /// The tensors that it reads, but for the batch's layout.
-    var operands: [ValueID] {
-        switch self {
-        case .rows(let table, _, _), .row(_, let table, _): [table]
-        case .add(let a, let b, _): [a, b]
-        case .linear(let x, let weight, let bias, _, let residual, _):
-            [x, weight, bias] + (residual.map { [$0] } ?? [])
-        case .wholeLinear(let x, let words, let scales, let bias, _, let residual, _):
-            [x, words, scales, bias] + (residual.map { [$0] } ?? [])
-        case .layerNorm(let x, let gain, let bias, _, _): [x, gain, bias]
-        case .attention(let query, let key, let value, _, _, _, _): [query, key, value]
-        case .pool(let x, _), .normalize(let x, _, _), .rounded(let x, _): [x]
-        }
-    }
-}
-
 /// The batch's layout tensors, the same for every attention and pooling of a program.
 struct PackedLayout: Equatable, Sendable {
     var slots: ValueID
@@ -62,6 +18,7 @@ struct FusedPlan: Sendable {
         let length: Int
         var layout: PackedLayout?
         var rounded: RoundedRows?
+        var halved: HalvedRows?
     }
 
     /// The plan of a scan, or nil where some op belongs to no known composition.
@@ -73,10 +30,13 @@ struct FusedPlan: Sendable {
         var at = 0
         var inner: Set<ValueID> = []
         var rounded: [ValueID: RoundedRows] = [:]
+        var halved: [ValueID: HalvedRows] = [:]
         while at < scan.operations.count {
-            let matcher = Matcher(records: scan.operations, types: types, leading: leading, at: at, rounded: rounded)
+            let matcher = Matcher(
+                records: scan.operations, types: types, leading: leading, at: at, rounded: rounded, halved: halved)
             guard let match = matcher.match() else { return nil }
             if let rows = match.rounded { rounded[rows.words] = rows }
+            if let rows = match.halved { halved[rows.high] = rows }
             if let found = match.layout {
                 if let held = layout {
                     if held.slots != found.slots || held.lengths != found.lengths { return nil }
@@ -92,6 +52,11 @@ struct FusedPlan: Sendable {
         // What a kernel swallows must not be wanted elsewhere.
         let wanted = Set(scan.outputs).union(steps.flatMap(\.operands))
         if !wanted.isDisjoint(with: inner) { return nil }
+        if let layout, let places = layout.places {
+            var soundness = FusedSoundness(
+                types, parameters: program.parameters.count, leading: leading, layout, places: places)
+            if !soundness.holds(steps, outputs: scan.outputs) { return nil }
+        }
         self.steps = steps
         self.layout = layout
     }
@@ -102,6 +67,7 @@ struct FusedPlan: Sendable {
         let leading: Int
         let at: Int
         let rounded: [ValueID: RoundedRows]
+        let halved: [ValueID: HalvedRows]
 
         private func builder() -> GraphBuilder { GraphBuilder(leading: Array(types[0..<leading + at])) }
 
@@ -138,9 +104,7 @@ struct FusedPlan: Sendable {
         }
 
         func match() -> Match? {
-            attention() ?? layerNorm() ?? pool() ?? normalize() ?? linear() ?? rounding() ?? wholeLinear() ?? rows()
-                ?? row()
-                ?? add()
+            attention() ?? layerNorm() ?? pool() ?? normalize() ?? linear() ?? quantized() ?? rows() ?? row() ?? add()
         }
 
         private func attention() -> Match? {
@@ -214,24 +178,32 @@ struct FusedPlan: Sendable {
             else { return nil }
             var plain = builder()
             let sum = plain.linear(x, weight: weight, bias: bias)
+            guard let found = activated(plain, sum) else { return nil }
+            return Match(
+                step: .linear(
+                    x, weight: weight, bias: bias, gelu: found.gelu, residual: found.residual, out: found.out),
+                length: found.length)
+        }
+
+        /// What follows a linear layer: a GELU, or a tensor of its shape that is added, or neither. Nil where the ops are not the layer's.
+        private func activated(
+            _ plain: GraphBuilder, _ sum: ValueID
+        ) -> (gelu: Bool, residual: ValueID?, out: ValueID, length: Int)? {
             guard agrees(plain) else { return nil }
+            let length = plain.operations.count
             var activated = plain
             let activation = activated.gelu(sum)
-            if agrees(activated) {
-                return Match(
-                    step: .linear(x, weight: weight, bias: bias, gelu: true, residual: nil, out: activation), length: 3)
-            }
-            if inputs(2).count == 2, inputs(2)[0] == sum, types[Int(inputs(2)[1].index)] == types[Int(sum.index)] {
+            if agrees(activated) { return (true, nil, activation, activated.operations.count) }
+            let next = inputs(length)
+            if next.count == 2, next[0] == sum, next[1] != sum, types[Int(next[1].index)] == types[Int(sum.index)] {
                 var added = plain
-                let out = added.sum(sum, inputs(2)[1])
-                if agrees(added), inputs(2)[1] != sum {
-                    return Match(
-                        step: .linear(x, weight: weight, bias: bias, gelu: false, residual: inputs(2)[1], out: out),
-                        length: 3)
-                }
+                let out = added.sum(sum, next[1])
+                if agrees(added) { return (false, next[1], out, added.operations.count) }
             }
-            return Match(step: .linear(x, weight: weight, bias: bias, gelu: false, residual: nil, out: sum), length: 2)
+            return (false, nil, sum, length)
         }
+
+        private func quantized() -> Match? { rounding() ?? wholeLinear() ?? halving() ?? halvedLinear() }
 
         private func rounding() -> Match? {
             guard inputs(0).count == 1, types[Int(inputs(0)[0].index)].shape.count == 2 else { return nil }
@@ -252,24 +224,39 @@ struct FusedPlan: Sendable {
             var plain = builder()
             let result = TensorType(.f32, [types[Int(left.index)].shape[0]] + columns)
             let sum = plain.sum(plain.product(row, words: words, scale: scales, result), bias)
-            guard agrees(plain) else { return nil }
-            func match(gelu: Bool, residual: ValueID?, _ graph: GraphBuilder, _ out: ValueID) -> Match {
-                Match(
-                    step: .wholeLinear(
-                        left, words: words, scales: scales, bias: bias, gelu: gelu, residual: residual, out: out),
-                    length: graph.operations.count)
-            }
-            var activated = plain
-            let activation = activated.gelu(sum)
-            if agrees(activated) { return match(gelu: true, residual: nil, activated, activation) }
-            if inputs(5).count == 2, inputs(5)[0] == sum, types[Int(inputs(5)[1].index)] == types[Int(sum.index)] {
-                var added = plain
-                let out = added.sum(sum, inputs(5)[1])
-                if agrees(added), inputs(5)[1] != sum {
-                    return match(gelu: false, residual: inputs(5)[1], added, out)
-                }
-            }
-            return match(gelu: false, residual: nil, plain, sum)
+            guard let found = activated(plain, sum) else { return nil }
+            return Match(
+                step: .wholeLinear(
+                    left, words: words, scales: scales, bias: bias, gelu: found.gelu, residual: found.residual,
+                    out: found.out),
+                length: found.length)
+        }
+
+        private func halving() -> Match? {
+            guard inputs(0).count == 1, types[Int(inputs(0)[0].index)].shape.count == 2 else { return nil }
+            var graph = builder()
+            let rows = graph.halved(inputs(0)[0])
+            guard agrees(graph) else { return nil }
+            return Match(step: .halved(inputs(0)[0], high: rows.high), length: graph.operations.count, halved: rows)
+        }
+
+        private func halvedLinear() -> Match? {
+            guard case .contract(let left, let high, nil, false) = records[at].operation, let row = halved[left],
+                at + 1 < records.count, case .contract(_, let low, nil, false) = records[at + 1].operation,
+                inputs(5).count == 3, inputs(6).count == 2, types[Int(high.index)].shape.count == 2
+            else { return nil }
+            let (powers, bias) = (inputs(5)[2], inputs(6)[1])
+            let columns = [types[Int(high.index)].shape[0]]
+            guard types[Int(bias.index)].shape == columns, types[Int(powers.index)].shape == columns else { return nil }
+            let weight = HalvedWeight(high: high, low: low, powers: powers)
+            var plain = builder()
+            let result = TensorType(.f32, [types[Int(left.index)].shape[0]] + columns)
+            let sum = plain.sum(plain.product(row, weight, result), bias)
+            guard let found = activated(plain, sum) else { return nil }
+            return Match(
+                step: .halvedLinear(
+                    left, weight, bias: bias, gelu: found.gelu, residual: found.residual, out: found.out),
+                length: found.length)
         }
 
         private func rows() -> Match? {

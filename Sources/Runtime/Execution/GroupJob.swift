@@ -168,6 +168,38 @@ struct GroupJob: @unchecked Sendable {
                     source.scale + first, source.top + first, source.place + first, packed.map { $0 + column * apart },
                     scales + column, &epilogue, target + first * width + column, width, scratch + thread * perThread)
             }
+        case .halved(let x, _):
+            nonisolated(unsafe) let source = tensor(x, group, memory).0
+            nonisolated(unsafe) let halves = HalvedMemory(target, rows: rows, width: width)
+            share(rows) { part in
+                let first = part.lowerBound
+                pk_halve_rows(
+                    variant, Int32(part.count), Int32(width), source + first * width, width,
+                    halves.high + first * width,
+                    halves.low + first * width, width, halves.power + first)
+            }
+        case .halvedLinear(let x, let weight, let bias, let gelu, let residual, _):
+            let depth = types[Int(x.index)].dimensions[1]
+            nonisolated(unsafe) let source = HalvedMemory(tensor(x, group, memory).0, rows: rows, width: depth)
+            nonisolated(unsafe) let high = model.packedWords(weight.high)
+            nonisolated(unsafe) let low = model.packedWords(weight.low)
+            nonisolated(unsafe) let powers = tensor(weight.powers, group, memory).0
+            nonisolated(unsafe) let biases = tensor(bias, group, memory).0
+            nonisolated(unsafe) let added = residual.map { tensor($0, group, memory).0 }
+            nonisolated(unsafe) let scratch = memory.scratch
+            let perThread = self.scratch
+            let apart = pk_packed_column_i8(variant, Int32(depth))
+            share(rows, columns: width, panel: Int(pk_panel_columns_i8(variant))) { part, columns, thread in
+                let (first, column) = (part.lowerBound, columns.lowerBound)
+                var epilogue = pk_epilogue(
+                    bias: biases + column, activation: gelu ? PK_GELU : PK_NONE,
+                    residual: added.map { UnsafePointer($0 + first * width + column) }, ldr: width)
+                pk_linear_halves(
+                    variant, Int32(part.count), Int32(columns.count), Int32(depth), source.high + first * depth,
+                    source.low + first * depth, depth, source.power + first, high.map { $0 + column * apart },
+                    low.map { $0 + column * apart }, powers + column, &epilogue, target + first * width + column, width,
+                    scratch + thread * perThread)
+            }
         case .layerNorm(let x, let gain, let bias, let epsilon, _):
             nonisolated(unsafe) let source = tensor(x, group, memory).0
             nonisolated(unsafe) let gains = tensor(gain, group, memory).0
@@ -232,23 +264,5 @@ struct GroupJob: @unchecked Sendable {
                     v + offset, width, scale, target + offset, width, scratch + thread * perThread)
             }
         }
-    }
-}
-
-/// Rounded rows in a place of the arena: the words, then each row's scale, number apart and its place.
-struct RoundedMemory {
-    let words: UnsafeMutablePointer<Int8>
-    let scale: UnsafeMutablePointer<Float>
-    let top: UnsafeMutablePointer<Float>
-    let place: UnsafeMutablePointer<Int32>
-
-    /// Floats of a row in all.
-    static func floats(width: Int) -> Int { (width + 3) / 4 + 3 }
-
-    init(_ base: UnsafeMutablePointer<Float>, rows: Int, width: Int) {
-        words = UnsafeMutableRawPointer(base).assumingMemoryBound(to: Int8.self)
-        scale = base + rows * ((width + 3) / 4)
-        top = scale + rows
-        place = UnsafeMutableRawPointer(top + rows).assumingMemoryBound(to: Int32.self)
     }
 }

@@ -57,9 +57,7 @@ public final class PreparedModel: @unchecked Sendable {
         self.owners = owners
         guard program.scans.count == 1, let plan = FusedPlan(program, program.scans[0]) else { return }
         for step in plan.steps {
-            if case .wholeLinear(_, let weight, _, _, _, _, _) = step, words[weight.index] == nil,
-                Int(weight.index) < parameters.count
-            {
+            for weight in step.wholeWeights where words[weight.index] == nil && Int(weight.index) < parameters.count {
                 let shape = program.parameters[Int(weight.index)].type.dimensions
                 let (n, k) = (Int32(shape[0]), Int32(shape[1]))
                 let memory = Block(pk_pack_size_i8(variant.code, n, k))

@@ -79,14 +79,14 @@ public struct Generator: Sendable {
     /// Packed once for all texts.
     private let weights = PackedWeights()
     /// Made once for all texts; nil where nothing is quantized.
-    private let quantized: QuantizedWeights?
+    private let quantized: (kind: Quantization, weights: QuantizedWeights)?
 
     public init(
         _ model: TransformerModel, threads: Int, quantization: Quantization? = nil
     ) throws(GenerationFault) {
         guard let decoder = model.decoder else { throw .notADecoder(model.name) }
         self.model = model
-        quantized = quantization == .w8a8 ? QuantizedWeights(model.parameters) : nil
+        quantized = quantization.map { ($0, QuantizedWeights(model.parameters)) }
         self.decoder = decoder
         self.threads = threads
     }
@@ -105,8 +105,8 @@ public struct Generator: Sendable {
         let plain = try GenerationGraph(decoder: decoder, sampling: sampling, givesLogits: givesLogits)
             .program(model.parameters.map(\.declaration))
         guard let quantized else { return (plain, model.parameters) }
-        let smaller = try QuantizedProgram(plain)
-        return (smaller.program, quantized.parameters(of: smaller))
+        let smaller = try QuantizedProgram(plain, quantized.kind)
+        return (smaller.program, quantized.weights.parameters(of: smaller))
     }
 
     /// Continues each prompt. A row's tokens do not depend on the rows beside it where they are not drawn; a draw depends on the row's place.

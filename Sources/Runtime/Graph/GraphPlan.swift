@@ -8,6 +8,8 @@ enum PlanStep: Sendable {
     case wholeContract(WholeContractStep)
     case roundRows(RoundRowsStep)
     case wholeLinear(WholeLinearStep)
+    case halveRows(HalveRowsStep)
+    case halvedLinear(HalvedLinearStep)
     case selected(SelectedContractStep)
     case gather(GatherStep)
     case sort(SortStep)
@@ -22,6 +24,8 @@ enum PlanStep: Sendable {
         case .wholeContract(let step): step.run(memory)
         case .roundRows(let step): step.run(memory)
         case .wholeLinear(let step): step.run(memory)
+        case .halveRows(let step): step.run(memory)
+        case .halvedLinear(let step): step.run(memory)
         case .selected(let step): step.run(memory)
         case .gather(let step): step.run(memory)
         case .sort(let step): step.run(memory)
@@ -39,6 +43,8 @@ enum PlanStep: Sendable {
         case .wholeContract: "whole contraction"
         case .roundRows: "rounding"
         case .wholeLinear: "whole linear"
+        case .halveRows: "halving"
+        case .halvedLinear: "halved linear"
         case .selected: "selected contraction"
         case .gather: "gather"
         case .sort: "sort"
@@ -56,11 +62,12 @@ enum PlanStep: Sendable {
         case .contract(let step): step.scratch(threads: threads)
         case .wholeContract(let step): step.scratch
         case .wholeLinear(let step): (step.scratch, 0)
+        case .halvedLinear(let step): (step.scratch, 0)
         case .selected(let step): (step.scratch, 0)
         case .sort(let step): (step.scratch, 0)
         case .convolution(let step): step.scratch
         case .pool(let step): (step.scratch, 0)
-        case .gather, .columnSum, .roundRows: (0, 0)
+        case .gather, .columnSum, .roundRows, .halveRows: (0, 0)
         }
     }
 }
@@ -113,7 +120,7 @@ struct GraphPlan: Sendable {
         for step in steps[next...] { step.run(memory) }
     }
 
-    /// Gives a contraction its packed weight.
+    /// Gives a contraction its packed weight, or the next of them.
     mutating func setPacked(_ packed: PackedWeight, step index: Int) {
         switch steps[index] {
         case .contract(var step):
@@ -125,6 +132,9 @@ struct GraphPlan: Sendable {
         case .wholeLinear(var step):
             step.packed = packed
             steps[index] = .wholeLinear(step)
+        case .halvedLinear(var step):
+            step.packed.append(packed)
+            steps[index] = .halvedLinear(step)
         case .convolution(var step):
             step.packed = packed
             steps[index] = .convolution(step)

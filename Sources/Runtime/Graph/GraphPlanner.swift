@@ -32,6 +32,8 @@ struct GraphPlanner {
     var open = OpenGroup()
     /// Rows that a step rounds, by their words.
     var rounded: [ValueID: RoundedRows] = [:]
+    /// Rows that a step brings into two halves, by the high ones.
+    var halved: [ValueID: HalvedRows] = [:]
     /// Weights that are packed once, and the bytes that more of them may take.
     var packed: Set<WeightAccess> = []
     var packingBudget: UInt64
@@ -82,8 +84,8 @@ struct GraphPlanner {
         // Ops below this belong to a composition that is placed.
         var next = 0
         for (number, record) in operations.enumerated() where number >= next && needed[leading + number] {
-            if let length = placeRounded(number) ?? placeWholeLinear(number) ?? placeConvolution(number)
-                ?? placePool(number)
+            if let length = placeRounded(number) ?? placeWholeLinear(number) ?? placeHalved(number)
+                ?? placeHalvedLinear(number) ?? placeConvolution(number) ?? placePool(number)
             {
                 next = number + length
             } else {

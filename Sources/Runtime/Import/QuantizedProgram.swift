@@ -1,16 +1,7 @@
 package import Programs
 
-/// How a model's linear layers are made smaller at import.
-public enum Quantization: String, Sendable, CaseIterable {
-    /// Weights and activations of eight bits, as docs/numerics.md fixes them: one scale for each output channel and for each row.
-    case w8a8
-}
-
-/// A program whose linear layers work on whole numbers of eight bits. Rows are scaled when they are there, weights once at import; all of it is ordinary ops, so the
+/// A program whose linear layers work on whole numbers. Rows are scaled when they are there, weights once at import; all of it is ordinary ops, so the
 /// result is as exact as any program's: a run of it has one result, but that is near the f32 program's, not equal to it.
-///
-/// A row's greatest number stands apart and is multiplied as it is: in trained networks one number of a row is often many times the others, and a scale made for
-/// it leaves them few of the eight bits.
 package struct QuantizedProgram: Sendable {
     /// A weight as a contraction reads it, [n, k], in the memory of a parameter.
     package struct Matrix: Sendable, Hashable {
@@ -27,10 +18,8 @@ package struct QuantizedProgram: Sendable {
     package enum Source: Sendable, Hashable {
         /// A parameter of the f32 program.
         case parameter(Int)
-        /// i8 [n, k].
-        case words(Matrix)
-        /// f32 [n].
-        case scales(Matrix)
+        /// A part of a weight.
+        case part(Quantization.Part, Matrix)
     }
 
     package let program: Program
@@ -40,21 +29,18 @@ package struct QuantizedProgram: Sendable {
     /// The longest sum of products of eight bits that fits 32.
     private static let longestSum = 131_071
 
-    package init(_ original: Program) throws(ProgramFault) {
+    package init(_ original: Program, _ quantization: Quantization) throws(ProgramFault) {
         let leading = (original.parameters + original.inputs + original.carried).map(\.type)
         let found = original.scans.map { QuantizedProgram.matrices($0, original, leading) }
         var matrices: [Matrix] = []
         for matrix in found.flatMap({ $0.sorted { $0.key < $1.key }.map(\.value) }) where !matrices.contains(matrix) {
             matrices.append(matrix)
         }
+        let parts = quantization.parts
         // Behind all leading tensors of the original, so that no number of them changes; `assembled` puts them where they belong.
         let declarations = matrices.enumerated().flatMap { number, matrix -> [TensorDeclaration] in
             let name = "\(original.parameters[matrix.parameter].name).\(number)"
-            let (n, k) = (Dimension(UInt64(matrix.n)), Dimension(UInt64(matrix.k)))
-            return [
-                TensorDeclaration(name: name + ".int8", type: TensorType(.i8, [n, k])),
-                TensorDeclaration(name: name + ".scale", type: TensorType(.f32, [n])),
-            ]
+            return parts.map { TensorDeclaration(name: "\(name).\($0.rawValue)", type: $0.type(matrix)) }
         }
         let added = declarations.indices.map { ValueID(leading.count + $0) }
         var graphs: [(graph: GraphBuilder, results: [ValueID])] = []
@@ -62,16 +48,16 @@ package struct QuantizedProgram: Sendable {
         for (scan, chosen) in zip(original.scans, found) {
             var graph = GraphBuilder(leading: leading + declarations.map(\.type))
             var numbers = leading.indices.map { ValueID($0) }
-            var rounded: [ValueID: RoundedRows] = [:]
+            var quantized: [ValueID: QuantizedRows] = [:]
             for (number, record) in scan.operations.enumerated() {
                 if let matrix = chosen[number], case .contract(let left, _, _, _) = record.operation,
                     let place = matrices.firstIndex(of: matrix)
                 {
                     let x = numbers[Int(left.index)]
-                    let row = rounded[x] ?? graph.rounded(x)
-                    rounded[x] = row
-                    numbers.append(
-                        graph.product(row, words: added[2 * place], scale: added[2 * place + 1], record.result))
+                    let rows = quantized[x] ?? graph.quantized(x, quantization)
+                    quantized[x] = rows
+                    let weight = added[place * parts.count..<(place + 1) * parts.count]
+                    numbers.append(graph.product(rows, Array(weight), record.result))
                 } else {
                     numbers.append(
                         graph.append(record.operation.renumbered { numbers[Int($0.index)] }, record.result))
@@ -93,7 +79,7 @@ package struct QuantizedProgram: Sendable {
         program = try Program(
             axes: original.axes, parameters: kept.map { original.parameters[$0] } + declarations,
             inputs: original.inputs, carried: original.carried, kept: original.kept, scans: scans)
-        sources = kept.map { .parameter($0) } + matrices.flatMap { [.words($0), .scales($0)] }
+        sources = kept.map { .parameter($0) } + matrices.flatMap { matrix in parts.map { .part($0, matrix) } }
     }
 
     /// The contractions of a scan that are done on whole numbers, by their place among its ops.
@@ -136,76 +122,13 @@ package struct QuantizedProgram: Sendable {
     }
 }
 
-/// Rows as whole numbers of eight bits, but for the greatest of each.
-struct RoundedRows: Sendable, Hashable {
-    /// i8, the rows' shape; 0 at the place.
-    let words: ValueID
-    /// f32, with a last axis of 1.
-    let scale: ValueID
-    /// The number that stands apart, and the place where it stood, an i32 without the last axis.
-    let top: ValueID
-    let place: ValueID
-}
-
-extension GraphBuilder {
-    /// Rows as whole numbers. The first of the greatest magnitude stands apart; of the others q = rint(x·r) within ±127 with r = 127/amax, 0 where amax is not
-    /// above 0, and the scale is amax/127. The words are made last.
-    mutating func rounded(_ x: ValueID) -> RoundedRows {
-        let shape = type(x).shape
-        let axis = UInt8(shape.count - 1)
-        let rows = Array(shape.dropLast()) + [1]
-        let most = Float(127).bitPattern
-        let magnitude = map(.f32, shape, [x]) { e in
-            let value = e.input(0)
-            _ = e.apply(.maximum, value, e.apply(.subtract, e.constant(bits: 0), value))
-        }
-        let place = reduce(.argumentOfMaximum, magnitude)
-        let top = gather(
-            x, rows, (0..<axis).map { .axis($0) } + [Coordinate(table: place, tableAxes: Array(0..<axis))])
-        let column = column(place)
-        let others = map(.f32, shape, [magnitude, column]) { e in
-            let value = e.input(0)
-            let isTop = e.apply(.equal, e.node(.index(axis)), e.apply(.toI64, e.input(1)))
-            _ = e.apply(.select, isTop, e.constant(bits: 0), value)
-        }
-        let extent = self.column(reduce(.maximum, others))
-        let scale = map(.f32, rows, [extent]) { e in
-            let amax = e.input(0)
-            _ = e.apply(.divide, amax, e.constant(bits: most))
-        }
-        let factor = map(.f32, rows, [extent]) { e in
-            let amax = e.input(0)
-            let zero = e.constant(bits: 0)
-            let quotient = e.apply(.divide, e.constant(bits: most), amax)
-            _ = e.apply(.select, e.apply(.less, zero, amax), quotient, zero)
-        }
-        let words = map(.i8, shape, [x, factor, column]) { e in
-            let (value, r) = (e.input(0), e.input(1))
-            let t = e.apply(.multiply, value, r)
-            let above = e.apply(.maximum, t, e.constant(bits: Float(-127).bitPattern))
-            let within = e.apply(.minimum, above, e.constant(bits: most))
-            let isTop = e.apply(.equal, e.node(.index(axis)), e.apply(.toI64, e.input(2)))
-            _ = e.apply(.toI8, e.apply(.select, isTop, e.constant(bits: 0), within))
-        }
-        return RoundedRows(words: words, scale: scale, top: top, place: place)
-    }
-
-    /// fma(f32(Σ q·w), sᵢ, topᵢ·f32(w of its place))·wⱼ.
-    mutating func product(
-        _ x: RoundedRows, words: ValueID, scale: ValueID, _ result: TensorType
-    ) -> ValueID {
-        let axis = UInt8(result.shape.count - 1)
-        let sums = contract(x.words, words)
-        let right = gather(
-            words, result.shape, [.axis(axis), Coordinate(table: x.place, tableAxes: Array(0..<axis))])
-        let apart = map(.f32, result.shape, [x.top, right]) { e in
-            let top = e.input(0)
-            _ = e.apply(.multiply, top, e.apply(.toF32, e.input(1)))
-        }
-        return map(.f32, result.shape, [sums, x.scale, apart, scale]) { e in
-            let sum = e.apply(.toF32, e.input(0))
-            let all = e.apply(.fma, sum, e.input(1), e.input(2))
-            _ = e.apply(.multiply, all, e.input(3))
-        }
+extension Program {
+    /// The same with whole numbers for its linear layers where that is asked for, and its parameters made of this one's.
+    package func quantized(
+        _ quantization: Quantization?, _ parameters: [StoredParameter]
+    ) throws(ProgramFault) -> (program: Program, parameters: [StoredParameter]) {
+        guard let quantization else { return (self, parameters) }
+        let quantized = try QuantizedProgram(self, quantization)
+        return (quantized.program, QuantizedWeights(parameters).parameters(of: quantized))
     }
 }

@@ -15,15 +15,18 @@ package final class QuantizedWeights: Sendable {
         zip(program.sources, program.program.parameters).map { source, declaration in
             switch source {
             case .parameter(let number): return parameters[number]
-            case .words(let matrix), .scales(let matrix):
+            case .part(let part, let matrix):
                 if let held = made.withLock({ $0[source] }) { return held }
-                let pair = quantized(matrix, name: declaration.name)
-                made.withLock {
-                    $0[.words(matrix)] = pair.words
-                    $0[.scales(matrix)] = pair.scales
+                let parts =
+                    switch part {
+                    case .words, .scales: rounded(matrix, name: declaration.name)
+                    case .high, .low, .powers: halved(matrix, name: declaration.name)
+                    }
+                made.withLock { made in
+                    for (part, parameter) in parts { made[.part(part, matrix)] = parameter }
                 }
-                if case .words = source { return pair.words }
-                return pair.scales
+                guard let own = parts[part] else { preconditionFailure("a weight has all parts of its kind") }
+                return own
             }
         }
     }
@@ -32,9 +35,7 @@ package final class QuantizedWeights: Sendable {
     private static let block = 64
 
     /// Each row of a weight by itself: scale amax/127, rint(w·127/amax).
-    private func quantized(
-        _ matrix: QuantizedProgram.Matrix, name: String
-    ) -> (words: StoredParameter, scales: StoredParameter) {
+    private func rounded(_ matrix: QuantizedProgram.Matrix, name: String) -> [Quantization.Part: StoredParameter] {
         var words = [Int8](repeating: 0, count: matrix.n * matrix.k)
         var scales = [Float](repeating: 0, count: matrix.n)
         var rows = [Float](repeating: 0, count: QuantizedWeights.block * matrix.k)
@@ -54,10 +55,34 @@ package final class QuantizedWeights: Sendable {
                 }
             }
         }
-        return (
-            StoredParameter(name: name, element: .i8, shape: [matrix.n, matrix.k], HeldBytes.of(words)),
-            StoredParameter(name: name, element: .f32, shape: [matrix.n], HeldBytes.of(scales))
-        )
+        return [
+            .words: StoredParameter(name: name, element: .i8, shape: [matrix.n, matrix.k], HeldBytes.of(words)),
+            .scales: StoredParameter(name: name, element: .f32, shape: [matrix.n], HeldBytes.of(scales)),
+        ]
+    }
+
+    /// Each row of a weight in two halves, as rows of activations are.
+    private func halved(_ matrix: QuantizedProgram.Matrix, name: String) -> [Quantization.Part: StoredParameter] {
+        let count = QuantizedWeights.block * matrix.k
+        var (high, low, powers): ([Int8], [Int8], [Float]) = ([], [], [])
+        var rows = [Float](repeating: 0, count: count)
+        var (upper, lower) = ([Int8](repeating: 0, count: count), [Int8](repeating: 0, count: count))
+        var power = [Float](repeating: 0, count: QuantizedWeights.block)
+        for first in stride(from: 0, to: matrix.n, by: QuantizedWeights.block) {
+            let taken = min(QuantizedWeights.block, matrix.n - first)
+            widen(matrix, first, taken, &rows)
+            pk_halve_rows(
+                KernelVariant.best.code, Int32(taken), Int32(matrix.k), rows, matrix.k, &upper, &lower, matrix.k, &power
+            )
+            high += upper.prefix(taken * matrix.k)
+            low += lower.prefix(taken * matrix.k)
+            powers += power.prefix(taken)
+        }
+        return [
+            .high: StoredParameter(name: name, element: .i8, shape: [matrix.n, matrix.k], HeldBytes.of(high)),
+            .low: StoredParameter(name: name, element: .i8, shape: [matrix.n, matrix.k], HeldBytes.of(low)),
+            .powers: StoredParameter(name: name, element: .f32, shape: [matrix.n], HeldBytes.of(powers)),
+        ]
     }
 
     /// Some rows of a weight as f32, one after another; columns that lie together are read together.

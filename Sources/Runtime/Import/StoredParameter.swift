@@ -99,6 +99,11 @@ public struct StoredParameter: @unchecked Sendable {
         owner = ParameterOwner(imported)
     }
 
+    /// A parameter that lies in no file.
+    package init(name: String, _ tensor: Tensor) {
+        self.init(name: name, element: tensor.element, shape: tensor.shape, HeldBytes.of(tensor.bytes))
+    }
+
     /// A parameter that the settings give and no file holds.
     init(name: String, values: [Float]) {
         self.name = name

@@ -46,12 +46,11 @@ public struct LocalRun: Sendable {
         do throws(ProgramFault) {
             var charged = model.program
             var program = try model.imported.programWithTokens(takesSegments: arrays.hasSegments)
-            if quantization == .w8a8 {
-                charged = try QuantizedProgram(charged).program
-                let quantized = try QuantizedProgram(program)
-                program = quantized.program
-                weights = QuantizedWeights(model.imported.parameters.map { StoredParameter($0) })
-                    .parameters(of: quantized)
+            if let quantization {
+                charged = try QuantizedProgram(charged, quantization).program
+                let quantized = try program.quantized(
+                    quantization, model.imported.parameters.map { StoredParameter($0) })
+                (program, weights) = (quantized.program, quantized.parameters)
             }
             computeUnits = try charged.specialise(axes).cost()
             fixed = try program.specialise(axes)

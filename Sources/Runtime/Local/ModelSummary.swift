@@ -22,30 +22,34 @@ public struct ModelSummary: Sendable {
     public let peakMemory: UInt64
     public let threads: Int
 
-    /// Looks at a model with an example batch of rows that are all full.
-    public init(_ model: LocalModel, batch: Int, length: Int, threads: Int) throws(RunFault) {
+    /// Looks at a model, quantized where that is asked for, with an example batch of rows that are all full.
+    public init(
+        _ model: LocalModel, batch: Int, length: Int, threads: Int, quantization: Quantization? = nil
+    ) throws(RunFault) {
         let limit = model.imported.configuration.positions
         if batch < 1 || length < 1 { throw .inputRank("input_ids", shape: [batch, length]) }
         if length > limit { throw .tooLong(length: length, limit: limit) }
         if batch > EncoderInputs.sentenceLimit { throw .tooManyRows(batch, limit: EncoderInputs.sentenceLimit) }
         let tokens = batch * length
         if tokens > EncoderInputs.tokenLimit { throw .batch(.tooManyTokens(limit: EncoderInputs.tokenLimit)) }
-        let fixed: SpecialisedProgram
+        let (fixed, made): (SpecialisedProgram, (program: Program, parameters: [StoredParameter]))
         do throws(ProgramFault) {
-            fixed = try model.program.specialise([
+            made = try model.program.quantized(quantization, model.imported.parameters.map { StoredParameter($0) })
+            fixed = try made.program.specialise([
                 ("tokens", UInt64(tokens)), ("sentences", UInt64(batch)), ("length", UInt64(length)),
             ])
             computeUnits = try fixed.cost()
         } catch { throw .program(error) }
-        program = model.program.root
-        operations = ModelSummary.counted(model.program)
+        program = made.program.root
+        operations = ModelSummary.counted(made.program)
         parameterCount = model.parameterCount
-        tensorCount = model.imported.parameters.count
+        tensorCount = made.parameters.count
         inputs = fixed.inputs.map { Shape(name: $0.name, type: $0.type.element.name, shape: $0.type.dimensions) }
         output = Shape(
             name: LocalRun.outputNames[1], type: ElementType.f32.name,
             shape: [batch, model.imported.configuration.hiddenSize])
-        peakMemory = Executor(program: fixed, model: try model.prepare(fixed), threads: threads).peakMemory
+        let prepared = quantization == nil ? try model.prepare(fixed) : try model.prepare(fixed, made.parameters)
+        peakMemory = Executor(program: fixed, model: prepared, threads: threads).peakMemory
         self.threads = threads
     }
 

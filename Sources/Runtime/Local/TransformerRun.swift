@@ -20,15 +20,11 @@ public struct TransformerRun: Sendable {
     ) throws(RunFault) {
         let start = ContinuousClock.now
         let fixed: SpecialisedProgram
-        var parameters = model.parameters
+        let parameters: [StoredParameter]
         do throws(ProgramFault) {
-            var program = try model.program()
-            if quantization == .w8a8 {
-                let quantized = try QuantizedProgram(program)
-                parameters = QuantizedWeights(parameters).parameters(of: quantized)
-                program = quantized.program
-            }
-            fixed = try program.specialise(arrays.axes)
+            let made = try model.program().quantized(quantization, model.parameters)
+            parameters = made.parameters
+            fixed = try made.program.specialise(arrays.axes)
             computeUnits = try fixed.cost()
         } catch { throw .program(error) }
         let runner: ProgramRunner

@@ -12,8 +12,10 @@ public struct TransformerSummary: Sendable {
     /// Bytes that the example takes at most, weights included.
     public let peakMemory: UInt64
 
-    /// Looks at a model with an example batch; `length` is of no meaning to images.
-    public init(_ model: TransformerModel, batch: Int, length: Int, threads: Int) throws(RunFault) {
+    /// Looks at a model, quantized where that is asked for, with an example batch; `length` is of no meaning to images.
+    public init(
+        _ model: TransformerModel, batch: Int, length: Int, threads: Int, quantization: Quantization? = nil
+    ) throws(RunFault) {
         if batch < 1 || length < 1 { throw .inputRank("input_ids", shape: [batch, length]) }
         var axes: [(name: String, value: UInt64)] = [("batch", UInt64(batch))]
         switch model.kind {
@@ -26,8 +28,10 @@ public struct TransformerSummary: Sendable {
         case .vision: break
         }
         let fixed: SpecialisedProgram
+        let parameters: [StoredParameter]
         do throws(ProgramFault) {
-            let program = try model.program()
+            let program: Program
+            (program, parameters) = try model.program().quantized(quantization, model.parameters)
             fixed = try program.specialise(axes)
             self.program = program.root
             operations = ModelSummary.counted(program)
@@ -42,7 +46,7 @@ public struct TransformerSummary: Sendable {
             }
         } catch { throw .program(error) }
         do throws(RunnerFault) {
-            peakMemory = try ProgramRunner(fixed, model.parameters, threads: threads).peakMemory
+            peakMemory = try ProgramRunner(fixed, parameters, threads: threads).peakMemory
         } catch {
             switch error {
             case .memory(let needed): throw .memory(needed: needed, available: .max)

@@ -20,15 +20,9 @@ enum ModelBench {
             }
         }
         let inputs = try EncoderInputs(ids, truncated: [])
-        var parameters = model.parameters.map { StoredParameter($0) }
-        var made = try model.program()
-        if quantization == .w8a8 {
-            let quantized = try QuantizedProgram(made)
-            parameters = QuantizedWeights(parameters).parameters(of: quantized)
-            made = quantized.program
-        }
-        let program = try made.specialise(inputs.axes.map { ($0.name, UInt64($0.value)) })
-        let weights = parameters.map { parameter in parameter.withBytes { Array($0) } }
+        let made = try model.program().quantized(quantization, model.parameters.map { StoredParameter($0) })
+        let program = try made.program.specialise(inputs.axes.map { ($0.name, UInt64($0.value)) })
+        let weights = made.parameters.map { parameter in parameter.withBytes { Array($0) } }
         let bytes = inputs.inputs.map { input in input.values.withUnsafeBytes { Array($0) } }
         let times = try withMemory(weights) { weights in
             let prepared = try PreparedModel(program: program, parameters: weights, owners: [])

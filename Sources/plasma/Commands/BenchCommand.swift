@@ -24,7 +24,7 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(parsing: .upToNextOption, help: "Numbers of threads.")
         var threads = [1, 2]
 
-        @Option(help: "w8a8: linear layers on whole numbers of eight bits.")
+        @Option(help: "Linear layers on whole numbers. \(Quantization.help)")
         var quantize: Quantization?
 
         func run() throws {

@@ -31,7 +31,7 @@ extension ModelCommand {
 
         @OptionGroup var sampling: SamplingOptions
 
-        @Option(help: "w8a8: linear layers on whole numbers of eight bits.")
+        @Option(help: "Linear layers on whole numbers. \(Quantization.help)")
         var quantize: Quantization?
 
         @OptionGroup var options: LocalRunOptions

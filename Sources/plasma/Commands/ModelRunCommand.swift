@@ -21,7 +21,13 @@ struct LocalRunOptions: ParsableArguments {
     var memory: UInt64 { ProcessInfo.processInfo.physicalMemory }
 }
 
-extension Quantization: ExpressibleByArgument {}
+extension Quantization: ExpressibleByArgument {
+    static let help = "w8a8: of eight bits. fx15: of fifteen, in two halves."
+
+    static func refuseForGraph(_ quantization: Quantization?) throws {
+        if quantization != nil { throw Failure("An ONNX file is run as it is written: leave --quantize out.") }
+    }
+}
 
 extension Duration {
     /// In seconds.
@@ -47,10 +53,7 @@ extension ModelCommand {
         @Option(help: "The folder for the outputs, made if it is not there.")
         var output: String
 
-        @Option(
-            help:
-                "w8a8: linear layers of a folder's model on whole numbers of eight bits."
-        )
+        @Option(help: "Linear layers of a folder's model on whole numbers. \(Quantization.help)")
         var quantize: Quantization?
 
         @OptionGroup var options: LocalRunOptions
@@ -59,7 +62,7 @@ extension ModelCommand {
 
         func run() throws {
             if GraphOptions.isGraph(folder) {
-                if quantize != nil { throw Failure("An ONNX file is run as it is written: leave --quantize out.") }
+                try Quantization.refuseForGraph(quantize)
                 return try runGraph()
             }
             do {

@@ -25,14 +25,25 @@ extension ModelCommand {
         @Option(help: "Threads that the example's memory is planned for, for a folder.")
         var threads: Int = 1
 
+        @Option(help: "Show a folder's model with its linear layers on whole numbers. \(Quantization.help)")
+        var quantize: Quantization?
+
         @OptionGroup var graph: GraphOptions
 
         func run() async throws {
-            if GraphOptions.isGraph(name) { return try showGraph() }
+            if GraphOptions.isGraph(name) {
+                try Quantization.refuseForGraph(quantize)
+                return try showGraph()
+            }
             // A name with a slash is a path even where nothing is there, so that a wrong path is called one.
             var isFolder: ObjCBool = false
             let exists = FileManager.default.fileExists(atPath: name, isDirectory: &isFolder)
             if name.contains("/") || (exists && isFolder.boolValue) { return try showFolder() }
+            if let quantize {
+                throw Failure(
+                    "\(name) is a model on the network, which runs as it was published: leave --quantize \(quantize.rawValue) out, "
+                        + "or give a folder (./\(name)).")
+            }
             let model = try await options.withNode { try await $0.call("model.get", ["name": .string(name)]) }
             options.show(model) { model in
                 ["name", "manifest", "program", "publisher", "royalty"].map { key in
@@ -47,7 +58,8 @@ extension ModelCommand {
             do {
                 if try ModelImporter.isTransformer(path: name) { return try showTransformer() }
                 model = try LocalModel(folder: name)
-                summary = try ModelSummary(model, batch: batch, length: length, threads: min(max(threads, 1), 1024))
+                summary = try ModelSummary(
+                    model, batch: batch, length: length, threads: min(max(threads, 1), 1024), quantization: quantize)
             } catch { throw Failure(describing: error) }
             let total = summary.operations.map(\.count).reduce(0, +)
             let configuration = model.imported.configuration

@@ -38,7 +38,7 @@ extension ModelCommand.Show {
     func showTransformer() throws {
         let model = try ModelImporter.importTransformer(name)
         let summary = try TransformerSummary(
-            model, batch: batch, length: length, threads: min(max(threads, 1), 1024))
+            model, batch: batch, length: length, threads: min(max(threads, 1), 1024), quantization: quantize)
         let total = summary.operations.map(\.count).reduce(0, +)
         func shape(_ shape: ModelSummary.Shape) -> JSONValue {
             [

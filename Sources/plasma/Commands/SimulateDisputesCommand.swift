@@ -22,7 +22,7 @@ struct SimulateDisputesCommand: ParsableCommand {
             """)
 
     @Option(
-        help: "Disputes about one job of full size: minilm, gpt2-64 or adam-50.",
+        help: "Disputes about one job of full size: minilm, minilm-fx15, gpt2-64 or adam-50.",
         transform: SimulateDisputesCommand.job)
     var job: DisputeDemonstration.Job?
 

@@ -8,6 +8,8 @@ public struct DisputeDemonstration: Sendable {
     public enum Job: String, CaseIterable, Sendable {
         /// all-MiniLM-L6-v2 on four sentences: one step of 304 ops.
         case miniLM = "minilm"
+        /// The same with its linear layers in fx15.
+        case miniLMInHalves = "minilm-fx15"
         /// GPT-2 (124M) that draws 64 tokens for two rows, with a cache: a step each.
         case gpt2 = "gpt2-64"
         /// Fifty AdamW steps of a small GPT, its weights and moments carried.
@@ -62,6 +64,8 @@ public struct DisputeDemonstration: Sendable {
     public init(_ kind: Job, isSmall: Bool = false, seed: UInt64) throws {
         switch kind {
         case .miniLM: job = isSmall ? try .encoder(seed: seed) : try .encoder(seed: seed, .miniLM)
+        case .miniLMInHalves:
+            job = try (isSmall ? DisputeJob.encoder(seed: seed) : .encoder(seed: seed, .miniLM)).quantized(.fx15)
         case .gpt2: job = isSmall ? try .generator(seed: seed) : try .generator(seed: seed, .gpt2)
         case .adam: job = isSmall ? try .training(seed: seed) : try .training(seed: seed, .fifty)
         }

@@ -61,6 +61,15 @@ extension DisputeJob {
             inputs: batch.inputs.map { Tensor($0.values, shape: $0.shape) }, seed: seed)
     }
 
+    /// The same job with its linear layers on whole numbers.
+    func quantized(_ quantization: Quantization) throws -> DisputeJob {
+        let stored = zip(program.parameters, parameters).map { StoredParameter(name: $0.name, $1) }
+        let (quantized, weights) = try program.quantized(quantization, stored)
+        return try DisputeJob(
+            "\(name) \(quantization.rawValue)", quantized, axes: zip(program.axes, axes).map { ($0, $1) },
+            parameters: weights.map(\.tensor), inputs: inputs, carried: carried, seed: seed)
+    }
+
     /// How large a generator is, and how many tokens it draws at most.
     struct GeneratorSize {
         var vocabulary: UInt64 = 48
