@@ -5,10 +5,14 @@ import Primitives
 enum BlobTarget: FuzzTarget {
     static let name = "blobs"
 
+    private static func tensor(_ number: UInt8) -> ListedTensor {
+        ListedTensor(type: 1, shape: [UInt64(number), 3], tree: Fixture.digest(number))
+    }
+
     static func forms() throws -> [Form] {
         let manifests = [
             BlobManifest.file([]), BlobManifest.file([1, 2, 3]),
-            BlobManifest(kind: .outputs(steps: [[Fixture.digest(1)], [Fixture.digest(2)]]), length: 0, chunks: []),
+            BlobManifest(kind: .outputs(steps: [[tensor(1)], [tensor(2)]]), length: 0, chunks: []),
             [UInt8](repeating: 1, count: 96).withUnsafeBytes {
                 BlobManifest.make(.tensor(type: 1, shape: [2, 3, 4]), $0)
             },

@@ -12,9 +12,10 @@ public protocol BlobKeeper: AnyObject, Sendable {
     func storeTensor(type: UInt8, shape: [UInt64], bytes: [UInt8]) throws -> Digest
     /// The type and shape of a tensor that is here; nil for a blob of another kind.
     func tensorType(of id: Digest) throws -> (type: UInt8, shape: [UInt64])?
-    /// Keeps the list of each step's output tensors and gives the output root, under which a requester finds it.
+    /// Keeps the list of each step's output tensors, which are here, and gives the output root, under which a requester finds it.
     func storeOutputs(_ steps: [[Digest]]) throws -> Digest
-    /// Such a list that is here; nil for a blob of another kind.
+    /// Such a list that is here; nil for a blob of another kind. Its tensors and their order are those of its root, how they are parted into steps is not
+    /// (`ResultRoots.parted`).
     func outputs(of id: Digest) throws -> [[Digest]]?
 }
 

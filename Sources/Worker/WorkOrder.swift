@@ -104,17 +104,16 @@ extension JobRunner {
     }
 
     func outputs(of result: ResultCommitment) throws -> [[Digest]] {
-        guard let steps = try blobs.outputs(of: result.outputRoot),
-            UInt64(steps.count) == result.steps.reduce(0, { $0 &+ $1 })
+        guard let list = try blobs.outputs(of: result.outputRoot),
+            let steps = ResultRoots.parted(list, into: result.steps.reduce(0, { $0 &+ $1 }))
         else { throw WorkRefusal.unavailable("the list of what a job gave out") }
         return steps
     }
 
     func kept(_ result: ResultCommitment) throws -> [Digest] {
         if result.stateRoot == ResultRoots.stateRoot([]) { return [] }
-        guard let steps = try blobs.outputs(of: result.stateRoot), steps.count == 1 else {
-            throw WorkRefusal.unavailable("the list of what a job has kept")
-        }
-        return steps[0]
+        guard let list = try blobs.outputs(of: result.stateRoot), let kept = ResultRoots.parted(list, into: 1)?.first
+        else { throw WorkRefusal.unavailable("the list of what a job has kept") }
+        return kept
     }
 }

@@ -18,11 +18,20 @@ import Testing
         manifest(.tensor(type: ElementType.u8.rawValue, shape: [UInt64(bytes.count)]), bytes)
     }
 
-    static func outputs(_ counts: [Int]) -> [[Digest]] {
-        counts.enumerated().map { step, count in (0..<count).map { Actors.digest(step << 16 | $0) } }
+    /// Tensors of three forms.
+    static func outputs(_ counts: [Int]) -> [[ListedTensor]] {
+        counts.enumerated().map { step, count in
+            (0..<count).map { place in
+                ListedTensor(
+                    type: ElementType.f32.rawValue, shape: [UInt64](repeating: 2, count: (step + place) % 3),
+                    tree: Actors.digest(step << 16 | place))
+            }
+        }
     }
 
-    static func list(_ steps: [[Digest]]) -> BlobManifest {
+    static func roots(_ steps: [[ListedTensor]]) -> [[Digest]] { steps.map { $0.map(\.root) } }
+
+    static func list(_ steps: [[ListedTensor]]) -> BlobManifest {
         BlobManifest(kind: .outputs(steps: steps), length: 0, chunks: [])
     }
 
@@ -143,20 +152,68 @@ import Testing
     func aListOfOutputsIsFoundByTheOutputRoot(counts: [Int]) throws {
         let steps = Self.outputs(counts)
         let list = Self.list(steps)
-        #expect(list.id == ResultRoots.outputRoot(steps))
+        #expect(list.id == ResultRoots.outputRoot(Self.roots(steps)))
         #expect(try BlobManifest(canonicalBytes: list.canonicalBytes) == list)
         #expect(!list.verify([], chunk: 0))
     }
 
     /// The tree pads with zeros: such lists would stand under the id of a shorter one.
-    @Test func aListWithZeroDigestsOrEmptyStepsIsRefused() {
-        let steps = Self.outputs([3, 2])
-        let forged: [[[Digest]]] = [
-            [steps[0] + [.zero], steps[1]], [[.zero]], [[.zero] + steps[0]], steps + [[]], [[]], steps + [[], []],
-        ]
+    @Test func aListWithEmptyStepsIsRefused() {
+        let steps = Self.outputs([3, 2, 1])
+        let forged: [[[ListedTensor]]] = [steps + [[]], [[]], steps + [[], []], [[]] + steps]
         #expect(Self.list(forged[0]).id == Self.list(steps).id)
         for list in forged {
             #expect(throws: DecodingFault.self) { try BlobManifest(canonicalBytes: Self.list(list).canonicalBytes) }
+        }
+    }
+
+    /// A hostile peer's list: a node of the tree in the place of the tensors under it. It has the id where only digests are compared, and no tensor has that
+    /// digest.
+    @Test func aNodeOfTheTreeIsNoTensorOfAList() {
+        let steps = Self.outputs([2, 2])
+        let roots = Self.roots(steps)
+        let nodes = roots.map { MerkleTree.node($0[0], $0[1]) }
+        #expect(ResultRoots.outputRoot(nodes.map { [$0] }) == Self.list(steps).id)
+        for type in [ElementType.f32.rawValue, 0, 255] {
+            for shape in [[], [2], [UInt64.max]] as [[UInt64]] {
+                let forged = nodes.map { [ListedTensor(type: type, shape: shape, tree: $0)] }
+                #expect(Self.list(forged).id != Self.list(steps).id)
+            }
+        }
+    }
+
+    /// One way alone to write a list: each form once, in the order of its first tensor, and none besides.
+    @Test func formsAreWrittenOnceAndInTheirOrder() throws {
+        let tree = Actors.digest(1)
+        func bytes(forms: [(UInt8, [UInt64])], numbers: [UInt16]) -> [UInt8] {
+            var writer = ByteWriter()
+            writer.write(UInt8(2))
+            writer.write(UInt32(forms.count))
+            for (type, shape) in forms {
+                writer.write(type)
+                writer.write(list: shape)
+            }
+            writer.write(UInt32(1))
+            writer.write(UInt32(numbers.count))
+            for number in numbers {
+                writer.write(number)
+                writer.write(tree)
+            }
+            writer.write(UInt64(0))
+            writer.write(list: [Digest]())
+            return writer.bytes
+        }
+        let forms: [(UInt8, [UInt64])] = [(1, [2]), (1, [3])]
+        let read = try BlobManifest(canonicalBytes: bytes(forms: forms, numbers: [0, 1, 0]))
+        #expect(
+            read.kind
+                == .outputs(steps: [[2, 3, 2].map { ListedTensor(type: 1, shape: [$0], tree: tree) }]))
+        for wrong in [
+            bytes(forms: forms, numbers: [1, 0]), bytes(forms: forms, numbers: [0]),
+            bytes(forms: forms, numbers: [0, 2]), bytes(forms: [(1, [2]), (1, [2])], numbers: [0, 1]),
+            bytes(forms: [(0, [2])], numbers: [0]), bytes(forms: [(1, [.max, .max])], numbers: [0]),
+        ] {
+            #expect(throws: DecodingFault.self) { try BlobManifest(canonicalBytes: wrong) }
         }
     }
 
@@ -196,7 +253,8 @@ import Testing
         #expect(isRead(tensor(rank: BlobManifest.maximumRank)) && !isRead(tensor(rank: BlobManifest.maximumRank + 1)))
         func outputs(_ steps: Int, of count: Int) -> BlobManifest {
             Self.list(
-                [[Digest]](repeating: [Digest](repeating: Actors.digest(1), count: count), count: steps))
+                [[ListedTensor]](
+                    repeating: [ListedTensor](repeating: Self.outputs([1])[0][0], count: count), count: steps))
         }
         #expect(isRead(outputs(1, of: BlobManifest.maximumOutputs)))
         #expect(!isRead(outputs(1, of: BlobManifest.maximumOutputs + 1)))

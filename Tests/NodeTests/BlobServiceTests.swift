@@ -18,6 +18,7 @@ import Worker
         private let lock = NSLock()
         private var peers: Set<PeerID> = []
         private var chunksAsked = 0
+        private var forged: [UInt8]?
         // Set once, before anyone else has the object.
         private(set) var network: NetworkService?
         private(set) var port = 0
@@ -43,7 +44,10 @@ import Worker
             try? FileManager.default.removeItem(atPath: folder)
         }
 
-        var hasPeer: Bool { lock.withLock { !peers.isEmpty } }
+        var hasPeer: Bool { peerCount > 0 }
+        var peerCount: Int { lock.withLock { peers.count } }
+        /// From here on it answers everybody with these bytes.
+        func lie(_ bytes: [UInt8]) { lock.withLock { forged = bytes } }
         /// Chunks of large blobs that others have asked for.
         var asked: Int { lock.withLock { chunksAsked } }
 
@@ -58,7 +62,7 @@ import Worker
         ) {
             guard let request = try? BlobRequest(canonicalBytes: bytes) else { return reply(nil) }
             if case .chunks(_, let indices) = request { lock.withLock { chunksAsked += indices.count } }
-            reply(blobs.answer(request))
+            reply(lock.withLock { forged } ?? blobs.answer(request))
         }
     }
 
@@ -128,5 +132,56 @@ import Worker
             try await near.blobs.fetch(ids, atMost: 200_000, progress: { _, _ in })
             #expect(ids.allSatisfy { near.blobs.length(of: $0) == 1_000 })
         }
+    }
+
+    /// A list whose every entry is a tensor's is taken from whoever gives it; nodes of its tree in their place, or other tensors, cost no more than asking
+    /// another peer.
+    @Test func aHostilePeersListCostsNoMoreThanARetry() async throws {
+        let honest = try await BlobNode(1)
+        let hostile = try await BlobNode(2, bootstrap: [honest])
+        var near: [BlobNode] = []
+        do {
+            let steps = try (0..<2).map { step in
+                try (0..<2).map { place in
+                    try honest.blobs.storeTensor(type: 4, shape: [2], bytes: noise(8, UInt64(2 * step + place)))
+                }
+            }
+            let id = try honest.blobs.storeOutputs(steps)
+            let nodes = steps.map { MerkleTree.node($0[0], $0[1]) }
+            let others = nodes.map { [ListedTensor(type: 4, shape: [2], tree: $0)] }
+            // A list as it was written when it named roots alone.
+            var plain = ByteWriter()
+            plain.write(UInt32(1))
+            plain.write(id)
+            plain.write(UInt8(1))
+            plain.write(UInt8(2))
+            plain.write(UInt32(nodes.count))
+            for node in nodes { plain.write(list: [node]) }
+            plain.write(UInt64(0))
+            plain.write(UInt32(0))
+            plain.write(UInt32(0))
+            plain.write(bool: true)
+            plain.write(bytes: [])
+            var other = ByteWriter()
+            other.write(list: [
+                BlobPart(
+                    id: id, manifest: BlobManifest(kind: .outputs(steps: others), length: 0, chunks: []), chunk: 0,
+                    bytes: [])
+            ])
+            for (number, lie) in [plain.bytes, other.bytes].enumerated() {
+                hostile.lie(lie)
+                let node = try await BlobNode(3 + number, bootstrap: [hostile, honest])
+                near.append(node)
+                for _ in 0..<3_000 where node.peerCount < 2 { try await Task.sleep(nanoseconds: 10_000_000) }
+                try #require(node.peerCount >= 2)
+                try await node.blobs.fetch([id], progress: { _, _ in })
+                let found = try node.blobs.outputs(of: id)
+                #expect(found == steps, "lie \(number)")
+            }
+        } catch {
+            for node in near + [hostile, honest] { await node.end() }
+            throw error
+        }
+        for node in near + [hostile, honest] { await node.end() }
     }
 }

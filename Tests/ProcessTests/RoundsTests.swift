@@ -86,6 +86,52 @@ import Testing
         #expect(shown.output.contains("of 2 in gang"), "\(shown.output)")
     }
 
+    /// More workers than a gang holds: the round is two gangs of twenty over three providers, and its bits are those of the same round here.
+    @Test func aRoundOfFortyWorkersIsTwoGangs() async throws {
+        let net = try TestDevnet()
+        do { try await trainForty(net) } catch {
+            await net.end()
+            throw error
+        }
+        await net.end()
+    }
+
+    private func trainForty(_ net: TestDevnet) async throws {
+        try await net.up()
+        try await net.waitForOffers()
+        for name in ["provider-0", "provider-1", "provider-2"] {
+            try await net.stop(name)
+            try net.edit(name) { $0.replacingOccurrences(of: "\ncapacity = 1\n", with: "\ncapacity = 16\n") }
+        }
+        try await net.up()
+        let folder = try folder(net)
+        for name in ["here", "there"] {
+            try Self.config(name, rounds: "workers = 40\npatience = 60")
+                .replacingOccurrences(of: "steps = 4", with: "steps = 1")
+                .replacingOccurrences(of: "steps = 2", with: "steps = 1")
+                .write(toFile: folder + "/\(name).toml", atomically: true, encoding: .utf8)
+        }
+        let here = try await net.plasma("train", folder + "/here.toml", "-o", "json", timeout: 200)
+        #expect(here.code == 0, "\(here.errors)")
+        let there = try await net.plasma(
+            "train", folder + "/there.toml", "--providers", "40", "--genesis", net.genesis, timeout: 500)
+        #expect(there.code == 0, "\(there.errors)\n\(there.output)")
+        for name in ["checkpoint.safetensors", "losses.csv"] {
+            let bytes = file(folder + "/there/" + name)
+            #expect(bytes != nil && bytes == file(folder + "/here/" + name), "\(name)")
+        }
+        let jobs = try await net.json("job", "list", "--limit", "100")["jobs"]?.array ?? []
+        #expect(jobs.count == 41 && jobs.allSatisfy { $0["state"]?.string == "settled" }, "\(jobs.count)")
+        let gangs = Dictionary(grouping: jobs.filter { $0["gang"]?["gang"] != nil }) { $0["gang"]?["gang"]?.string }
+        #expect(gangs.values.map(\.count) == [20, 20], "\(there.output)")
+        for members in gangs.values {
+            let assigned = members.map { job in
+                job["history"]?.array?.first { $0["state"]?.string == "assigned" }?["height"]?.uint64
+            }
+            #expect(Set(assigned).count == 1 && assigned[0] != nil)
+        }
+    }
+
     /// The command is killed with a round's jobs on the network, and goes on with these; and a round of more workers than there are places is posted one by one.
     @Test func aTrainingThatWasStoppedGoesOnWithItsJobs() async throws {
         let net = try TestDevnet()

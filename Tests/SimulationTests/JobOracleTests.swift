@@ -24,12 +24,15 @@ struct JobOracleTests {
         var books: MarketBooks
         let requester: SecretKey
         let provider: Address
+        let auditorKey: SecretKey
         let auditor: Address
         let payouts: [Address]
         let parameters = ChainParameters.devnet
         let genesis: Genesis
         var parent: Header
         var job: Job?
+        /// Jobs besides that one.
+        var others: [Job] = []
         let truth = JobOracleTests.commitment(1)
         let posted: Amount
 
@@ -37,7 +40,8 @@ struct JobOracleTests {
             func key(_ number: UInt8) throws -> SecretKey { try SecretKey(seed: [UInt8](repeating: number, count: 32)) }
             requester = try key(1)
             provider = try key(2).publicKey.address
-            auditor = try key(3).publicKey.address
+            auditorKey = try key(3)
+            auditor = auditorKey.publicKey.address
             payouts = [try key(4).publicKey.address, try key(5).publicKey.address]
             let validator = try key(6)
             let rest = try Genesis.totalSupply.subtracting(.xpl(1_000))
@@ -71,14 +75,15 @@ struct JobOracleTests {
                 ])
         }
 
-        /// One block with these, all of them well received; the books are told when all is entered in them.
-        func block(_ payloads: [Payload]) -> [Digest] {
-            let signed = payloads.enumerated().map { place, payload in
-                Transaction(
-                    network: genesis.digest, sender: requester.publicKey,
+        /// One block with these, after some of the auditor's, all of them well received; the books are told when all is entered in them.
+        func block(_ payloads: [Payload], after words: [Payload] = []) -> [Digest] {
+            let signed = (words + payloads).enumerated().map { place, payload in
+                let key = place < words.count ? auditorKey : requester
+                return Transaction(
+                    network: genesis.digest, sender: key.publicKey,
                     nonce: Nonce(parent.height.value * 10 + UInt64(place)),
                     maximumFee: .xpl(1), payload: payload
-                ).signed(by: requester)
+                ).signed(by: key)
             }
             let header = Header(
                 network: genesis.digest, epoch: 0, view: View(parent.view.value + 1), height: parent.height.next(),
@@ -102,8 +107,11 @@ struct JobOracleTests {
         }
 
         func tell() {
-            books.jobs = [job].compactMap { $0 }
-            books.escrowed = job?.escrow ?? .zero
+            books.jobs = [job].compactMap { $0 } + others
+            let deposits = books.jobs.compactMap(\.claim).filter { $0.subject == .output && $0.state == .open }
+            books.escrowed = Amount(
+                baseUnits: books.jobs.reduce(0) { $0 + $1.escrow.baseUnits }
+                    + deposits.reduce(0) { $0 + $1.deposit.baseUnits })
             oracle.holds(books)
         }
 
@@ -176,8 +184,8 @@ struct JobOracleTests {
             books.running[provider] = 0
         }
 
-        /// Paid, as it should be: the price to the provider and to the auditor, less four in a hundred.
-        func settle(_ result: ResultCommitment) throws {
+        /// Paid, as it should be: the price to the provider and to the auditor, less four in a hundred. `fees`: what the auditor has got besides.
+        func settle(_ result: ResultCommitment, fees: Amount = .zero) throws {
             _ = block([])
             let left = try #require(job).escrow
             enter(.settled)
@@ -185,7 +193,8 @@ struct JobOracleTests {
             job?.allowance = .zero
             release()
             let paid = Amount(baseUnits: 960_000_000)
-            for payout in payouts { books.balances[payout] = paid }
+            books.balances[payouts[0]] = paid
+            books.balances[payouts[1]] = try paid.adding(fees)
             let address = requester.publicKey.address
             let rest = try left.subtracting(.xpl(2))
             books.balances[address] = try books.balances[address]?.adding(rest)

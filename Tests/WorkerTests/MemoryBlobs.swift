@@ -65,4 +65,7 @@ final class MemoryBlobs: BlobKeeper, @unchecked Sendable {
     }
 
     func outputs(of id: Digest) throws -> [[Digest]]? { lists[id] }
+
+    /// What a hostile peer has given for a list.
+    func replace(_ id: Digest, by list: [[Digest]]) { lists[id] = list }
 }

@@ -45,6 +45,26 @@ import Worker
         #expect(plain.spec == job.spec && plain.resolution == nil)
     }
 
+    /// A hostile peer parts a list otherwise than the steps that gave it out: the id is the same, and so is what is read of it.
+    @Test func aListThatIsPartedOtherwiseIsReadAllTheSame() throws {
+        let job = try JobRunnerTests.counter(from: 3, to: 7)
+        let result = try job.run()
+        let steps = try #require(job.blobs.lists[result.outputRoot])
+        let kept = try #require(job.blobs.lists[result.stateRoot])
+        #expect(steps.map(\.count) == [2, 2, 2, 2])
+        let order = WorkOrder(spec: child(of: job), results: [parent: result])
+        let known = try runner(job).resolved(order)
+        let tensors = steps.flatMap { $0 }
+        for width in [1, 4, 8] {
+            let list = stride(from: 0, to: 8, by: width).map { Array(tensors[$0..<$0 + width]) }
+            #expect(ResultRoots.outputRoot(list) == result.outputRoot)
+            job.blobs.replace(result.outputRoot, by: list)
+            let (plain, resolution) = try runner(job).resolved(order)
+            #expect(plain == known.spec && resolution == known.resolution)
+            #expect(try runner(job).tensors(of: result) == tensors + kept[0])
+        }
+    }
+
     @Test func whatIsNotThereIsRefused() throws {
         let job = try JobRunnerTests.counter(from: 3, to: 20)
         let result = try job.run()

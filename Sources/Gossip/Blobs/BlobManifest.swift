@@ -7,8 +7,9 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
         case file
         /// A tensor. Id: its root, over blocks of 1,024 bytes (docs/programs.md); a chunk is a subtree of 64 blocks.
         case tensor(type: UInt8, shape: [UInt64])
-        /// What a job's output root commits to: the roots of each step's output tensors. It has no bytes: the list is all. Id: that output root.
-        case outputs(steps: [[Digest]])
+        /// What a job's output root commits to: each step's output tensors. It has no bytes: the list is all. Id: that output root. It binds which tensors
+        /// there are, and their order; how they are parted into steps follows with the number of these, which a result names (`ResultRoots.parted`).
+        case outputs(steps: [[ListedTensor]])
     }
 
     public static let chunkLength = 65_536
@@ -35,22 +36,7 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
         case 1:
             let type = try reader.readUInt8()
             kind = .tensor(type: type, shape: try reader.readList(UInt64.self, max: BlobManifest.maximumRank))
-        case 2:
-            let count = try reader.readUInt32()
-            if count > BlobManifest.maximumSteps { throw .tooLong(found: Int(count), limit: BlobManifest.maximumSteps) }
-            var steps: [[Digest]] = []
-            var total = 0
-            for _ in 0..<count {
-                let step = try reader.readList(Digest.self, max: BlobManifest.maximumOutputs)
-                total += step.count
-                if total > BlobManifest.maximumChunks {
-                    throw .tooLong(found: total, limit: BlobManifest.maximumChunks)
-                }
-                // A Merkle tree pads with zeros: of a list with some at its end and one without, one only is let in.
-                if step.isEmpty || step.contains(.zero) { throw .invalid("a step without outputs is not listed") }
-                steps.append(step)
-            }
-            kind = .outputs(steps: steps)
+        case 2: kind = .outputs(steps: try OutputListCode.decode(from: &reader))
         case let tag: throw .invalid("a blob has no kind \(tag)")
         }
         length = try reader.readUInt64()
@@ -75,8 +61,7 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
             writer.write(list: shape)
         case .outputs(let steps):
             writer.write(UInt8(2))
-            writer.write(UInt32(steps.count))
-            for step in steps { writer.write(list: step) }
+            OutputListCode.encode(steps, into: &writer)
         }
         writer.write(length)
         writer.write(list: chunks)
@@ -114,16 +99,17 @@ public struct BlobManifest: Hashable, Sendable, CanonicalCodable {
             writer.write(length)
             writer.write(MerkleTree.root(chunks))
             return Digest.of(Domain("plasma.file"), writer.bytes)
-        case .tensor(let type, let shape):
-            var writer = ByteWriter(capacity: 64)
-            writer.write(type)
-            writer.write(UInt8(shape.count))
-            for dimension in shape { writer.write(dimension) }
-            writer.write(tensorTree)
-            return Digest.of(Domain("plasma.tensor"), writer.bytes)
+        case .tensor(let type, let shape): return ListedTensor(type: type, shape: shape, tree: tensorTree).root
         case .outputs(let steps):
-            return Digest.of(Domain("plasma.outputs"), MerkleTree.root(steps.map { MerkleTree.root($0) }).bytes)
+            let roots = steps.map { step in MerkleTree.root(step.map(\.root)) }
+            return Digest.of(Domain("plasma.outputs"), MerkleTree.root(roots).bytes)
         }
+    }
+
+    /// The tensor as a list of outputs names it; nil for a blob of another kind.
+    public var listed: ListedTensor? {
+        guard case .tensor(let type, let shape) = kind else { return nil }
+        return ListedTensor(type: type, shape: shape, tree: tensorTree)
     }
 
     /// The Merkle root over all blocks, from the chunks' subtrees. Above one chunk each subtree is full: padded to 64 leaves with zero digests.

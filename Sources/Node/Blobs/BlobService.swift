@@ -88,8 +88,23 @@ package final class BlobService: BlobAccess, @unchecked Sendable {
         for tensor in output.tensors {
             try put(.tensor(type: tensor.element.rawValue, shape: tensor.shape), tensor.bytes)
         }
-        try put(.outputs(steps: output.stepRoots), [])
-        if !output.keptRoots.isEmpty { try put(.outputs(steps: [output.keptRoots]), []) }
+        try put(list(output.stepRoots), [])
+        if !output.keptRoots.isEmpty { try put(list([output.keptRoots]), []) }
+    }
+
+    /// The list of tensors that are here.
+    private func list(_ steps: [[Digest]]) throws -> BlobManifest.Kind {
+        var known: [Digest: ListedTensor] = [:]
+        return .outputs(
+            steps: try steps.map { step in
+                try step.map { root in
+                    guard let tensor = known[root] ?? manifest(root)?.listed else {
+                        throw NodeFault.cannotStart("the tensor \(root.hex) is to be listed and is not here")
+                    }
+                    known[root] = tensor
+                    return tensor
+                }
+            })
     }
 
     /// Keeps an upload that came in pieces.
@@ -113,12 +128,12 @@ package final class BlobService: BlobAccess, @unchecked Sendable {
     }
 
     package func storeOutputs(_ steps: [[Digest]]) throws -> Digest {
-        try put(.outputs(steps: steps), [], isOutput: true)
+        try put(list(steps), [], isOutput: true)
     }
 
     package func outputs(of id: Digest) throws -> [[Digest]]? {
         guard case .outputs(let steps)? = kind(of: id) else { return nil }
-        return steps
+        return steps.map { $0.map(\.root) }
     }
 
     /// What a blob is, where its manifest is here.
@@ -192,7 +207,7 @@ package final class BlobService: BlobAccess, @unchecked Sendable {
 
     private func fetchSmall(_ ids: [Digest], atMost limit: UInt64) async throws {
         var taken: UInt64 = 0
-        for peer in peers {
+        peers: for peer in peers {
             var left = ids.filter { !store.isComplete($0) }
             while !left.isEmpty {
                 let batch = Array(left.prefix(BlobRequest.maximumSmall))
@@ -204,7 +219,8 @@ package final class BlobService: BlobAccess, @unchecked Sendable {
                     }
                     guard manifest.id == part.id, manifest.chunks.isEmpty || manifest.verify(bytes, chunk: 0) else {
                         lock.withLock { network }?.penalize(peer, reason: "sent a blob that does not match its id")
-                        return
+                        // Others may have it.
+                        continue peers
                     }
                     taken = BlobService.sum(taken, UInt64(bytes.count))
                     if taken > limit { throw BlobsTooLarge(count: ids.count, bytes: taken, limit: limit) }

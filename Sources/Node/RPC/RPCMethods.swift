@@ -311,7 +311,7 @@ struct RPCMethods: Sendable {
             answer["shape"] = .array(shape.map { JSONValue($0) })
         case .outputs(let steps):
             answer["kind"] = "outputs"
-            answer["steps"] = .array(steps.map { .array($0.map { .string($0.hex) }) })
+            answer["steps"] = .array(steps.map { .array($0.map { .string($0.root.hex) }) })
         }
         return .object(answer)
     }

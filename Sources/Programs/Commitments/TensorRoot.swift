@@ -61,6 +61,32 @@ public enum ResultRoots {
     /// Over the kept carried tensors.
     public static func stateRoot(_ kept: [Digest]) -> Digest { wrapped(MerkleTree.root(kept)) }
 
+    /// The tensors of a list, by their roots, parted into so many steps; nil where no so many steps have this list's root.
+    ///
+    /// A list under an output root may be parted in another way than the steps that gave it out, four lists of one as two of two: the tree over it is the same.
+    /// As long as nothing but tensors stands in it, the tree says where each of them is, and the number of steps what the way to it means.
+    public static func parted(_ list: [[Digest]], into count: UInt64) -> [[Digest]]? {
+        if UInt64(list.count) == count { return list }
+        let top = MerkleLevels.height(of: count)
+        let above = MerkleLevels.height(of: UInt64(list.count))
+        // More steps than tensors there are not.
+        let tensors = list.reduce(0) { $0 + $1.count }
+        guard count > 0, count <= UInt64(tensors) else { return nil }
+        var steps = [[Digest]](repeating: [], count: Int(count))
+        for (place, group) in list.enumerated() {
+            let below = MerkleLevels.height(of: UInt64(group.count))
+            guard above + below >= top else { return nil }
+            for (index, root) in group.enumerated() {
+                let step = (UInt64(place) << UInt64(below) | UInt64(index)) >> UInt64(above + below - top)
+                guard step < count else { return nil }
+                steps[Int(step)].append(root)
+            }
+        }
+        // An empty step weighs in a tree what none does.
+        if steps.contains(where: \.isEmpty) { return nil }
+        return outputRoot(steps) == outputRoot(list) ? steps : nil
+    }
+
     /// A tree's root as a commitment names it.
     public static func wrapped(_ root: Digest) -> Digest { Digest.of(.outputs, root.bytes) }
 }

@@ -72,6 +72,14 @@ public struct NodeProfile: Sendable {
 
     public init(nodes: Int = 4) { self.nodes = nodes }
 
+    /// Whether nothing goes wrong but for what actors on the market do.
+    var isCalm: Bool {
+        [
+            loss, partition, split, crash, pause, wipe, slowDisk, readError, fullDisk, clockJump, droppedLooks,
+            providerRestart,
+        ].allSatisfy { $0 == 0 } && actors.isEmpty && crashAtBoundary == nil
+    }
+
     /// What `named` knows, with a word on each.
     public static let names: [(name: String, what: String)] = [
         ("quiet", "nothing goes wrong"), ("lossy", "six of ten messages are lost, two of ten doubled"),

@@ -142,6 +142,7 @@ extension NodeSimulation {
         {
             marketHeight = height
             market?.holds(books)
+            watchResults(books.jobs)
         }
     }
 

@@ -61,6 +61,19 @@ public struct NodeSimulationReport: Sendable {
     public var expired: Int { market.expired }
     public var cancelled: Int { market.cancelled }
     public var failed: Int { market.failed }
+    /// Members of gangs that were placed, and jobs settled that read what others left.
+    public var ganged: Int { market.ganged }
+    public var children: Int { market.children }
+    /// Claims of outputs that have ended, and those of them in which nobody could have one.
+    public var claims: Int { market.claims }
+    public var undelivered: Int { market.undelivered }
+    /// Jobs that failed since nobody could have their inputs, and since two providers found their numbers slow.
+    public var unavailable: Int { market.unavailable }
+    public var slow: Int { market.slow }
+    /// Checkpoints that others hold.
+    public var held: Int { market.held }
+    /// Whether the oracle knew the balances of all who trade to the base unit, to the end.
+    public var isExact: Bool { market.isExact }
 }
 
 /// A network of whole nodes: real replicas over disks that forget what was not synced, in one thread and virtual time. Clients submit
@@ -94,8 +107,12 @@ public struct NodeSimulation {
         case walkAsk(WalkAsk, id: UInt64, from: Int, life: Int)
         /// A requester posts a job; the last ones after the healing; one takes its job back.
         case order
-        case lastOrder(Int)
-        case cancel(Digest, by: Int)
+        case lastOrder(Int, left: Int)
+        case cancel(Payload, by: Int)
+        /// A requester looks for what a result of its job has left.
+        case claim(Digest, attempt: UInt32, by: Int)
+        /// All have come up, and what the trouble has done is over.
+        case calm
     }
 
     struct Scheduled {
@@ -122,6 +139,8 @@ public struct NodeSimulation {
     let jobs: JobLoad
     var providers: [SimulatedProvider] = []
     var requesters: [SimulatedRequester] = []
+    /// Jobs on whose numbers every machine is far slower than their cost says.
+    var subnormalJobs: Set<Digest> = []
     /// Watches the market, where there is one.
     var market: JobOracle?
     var marketRandom: SplitMix64
@@ -208,6 +227,7 @@ public struct NodeSimulation {
         if profile.providers > 0 {
             market = JobOracle(
                 parameters: parameters, providers: traders.parties, requesters: traders.balances)
+            market?.isCalm = profile.isCalm
         }
         healsAt = Instant(nanoseconds: profile.healsAt.nanoseconds)
         endsAt = Instant(nanoseconds: (profile.healsAt + profile.aftermath).nanoseconds)
@@ -290,8 +310,12 @@ public struct NodeSimulation {
         case .second: return second()
         case .submit: return submit()
         case .order: return order()
-        case .lastOrder(let place): return lastOrder(place)
-        case .cancel(let id, let place): return cancel(id, by: place)
+        case .lastOrder(let place, let left): return lastOrder(place, left: left)
+        case .cancel(let payload, let place): return cancel(payload, by: place)
+        case .claim(let job, let attempt, let place): return claim(job, attempt: attempt, by: place)
+        case .calm:
+            market?.isCalm = true
+            return
         case .restart:
             // Of several that were arranged the first does it.
             if !nodes[scheduled.node].isUp, scheduled.life == nodes[scheduled.node].life { boot(scheduled.node) }
@@ -340,7 +364,7 @@ public struct NodeSimulation {
             writer.write(UInt32(index))
             writer.write(event.code)
             happened(event, to: providers[index], in: node)
-        case .restart, .submit, .second, .order, .lastOrder, .cancel: break
+        case .restart, .submit, .second, .order, .lastOrder, .cancel, .claim, .calm: break
         }
         trace = Digest.of(Domain("sim.trace"), writer.bytes)
         step(node)
@@ -385,8 +409,8 @@ public struct NodeSimulation {
         sides = []
         for node in nodes { relieve(node) }
         if market != nil {
-            lastOrdersLeft = requesters.count { !$0.vanishes }
             arrangeLastOrders()
+            schedule(-1, after: NodeSimulation.calming, .calm)
         }
     }
 

@@ -36,22 +36,38 @@ package struct JobOracle {
         package var traps = 0
         package var trapped = 0
         package var jackpots = 0
+        /// Members of gangs that were placed, and jobs settled that read what others left.
+        package var ganged = 0
+        package var children = 0
+        /// Claims of outputs that have ended, and of those the ones in which witnesses could not have them.
+        package var claims = 0
+        package var undelivered = 0
+        /// Jobs that failed since nobody could have their inputs, and since two found their numbers slow.
+        package var unavailable = 0
+        package var slow = 0
+        /// Checkpoints that others hold.
+        package var held = 0
+        /// Whether all balances were known to the base unit to the end.
+        package var isExact = true
 
         package init() {}
     }
 
     package private(set) var violations: [String] = []
-    package private(set) var height: Height = 0
+    package internal(set) var height: Height = 0
     package private(set) var counts = Counts()
 
-    private struct Order {
+    struct Order {
         let truth: ResultCommitment
+        let parents: [Digest]
         let mustSettle: Bool
     }
 
     /// What is known of a job on chain.
-    private struct Entry {
+    struct Entry {
         let requester: Address
+        /// The members of its gang, itself among them; none where it is in none.
+        var gang: [Digest] = []
         /// What it locked at first.
         let posted: UInt128
         /// Fees of moves that it has paid.
@@ -59,8 +75,19 @@ package struct JobOracle {
         /// As last seen.
         var last: Job?
         var assignments: [UInt32: Assignment] = [:]
-        /// Questions about its inputs that are answered.
-        var questions: [UInt32: DeliveryClaim] = [:]
+        var audits: [UInt32: [Audit]] = [:]
+        /// Claims of each subject as last seen, by attempt.
+        var claims: [ClaimSubject: [UInt32: DeliveryClaim]] = [:]
+        /// What was deposited for claims of outputs, by attempt.
+        var deposits: [UInt32: UInt128] = [:]
+        /// Who has said to hold what an attempt has left, and who had when its output was claimed.
+        var holders: [UInt32: [Address]] = [:]
+        var holdersBefore: [UInt32: [Address]] = [:]
+        /// Attempts that their providers found slow, in their order, and those that a signed walk has convicted.
+        var slow: [UInt32] = []
+        var settledByWords: Set<UInt32> = []
+        /// Attempts that were lost to a claim, with what the requester got of each.
+        var claimed: Set<UInt32> = []
         /// What its requester got for attempts that were lost.
         var compensation: UInt128 = 0
         /// Steps of the history that were looked at.
@@ -69,15 +96,19 @@ package struct JobOracle {
         var isBlamed = false
     }
 
-    private let parameters: ChainParameters
-    private let parties: [Address: Party]
-    private var initial: [Address: UInt128]
-    private var spent: [Address: UInt128] = [:]
-    private var orders: [Digest: Order] = [:]
-    private var entries: [Digest: Entry] = [:]
-    private var bonds: [Address: UInt128] = [:]
-    /// Whether every attempt that was lost was seen before, so that the requesters' books are exact.
-    private var isExact = true
+    let parameters: ChainParameters
+    let parties: [Address: Party]
+    var initial: [Address: UInt128]
+    var spent: [Address: UInt128] = [:]
+    var orders: [Digest: Order] = [:]
+    var entries: [Digest: Entry] = [:]
+    var bonds: [Address: UInt128] = [:]
+    /// The height of the books that it has seen last.
+    var seen: Height = 0
+    /// Whether all that moves the balances was seen, so that the books of them are exact.
+    var isExact = true
+    /// Nothing goes wrong any more: whoever is honest loses nothing from here on.
+    package var isCalm = false
 
     /// `requesters` with what they have at first.
     package init(parameters: ChainParameters, providers: [Party], requesters: [Address: Amount]) {
@@ -92,59 +123,14 @@ package struct JobOracle {
         if violations.count < 20 { violations.append(text) }
     }
 
-    private func isHonest(_ address: Address) -> Bool { parties[address]?.isHonest ?? false }
+    func isHonest(_ address: Address) -> Bool { parties[address]?.isHonest ?? false }
 
-    /// Somebody has given a node a job to post. `mustSettle`: its requester is there, its inputs are, and the network is well.
-    package mutating func ordered(_ id: Digest, truth: ResultCommitment, mustSettle: Bool) {
-        orders[id] = Order(truth: truth, mustSettle: mustSettle)
-    }
-
-    // MARK: Blocks
-
-    /// A final block and what became of its transactions. Each height counts once.
-    package mutating func executed(_ block: Block, _ receipts: [TransactionReceipt]) {
-        guard block.header.height == height.next() else { return }
-        height = block.header.height
-        for (signed, receipt) in zip(block.transactions, receipts) {
-            let transaction = signed.transaction
-            let sender = transaction.sender.address
-            if initial[sender] != nil { spent[sender, default: 0] += receipt.fee.baseUnits }
-            let failed = Set(receipt.failures.map { Int($0.place) })
-            if case .moves(let bundle) = transaction.payload {
-                for (place, fee) in fees(of: bundle, in: transaction, block).enumerated() where !failed.contains(place)
-                {
-                    if let job = bundle.moves[place].job { entries[job]?.moves += fee }
-                }
-                continue
-            }
-            if !receipt.succeeded { continue }
-            switch transaction.payload {
-            case .submitJob(let spec):
-                // Rounded up: nobody works for nothing.
-                let product = UInt128(spec.computeUnits.weightedOperations) * spec.maximumPricePer1000CU.baseUnits
-                let scale = UInt128(1_000_000_000_000)
-                let ceiling = product / scale + (product % scale == 0 ? 0 : 1)
-                let audits: UInt128 = if case .replicated(let count) = spec.policy { UInt128(count) } else { 1 }
-                let staging = max(
-                    parameters.minimumStaging.baseUnits, ceiling * UInt128(parameters.stagingPerMille) / 1000)
-                let posted = ceiling * (1 + audits) + parameters.feeAllowance.baseUnits + staging
-                entries[receipt.id] = Entry(requester: sender, posted: posted)
-                if initial[sender] != nil {
-                    spent[sender, default: 0] += posted + parameters.postingFee.baseUnits
-                }
-            case .startJob(let job, _), .heartbeatJob(let job, _), .commitResult(let job, _, _),
-                .commitAudit(let job, _, _), .openResult(let job, _, _), .revealAudit(let job, _, _, _),
-                .declineJob(let job, _, _), .revealDispute(let job, _, _, _, _), .attestDelivery(let job, _, _),
-                .stageJob(let job, _), .reportSlow(let job, _):
-                entries[job]?.moves += receipt.fee.baseUnits
-            default: break
-            }
-        }
-    }
-
-    /// What each move of a bundle pays, out of its job's allowance or its mover's account.
-    private func fees(of bundle: MoveBundle, in transaction: Transaction, _ block: Block) -> [UInt128] {
-        bundle.weights(of: transaction, parameters).map { UInt128($0) * UInt128(block.header.baseFee) }
+    /// Somebody has given a node a job to post, which reads what its parents leave. `mustSettle`: its requester is there, its inputs are, and the network is
+    /// well.
+    package mutating func ordered(
+        _ id: Digest, truth: ResultCommitment, parents: [Digest] = [], mustSettle: Bool
+    ) {
+        orders[id] = Order(truth: truth, parents: parents, mustSettle: mustSettle)
     }
 
     // MARK: States
@@ -152,12 +138,15 @@ package struct JobOracle {
     /// What may come after what.
     private static func isStep(from old: JobState?, to new: JobState) -> Bool {
         switch (old, new) {
-        case (nil, .open): true
+        case (nil, .open), (nil, .waiting): true
+        case (.waiting, .open), (.waiting, .failed), (.waiting, .cancelled): true
         case (.open, .assigned), (.open, .expired), (.open, .cancelled): true
         case (.assigned, .running), (.assigned, .open), (.assigned, .cancelled), (.assigned, .failed): true
         case (.running, .committed), (.running, .open), (.running, .failed): true
         case (.committed, .opened), (.committed, .auditing), (.committed, .open), (.committed, .failed): true
         case (.opened, .settled), (.opened, .disputed): true
+        // Convicted, where nobody could have its output.
+        case (.opened, .open), (.opened, .failed): true
         case (.auditing, .settled), (.auditing, .disputed): true
         // Convicted by one who did not wait for the auditors.
         case (.auditing, .open), (.auditing, .failed): true
@@ -166,7 +155,7 @@ package struct JobOracle {
         }
     }
 
-    private static func isOver(_ state: JobState) -> Bool {
+    static func isOver(_ state: JobState) -> Bool {
         switch state {
         case .settled, .expired, .cancelled, .failed: true
         default: false
@@ -185,9 +174,14 @@ package struct JobOracle {
         if books.jobs.count != entries.count {
             blame("at height \(height) there are \(books.jobs.count) jobs, \(entries.count) were posted")
         }
+        let convicted = Set(
+            books.disputes.filter { $0.state == .convicted }.map { Attempt(job: $0.job, number: $0.attempt) })
         for job in books.jobs {
-            judge(job, books.receipts[job.id])
+            judge(job, books, convicted)
             escrowed += job.escrow.baseUnits
+            if let claim = job.claim, claim.subject == .output, claim.state == .open {
+                escrowed += claim.deposit.baseUnits
+            }
             counts.jobs += 1
             switch job.state {
             case .settled: counts.settled += 1
@@ -208,9 +202,10 @@ package struct JobOracle {
                 atStake[assignment.provider, default: 0] += assignment.atStake.baseUnits
                 running[assignment.provider, default: 0] += 1
             }
-            payForInputs(job, &paid)
+            payForClaims(job, &counts, &paid)
             guard job.state == .settled, let receipt = books.receipts[job.id] else { continue }
             if let truth = orders[job.id]?.truth, receipt.commitment != truth { counts.deceived += 1 }
+            if !job.spec.parents.isEmpty { counts.children += 1 }
             for (payee, amount) in payees(receipt, job) {
                 // Four in a hundred, rounded down, are the protocol's.
                 paid[payee, default: 0] += amount - amount * 40 / 1000
@@ -223,6 +218,7 @@ package struct JobOracle {
             if dispute.state == .open { escrowed += dispute.deposit.baseUnits }
             judge(dispute)
         }
+        judgeGangs(books, &counts)
         self.counts = counts
         for id in books.receipts.keys.sorted()
         where !books.jobs.contains(where: { $0.id == id && $0.state == .settled }) {
@@ -237,31 +233,9 @@ package struct JobOracle {
             )
         }
         judge(books.providers, books, shares, running)
-        for party in parties.values.sorted(by: { $0.address < $1.address }) {
-            if let balance = books.balances[party.payout], balance.baseUnits != paid[party.payout] ?? 0 {
-                blame("provider \(party.address) has been paid \(balance) at height \(height), by our books not")
-            }
-        }
-        if isExact { judgeRequesters(books) }
-    }
-
-    /// What came to providers besides pay: for inputs that were fetched for nothing, or looked for.
-    private func payForInputs(_ job: Job, _ paid: inout [Address: UInt128]) {
-        func pay(_ provider: Address, _ amount: UInt128) {
-            if let party = parties[provider] { paid[party.payout, default: 0] += amount }
-        }
-        if job.state == .cancelled, let provider = job.assignment?.provider {
-            pay(provider, job.stagingPaid.baseUnits)
-        }
-        for question in (entries[job.id]?.questions ?? [:]).values {
-            let endsIt = question.state == .undelivered
-            let right = question.witnesses.filter { $0.holds == !endsIt }
-            if question.state != .delivered, !endsIt { continue }
-            for witness in right { pay(witness.provider, question.fee.baseUnits) }
-            if endsIt {
-                pay(question.claimant, question.deposit.baseUnits - question.fee.baseUnits * UInt128(right.count))
-            }
-        }
+        judgeBalances(books, paid)
+        seen = height
+        self.counts.isExact = isExact
     }
 
     /// A trap is another result than the one that is paid for; it catches nobody who has run the job, and pays those.
@@ -303,24 +277,25 @@ package struct JobOracle {
     }
 
     /// Who is paid for a job, and what.
-    private func payees(_ receipt: JobReceipt, _ job: Job) -> [(Address, UInt128)] {
+    func payees(_ receipt: JobReceipt, _ job: Job) -> [(Address, UInt128)] {
         let fees = agreeing(job, receipt).map { ($0.auditor, due(job, $0.price, receipt)) }
         return ([(receipt.provider, receipt.amount.baseUnits)] + fees).compactMap { address, amount in
             parties[address].map { ($0.payout, amount) }
         }
     }
 
-    private func agreeing(_ job: Job, _ receipt: JobReceipt) -> [Audit] {
+    func agreeing(_ job: Job, _ receipt: JobReceipt) -> [Audit] {
         job.audits.filter { !$0.isSilent && $0.commitment == receipt.commitment }
     }
 
-    private mutating func judge(_ job: Job, _ receipt: JobReceipt?) {
+    private mutating func judge(_ job: Job, _ books: MarketBooks, _ convicted: Set<Attempt>) {
+        let receipt = books.receipts[job.id]
         guard var entry = entries[job.id] else { return blame("nobody posted job \(job.id)") }
         defer { entries[job.id] = entry }
         if let last = entry.last, JobOracle.isOver(last.state), last != job {
             blame("job \(job.id) was \(last.state) and changed after that")
         }
-        walk(job, &entry)
+        walk(job, &entry, convicted)
         let isOver = JobOracle.isOver(job.state)
         if isOver {
             if job.escrow != .zero || job.allowance != .zero {
@@ -329,17 +304,19 @@ package struct JobOracle {
         } else if job.escrow.baseUnits != entry.posted - min(entry.posted, entry.moves + job.stagingPaid.baseUnits) {
             blame("job \(job.id) holds \(job.escrow) XPL, by our books not")
         }
-        if let assignment = job.assignment { entry.assignments[job.attempt] = assignment }
-        if let claim = job.claim, claim.subject == .inputs, claim.state != .open {
-            entry.questions[claim.attempt] = claim
+        if let assignment = job.assignment {
+            entry.assignments[job.attempt] = assignment
+            entry.audits[job.attempt] = job.audits
         }
+        judgeParents(job, books)
         entry.last = job
         if job.state == .settled { judgeReceipt(job, receipt) }
-        judgeResults(job, &entry)
+        judgeResults(job, books, &entry)
     }
 
     /// The steps since the last look.
-    private mutating func walk(_ job: Job, _ entry: inout Entry) {
+    private mutating func walk(_ job: Job, _ entry: inout Entry, _ convicted: Set<Attempt>) {
+        note(job.claim, of: job, &entry)
         let known = entry.last?.history ?? []
         if !job.history.starts(with: known) { return blame("the history of job \(job.id) was rewritten") }
         for place in entry.steps..<job.history.count {
@@ -356,14 +333,8 @@ package struct JobOracle {
                 isExact = false
                 continue
             }
-            let price = lost.price.baseUnits
-            // A tenth of the price for an outage; for a result that was not opened half the share, for a wrong one what the bounty leaves of it: at most the price.
-            let share = lost.share.baseUnits
-            switch old {
-            case .running: entry.compensation += price * 100 / 1000
-            case .committed: entry.compensation += min(share / 2, price)
-            default: entry.compensation += min(share - share * UInt128(parameters.bountyPerMille) / 1000, price)
-            }
+            let attempt = Attempt(job: job.id, number: entry.attempts)
+            entry.compensation += compensation(for: lost, after: old, attempt, &entry, convicted)
         }
         entry.steps = job.history.count
         if job.history.last?.state != job.state { blame("job \(job.id) is \(job.state), its history does not say so") }
@@ -383,10 +354,14 @@ package struct JobOracle {
     }
 
     /// The part of a price for the steps that were taken, rounded up.
-    private func due(_ job: Job, _ price: Amount, _ receipt: JobReceipt) -> UInt128 {
+    func due(_ job: Job, _ price: Amount, _ receipt: JobReceipt) -> UInt128 {
+        due(job, price, taken: receipt.commitment.steps)
+    }
+
+    func due(_ job: Job, _ price: Amount, taken: [UInt64]) -> UInt128 {
         let all = UInt128(job.spec.computeUnits.weightedOperations)
         var run = all
-        for (scan, taken) in zip(job.spec.scans, receipt.commitment.steps) where taken < scan.steps {
+        for (scan, taken) in zip(job.spec.scans, taken) where taken < scan.steps {
             run -= UInt128(scan.weightedOperations) * UInt128(scan.steps - taken)
         }
         // Prices here are far below 2^64 base units.
@@ -394,8 +369,8 @@ package struct JobOracle {
     }
 
     /// Who says what is not so.
-    private mutating func judgeResults(_ job: Job, _ entry: inout Entry) {
-        guard !entry.isBlamed, let truth = orders[job.id]?.truth, let assignment = job.assignment else { return }
+    private mutating func judgeResults(_ job: Job, _ books: MarketBooks, _ entry: inout Entry) {
+        guard !entry.isBlamed, let truth = truth(of: job.id, books), let assignment = job.assignment else { return }
         var said = [(who: assignment.provider, what: assignment.commitment)]
         said += job.audits.map { ($0.auditor, $0.commitment) }
         let wrong = said.filter { $0.what != nil && $0.what != truth }
@@ -431,6 +406,7 @@ package struct JobOracle {
             if let before = bonds[provider.address], provider.bond.baseUnits > before {
                 blame("the bond of provider \(provider.address) grew by itself")
             }
+            judgeBond(of: provider)
             bonds[provider.address] = provider.bond.baseUnits
         }
         for address in Set(running.keys).union(books.running.keys).sorted()
@@ -439,25 +415,6 @@ package struct JobOracle {
         }
         if bonded != books.bonded.baseUnits {
             blame("the bonds at height \(height) are \(bonded) base units, the totals say \(books.bonded)")
-        }
-    }
-
-    private mutating func judgeRequesters(_ books: MarketBooks) {
-        var returned: [Address: UInt128] = [:]
-        for (id, entry) in entries {
-            returned[entry.requester, default: 0] += entry.compensation
-            guard let job = entry.last, JobOracle.isOver(job.state) else { continue }
-            var kept = min(entry.posted, entry.moves)
-            if let receipt = books.receipts[id] { kept += receipt.amount.baseUnits + receipt.auditFees.baseUnits }
-            // What providers got who fetched for nothing, or found that nobody can run it.
-            kept += job.stagingPaid.baseUnits
-            returned[entry.requester, default: 0] += entry.posted - min(entry.posted, kept)
-        }
-        for requester in initial.keys.sorted() {
-            guard let balance = books.balances[requester], let first = initial[requester] else { continue }
-            if balance.baseUnits + (spent[requester] ?? 0) != first + (returned[requester] ?? 0) {
-                blame("requester \(requester) has \(balance) XPL at height \(height), by our books not")
-            }
         }
     }
 
@@ -475,16 +432,17 @@ package struct JobOracle {
     package mutating func judgeEnd() {
         for (id, order) in orders.sorted(by: { $0.key < $1.key }) {
             guard let job = entries[id]?.last else {
-                if order.mustSettle { blame("job \(id) was given to a node and never posted") }
+                if order.mustSettle, order.parents.allSatisfy(isCleanlySettled) {
+                    blame("job \(id) was given to a node and never posted")
+                }
                 continue
             }
             if !JobOracle.isOver(job.state) {
                 blame("job \(id) is still \(job.state), long after the network healed")
                 continue
             }
-            if !order.mustSettle { continue }
-            let involved = job.excluded + job.audits.map(\.auditor) + [job.assignment?.provider].compactMap { $0 }
-            if job.state != .settled, involved.allSatisfy(isHonest) {
+            if !order.mustSettle || !order.parents.allSatisfy(isCleanlySettled) { continue }
+            if job.state != .settled, involved(in: job).allSatisfy(isHonest) {
                 blame("job \(id), honest among the honest, is \(job.state): \(job.reason)")
             }
             for provider in job.excluded where isHonest(provider) {

@@ -41,13 +41,16 @@ struct JobResult {
         return receipt
     }
 
-    /// The roots of each step's outputs, as a receipt's output root commits to them; or those of the kept tensors, as its state root does.
-    static func tensors(under root: Digest, from node: NodeClient) async throws -> [[Digest]] {
+    /// The roots of each step's outputs, as a receipt's output root commits to them; or those of the kept tensors, as its state root does: one step's.
+    /// Where their number is not known, they are parted as the node says.
+    static func tensors(under root: Digest, steps count: UInt64?, from node: NodeClient) async throws -> [[Digest]] {
         let listing = try await node.call("blob.get", ["id": .string(root.hex)])
         let steps = (listing["steps"]?.array ?? []).map {
             ($0.array ?? []).compactMap { $0.string.flatMap(Digest.init(hex:)) }
         }
-        if ResultRoots.outputRoot(steps) != root {
+        guard ResultRoots.outputRoot(steps) == root,
+            let steps = ResultRoots.parted(steps, into: count ?? UInt64(steps.count))
+        else {
             throw Failure(
                 "the node's list of \(root.hex) is not what the receipt commits to: ask another node with --rpc")
         }
@@ -74,7 +77,11 @@ struct JobResult {
     /// Fetches the only output tensor of a one-step job and checks it against the receipt.
     static func fetch(_ job: Digest, from node: NodeClient, genesis: Genesis) async throws -> JobResult {
         let (receipt, proof) = try await receipt(of: job, from: node, genesis: genesis)
-        guard let tensor = try await tensors(under: receipt.commitment.outputRoot, from: node).first?.first else {
+        guard
+            let tensor = try await tensors(
+                under: receipt.commitment.outputRoot, steps: receipt.commitment.steps.reduce(0, &+), from: node
+            ).first?.first
+        else {
             throw Failure("the job gave nothing out")
         }
         let description = try await node.call("blob.get", ["id": .string(tensor.hex)])

@@ -128,10 +128,11 @@ struct JobRow: Sendable {
             settled(receipt)
             let commitment = receipt.commitment
             if commitment.steps.contains(where: { $0 > 0 }) {
-                outputs += try await JobResult.tensors(under: commitment.outputRoot, from: node)
+                outputs += try await JobResult.tensors(
+                    under: commitment.outputRoot, steps: commitment.steps.reduce(0, &+), from: node)
                 kept =
                     commitment.stateRoot == ResultRoots.stateRoot([])
-                    ? [] : try await JobResult.tensors(under: commitment.stateRoot, from: node).first ?? []
+                    ? [] : try await JobResult.tensors(under: commitment.stateRoot, steps: 1, from: node).first ?? []
             }
             if number + 1 == jobs.count { break }
             if hasEnded(number, commitment) {
@@ -169,7 +170,7 @@ struct JobRow: Sendable {
     /// Has the node fetch all tensors of a state, or of what the steps give out.
     private func fetch(under root: Digest, from node: NodeClient) async throws {
         if root == ResultRoots.stateRoot([]) { return }
-        for tensor in try await JobResult.tensors(under: root, from: node).joined() {
+        for tensor in try await JobResult.tensors(under: root, steps: nil, from: node).joined() {
             _ = try await node.call("blob.get", ["id": .string(tensor.hex)])
         }
     }

@@ -3,31 +3,29 @@ import Ledger
 import Primitives
 import Programs
 
-/// A job to be posted, with the blobs that it needs and what comes out of it.
-struct JobOrder {
-    let spec: JobSpec
-    /// Everybody's: the model.
-    let model: [(kind: BlobManifest.Kind, bytes: [UInt8])]
-    let input: (kind: BlobManifest.Kind, bytes: [UInt8])
-    let inputID: Digest
-    /// Computed here by plain integers, with nothing of the runtime.
-    let truth: ResultCommitment
-}
-
-/// Small jobs of two models that share one program and differ in their weights: y = x · w + 7 over rows of four.
+/// Small jobs over rows of four integers, of three programs:
+///
+/// - a line, y = x · w + 7, of two models that share it and differ in their weights; x is given, or left by another job;
+/// - a sum of what two other jobs leave;
+/// - a walk, s ← 3 · s + x, of several steps, which is posted in two parts: the second goes on from the state that the first has kept.
 struct JobLoad {
-    private struct Model {
+    struct Model {
+        let program: Program
         let weights: [Int32]
-        let root: Digest
+        let root: [Digest]
         let manifest: Digest
         let blobs: [(kind: BlobManifest.Kind, bytes: [UInt8])]
     }
 
-    private let program: Program
-    private let models: [Model]
+    let lines: [Model]
+    let sum: Model
+    let walk: Model
 
     static let width: UInt64 = 4
     static let addend: Int32 = 7
+    static let factor: Int32 = 3
+    /// Steps of a walk, and of its first part.
+    static let steps: (all: UInt64, first: UInt64) = (4, 2)
     /// Base units for 1,000 CU: about 1 XPL for the smallest job.
     static let price = Amount(baseUnits: 45_000_000_000_000_000_000)
 
@@ -36,75 +34,86 @@ struct JobLoad {
         expiry: Height(UInt64.max / 2), measuredRate: 1_000_000)
 
     init() throws {
-        let rows = Dimension(1, axis: 0)
-        let width = Dimension(JobLoad.width)
-        let parameters = [TensorDeclaration(name: "weight", type: TensorType(.i32, [width]))]
-        let inputs = [TensorDeclaration(name: "x", type: TensorType(.i32, [rows, width]))]
+        let line = try JobLoad.line()
+        lines = try [[1, 2, 3, 4], [5, 6, 7, 8]].map { try JobLoad.model(line, weights: $0) }
+        sum = try JobLoad.model(try JobLoad.sum())
+        walk = try JobLoad.model(try JobLoad.walk())
+    }
+
+    private static let rows = Dimension(1, axis: 0)
+
+    private static func tensor(_ name: String, rows: Dimension? = rows) -> TensorDeclaration {
+        TensorDeclaration(name: name, type: TensorType(.i32, [rows, Dimension(width)].compactMap { $0 }))
+    }
+
+    private static func line() throws -> Program {
+        let parameters = [tensor("weight", rows: nil)]
+        let inputs = [tensor("x")]
         var graph = GraphBuilder(leading: (parameters + inputs).map(\.type))
-        let result = graph.map(.i32, [rows, width], [ValueID(1), ValueID(0)]) { e in
+        let result = graph.map(.i32, [rows, Dimension(width)], [ValueID(1), ValueID(0)]) { e in
             let (x, w) = (e.input(0), e.input(1))
             let product = e.apply(.multiply, x, w)
             let seven = e.node(.constant(.i32, bits: UInt64(JobLoad.addend)))
             _ = e.apply(.add, product, seven)
         }
-        let program = try Program(
+        return try Program(
             axes: ["rows"], parameters: parameters, inputs: inputs,
             scans: [Scan(steps: 1, operations: graph.operations, outputs: [result])])
-        self.program = program
-        models = try [[1, 2, 3, 4], [5, 6, 7, 8]].map { (weights: [Int32]) in
-            let file = program.canonicalBytes
-            let tensor = BlobManifest.Kind.tensor(type: ElementType.i32.rawValue, shape: [JobLoad.width])
-            let bytes = JobLoad.bytes(weights)
-            let root = JobLoad.id(tensor, bytes)
-            let manifest = try ModelManifest(
-                name: "simulated", programRoot: program.root, programFile: JobLoad.id(.file, file),
-                parameterRoots: [root], files: [])
-            return Model(
-                weights: weights, root: root, manifest: JobLoad.id(.file, manifest.canonicalBytes),
-                blobs: [(.file, manifest.canonicalBytes), (.file, file), (tensor, bytes)])
-        }
     }
 
-    /// What a challenge shows of the program.
-    var opening: DisputeOpening { DisputeOpening(program) }
-
-    /// The next job. `hint`: the node that has its input.
-    func next(hint: PublicKey, random: inout SplitMix64) throws -> JobOrder {
-        let model = models[Int(random.next() % UInt64(models.count))]
-        let rows = 2 + random.next() % 3
-        let x = (0..<rows * JobLoad.width).map { _ in Int32(random.next() % 10_000) }
-        let shape = [rows, JobLoad.width]
-        let kind = BlobManifest.Kind.tensor(type: ElementType.i32.rawValue, shape: shape)
-        let input = JobLoad.bytes(x)
-        let inputID = JobLoad.id(kind, input)
-        let policy: AuditPolicy =
-            switch random.next() % 6 {
-            case 0: .sampled(perMille: 500)
-            case 1: .replicated(count: 2)
-            default: .audited
-            }
-        let fixed = try program.specialise([("rows", rows)])
-        let spec = JobSpec(
-            program: program.root, manifest: model.manifest, axes: [JobAxis(name: "rows", size: rows)],
-            parameters: AgreedList([model.root]), inputs: [JobInput(name: "x", root: inputID)],
-            scans: try JobScan.all(of: fixed), computeUnits: try fixed.cost(), memory: 1 << 20,
-            maximumPricePer1000CU: JobLoad.price, policy: policy, queueMilliseconds: 20_000,
-            deadlineMilliseconds: 60_000, storageHint: hint)
-        let y = x.enumerated().map { place, value in
-            value * model.weights[place % Int(JobLoad.width)] + JobLoad.addend
+    private static func sum() throws -> Program {
+        let inputs = [tensor("a"), tensor("b")]
+        var graph = GraphBuilder(leading: inputs.map(\.type))
+        let result = graph.map(.i32, [rows, Dimension(width)], [ValueID(0), ValueID(1)]) { e in
+            let (a, b) = (e.input(0), e.input(1))
+            _ = e.apply(.add, a, b)
         }
-        let root = TensorRoot.of(.i32, shape, JobLoad.bytes(y))
-        return JobOrder(
-            spec: spec, model: model.blobs, input: (kind, input), inputID: inputID,
-            truth: ResultCommitment(
-                steps: [1], outputRoot: ResultRoots.outputRoot([[root]]), stateRoot: ResultRoots.stateRoot([])))
+        return try Program(
+            axes: ["rows"], parameters: [], inputs: inputs,
+            scans: [Scan(steps: 1, operations: graph.operations, outputs: [result])])
     }
 
-    private static func id(_ kind: BlobManifest.Kind, _ bytes: [UInt8]) -> Digest {
+    private static func walk() throws -> Program {
+        let inputs = [tensor("x")]
+        let carried = [tensor("s")]
+        var graph = GraphBuilder(leading: (inputs + carried).map(\.type))
+        let next = graph.map(.i32, [rows, Dimension(width)], [ValueID(0), ValueID(1)]) { e in
+            let (x, s) = (e.input(0), e.input(1))
+            let three = e.node(.constant(.i32, bits: UInt64(JobLoad.factor)))
+            let product = e.apply(.multiply, s, three)
+            _ = e.apply(.add, product, x)
+        }
+        return try Program(
+            axes: ["rows"], parameters: [], inputs: inputs, carried: carried, kept: [0],
+            scans: [
+                Scan(
+                    steps: Dimension(JobLoad.steps.all), operations: graph.operations, outputs: [next], carried: [next])
+            ])
+    }
+
+    private static func model(_ program: Program, weights: [Int32] = []) throws -> Model {
+        let file = program.canonicalBytes
+        let kind = BlobManifest.Kind.tensor(type: ElementType.i32.rawValue, shape: [width])
+        let tensors = weights.isEmpty ? [] : [(kind: kind, bytes: bytes(weights))]
+        let roots = tensors.map { id($0.kind, $0.bytes) }
+        let manifest = try ModelManifest(
+            name: "simulated", programRoot: program.root, programFile: id(.file, file), parameterRoots: roots,
+            files: [])
+        return Model(
+            program: program, weights: weights, root: roots, manifest: id(.file, manifest.canonicalBytes),
+            blobs: [(.file, manifest.canonicalBytes), (.file, file)] + tensors)
+    }
+
+    /// What a challenge shows of a job's program.
+    func opening(of program: Digest) -> DisputeOpening? {
+        (lines + [sum, walk]).first { $0.program.root == program }.map { DisputeOpening($0.program) }
+    }
+
+    static func id(_ kind: BlobManifest.Kind, _ bytes: [UInt8]) -> Digest {
         bytes.withUnsafeBytes { BlobManifest.make(kind, $0) }.id
     }
 
-    private static func bytes(_ values: [Int32]) -> [UInt8] {
+    static func bytes(_ values: [Int32]) -> [UInt8] {
         values.flatMap { value in withUnsafeBytes(of: value.littleEndian) { Array($0) } }
     }
 }

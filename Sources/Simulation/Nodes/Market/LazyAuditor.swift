@@ -7,10 +7,10 @@ struct LazyAuditor {
     /// Whether it asks the provider what has come out. It believes that, and has nothing to challenge with.
     func asks(about job: Digest) -> Bool { job.bytes[0] % 4 == 1 }
 
-    /// Garbage, of its own for each task.
-    func result(of task: WorkTask) -> ResultCommitment {
+    /// Garbage, of its own for each task, of as many steps as the job has.
+    func result(of task: WorkTask, steps: [UInt64]) -> ResultCommitment {
         let noise = Digest.of(Domain("sim.lazy"), task.job.bytes)
-        return ResultCommitment(steps: [1], outputRoot: noise, stateRoot: noise)
+        return ResultCommitment(steps: steps, outputRoot: noise, stateRoot: noise)
     }
 
     /// It asks nobody to walk with it: it stands by its guess before the chain.

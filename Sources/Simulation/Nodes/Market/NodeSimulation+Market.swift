@@ -23,6 +23,8 @@ enum ProviderEvent {
     case ask(WalkAsk, of: PublicKey)
     case answered(WalkAsk, WalkAnswer?, id: UInt64)
     case measured(DeviceDuty)
+    /// How a run goes on that makes no progress, since when.
+    case crawled(WorkTask, since: Instant)
 
     var code: UInt8 {
         switch self {
@@ -39,6 +41,7 @@ enum ProviderEvent {
         case .ask: 10
         case .answered: 11
         case .measured: 12
+        case .crawled: 13
         }
     }
 }
@@ -56,7 +59,9 @@ extension NodeSimulation {
     private static var regularLook: Interval { .milliseconds(500) }
     private static var finalityPatience: Interval { .seconds(20) }
     /// How long after the healing they may take.
-    static var marketBound: Interval { .seconds(90) }
+    static var marketBound: Interval { .seconds(120) }
+    /// How long after the healing what happened before may still cost somebody something.
+    static var calming: Interval { .seconds(30) }
 
     static func market(_ parameters: inout ChainParameters) {
         parameters.auditLag = 4
@@ -152,6 +157,11 @@ extension NodeSimulation {
             let run = DeviceRun(duty.chain, showing: duty.numbers, threads: 1)
             provider.machine?.measured(duty, root: run.root, samples: run.samples)
             look(provider, in: node)
+        case .crawled(let task, let since):
+            guard provider.machine?.progress[task] == .running else { return }
+            let elapsed = UInt64(max(0, now.interval(since: since).milliseconds))
+            if provider.machine?.progressed(task, after: elapsed, done: 0) == true { look(provider, in: node) }
+            arrange(provider, .crawled(task, since: since), after: NodeSimulation.regularLook)
         }
     }
 
@@ -176,7 +186,11 @@ extension NodeSimulation {
             case .gather(let task, let result, let order): gather(task, result, order, by: provider, at: node)
             case .run(let task, let order):
                 provider.orders[task] = order
-                arrange(provider, .ran(task), after: drawOnMarket(5...60))
+                if subnormalJobs.contains(task.job) {
+                    arrange(provider, .crawled(task, since: now), after: NodeSimulation.regularLook)
+                } else {
+                    arrange(provider, .ran(task), after: drawOnMarket(5...60))
+                }
             case .play(let item, let order):
                 provider.plays[item.duty] = (item, order)
                 arrange(provider, .played(item.duty), after: drawOnMarket(5...120))
@@ -229,7 +243,11 @@ extension NodeSimulation {
         let lies = provider.actor == .lyingProvider && task.role == .executor
         let outcome: WorkProgress
         do {
-            let runner = provider.runner(on: node.disk.blobs, flipsBit: lies)
+            let withholds = provider.actor == .withholdingProvider && task.role == .executor
+            let runner =
+                withholds
+                ? provider.withholdingRunner(on: node.disk.blobs)
+                : provider.runner(on: node.disk.blobs, flipsBit: lies)
             outcome = .done(try runner.run(runner.resolved(order).spec, progress: { _ in }))
         } catch { outcome = .refused(error as? WorkRefusal ?? .failed("\(error)")) }
         finish(task, outcome, of: provider)
@@ -240,6 +258,7 @@ extension NodeSimulation {
         _ task: WorkTask, _ result: ResultCommitment, _ order: WorkOrder, by provider: SimulatedProvider,
         at node: SimulatedNode
     ) {
+        if provider.actor == .withholdingProvider { return finish(task, .fetched, of: provider) }
         let runner = provider.runner(on: node.disk.blobs, flipsBit: provider.actor == .lyingProvider)
         do {
             var output: PostedOutput?
@@ -254,10 +273,11 @@ extension NodeSimulation {
 
     /// What an auditor that does not run commits to.
     private func word(to auditor: SimulatedProvider, _ task: WorkTask, at node: SimulatedNode) -> ResultCommitment {
-        guard LazyAuditor().asks(about: task.job), let job = try? Query.job(task.job, in: node.disk.state),
-            let executor = providers.first(where: { $0.key.publicKey.address == job.assignment?.provider }),
+        let job = try? Query.job(task.job, in: node.disk.state)
+        guard LazyAuditor().asks(about: task.job),
+            let executor = providers.first(where: { $0.key.publicKey.address == job?.assignment?.provider }),
             let word = executor.word(on: task.job, in: node.disk.state)
-        else { return LazyAuditor().result(of: task) }
+        else { return LazyAuditor().result(of: task, steps: job?.spec.scans.map(\.steps) ?? [1]) }
         return word
     }
 
@@ -268,9 +288,11 @@ extension NodeSimulation {
         let outcome: DisputeProgress
         if provider.actor == .lazyAuditor, duty.move == .challenge {
             // It stands by its guess, and has nothing to show for it.
-            outcome =
-                LazyAuditor().asks(about: duty.job)
-                ? .refused(.failed("it has not run")) : .done(.opening(jobs.opening))
+            if !LazyAuditor().asks(about: duty.job), let opening = jobs.opening(of: order.spec.program) {
+                outcome = .done(.opening(opening))
+            } else {
+                outcome = .refused(.failed("it has not run"))
+            }
         } else {
             outcome = answer(item, order, provider.runner(on: node.disk.blobs, flipsBit: lies))
         }

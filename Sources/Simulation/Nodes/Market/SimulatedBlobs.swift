@@ -22,24 +22,30 @@ final class SimulatedBlobs: BlobKeeper, @unchecked Sendable {
 
     struct Missing: Error {}
 
-    private var held: [Digest: (manifest: BlobManifest, bytes: [UInt8])] = [:]
+    private var own: [Digest: (manifest: BlobManifest, bytes: [UInt8])] = [:]
+    /// Others that it lends from; what is put stays here.
+    private let below: SimulatedBlobs?
 
-    func contains(_ id: Digest) -> Bool { held[id] != nil }
+    init(over below: SimulatedBlobs? = nil) { self.below = below }
 
-    func remove(_ id: Digest) { held[id] = nil }
+    private func held(_ id: Digest) -> (manifest: BlobManifest, bytes: [UInt8])? { own[id] ?? below?.held(id) }
+
+    func contains(_ id: Digest) -> Bool { held(id) != nil }
+
+    func remove(_ id: Digest) { own[id] = nil }
 
     @discardableResult
     func put(_ kind: BlobManifest.Kind, _ bytes: [UInt8]) -> Digest {
         let manifest = bytes.withUnsafeBytes { BlobManifest.make(kind, $0) }
         let id = manifest.id
-        held[id] = (manifest, bytes)
+        own[id] = (manifest, bytes)
         return id
     }
 
     /// As the real store answers.
     func answer(_ ids: [Digest]) -> [BlobPart] {
         ids.compactMap { id in
-            held[id].map { BlobPart(id: id, manifest: $0.manifest, chunk: 0, bytes: $0.bytes) }
+            held(id).map { BlobPart(id: id, manifest: $0.manifest, chunk: 0, bytes: $0.bytes) }
         }
     }
 
@@ -47,14 +53,14 @@ final class SimulatedBlobs: BlobKeeper, @unchecked Sendable {
     func take(_ part: BlobPart, wanted: [Digest]) -> Bool {
         guard let manifest = part.manifest, let bytes = part.bytes, wanted.contains(part.id) else { return true }
         guard manifest.id == part.id, manifest.chunks.isEmpty || manifest.verify(bytes, chunk: 0) else { return false }
-        held[part.id] = (manifest, bytes)
+        own[part.id] = (manifest, bytes)
         return true
     }
 
     // MARK: What runs a job
 
     func mapped(_ id: Digest) throws -> any BlobBytes {
-        guard let blob = held[id] else { throw Missing() }
+        guard let blob = held(id) else { throw Missing() }
         return Bytes(blob.bytes)
     }
 
@@ -63,14 +69,22 @@ final class SimulatedBlobs: BlobKeeper, @unchecked Sendable {
     }
 
     func tensorType(of id: Digest) throws -> (type: UInt8, shape: [UInt64])? {
-        guard case .tensor(let type, let shape)? = held[id]?.manifest.kind else { return nil }
+        guard case .tensor(let type, let shape)? = held(id)?.manifest.kind else { return nil }
         return (type, shape)
     }
 
-    func storeOutputs(_ steps: [[Digest]]) throws -> Digest { put(.outputs(steps: steps), []) }
+    func storeOutputs(_ steps: [[Digest]]) throws -> Digest {
+        let listed = try steps.map { step in
+            try step.map { root in
+                guard let tensor = held(root)?.manifest.listed else { throw Missing() }
+                return tensor
+            }
+        }
+        return put(.outputs(steps: listed), [])
+    }
 
     func outputs(of id: Digest) throws -> [[Digest]]? {
-        guard case .outputs(let steps)? = held[id]?.manifest.kind else { return nil }
-        return steps
+        guard case .outputs(let steps)? = held(id)?.manifest.kind else { return nil }
+        return steps.map { $0.map(\.root) }
     }
 }

@@ -46,6 +46,8 @@ final class SimulatedProvider {
     var waiting: [Digest: [ProviderMachine.Submission]] = [:]
     private var runner: (blobs: SimulatedBlobs, runner: JobRunner)?
     private var liar: (blobs: SimulatedBlobs, runner: JobRunner)?
+    /// Where it keeps what it hands to nobody.
+    private var hidden: (blobs: SimulatedBlobs, runner: JobRunner)?
 
     static let bond = Amount.xpl(1_000)
 
@@ -77,6 +79,7 @@ final class SimulatedProvider {
         waiting.removeAll()
         runner = nil
         liar = nil
+        hidden = nil
     }
 
     /// What it tells an auditor that asks before the result is open: the result, and the decoy where it has set a trap. Nil before it has run.
@@ -98,12 +101,43 @@ final class SimulatedProvider {
         if flipsBit { liar = (blobs, made) } else { runner = (blobs, made) }
         return made
     }
+
+    /// The same, which keeps what comes out for itself.
+    func withholdingRunner(on blobs: SimulatedBlobs) -> JobRunner {
+        if let known = hidden, known.blobs === blobs { return known.runner }
+        let own = SimulatedBlobs(over: blobs)
+        let made = JobRunner(blobs: own, threads: 1, memory: 1 << 30, flipsBit: false)
+        hidden = (blobs, made)
+        return made
+    }
 }
 
 /// Somebody who posts jobs.
 struct SimulatedRequester {
+    struct Attempt: Hashable {
+        let job: Digest
+        let number: UInt32
+    }
+
     let key: SecretKey
-    let vanishes: Bool
+    let actor: MarketActor?
     /// On its way, and until when it is waited for.
     var pending: (id: Digest, until: Instant)?
+    /// The second part of a run, once the first is posted.
+    var continuation: JobOrder?
+    /// What its newest jobs leave, which others may read.
+    var yields: [JobYield] = []
+    /// Results that it has looked for.
+    var looked: Set<Attempt> = []
+
+    private static let maximumYields = 6
+
+    init(key: SecretKey, actor: MarketActor?) {
+        self.key = key
+        self.actor = actor
+    }
+
+    mutating func note(_ new: [JobYield]) {
+        yields = (yields + new).suffix(SimulatedRequester.maximumYields)
+    }
 }

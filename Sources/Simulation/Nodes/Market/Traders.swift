@@ -25,10 +25,11 @@ struct Traders {
                     home: homes[(place + Int(seed % 7)) % homes.count],
                     actor: place < actors.count ? actors[place] : nil))
         }
-        let vanishing = profile.marketActors.count { !$0.isProvider }
-        for place in 0..<profile.requesters + vanishing {
+        let others = profile.marketActors.filter { !$0.isProvider }
+        for place in 0..<profile.requesters + others.count {
             requesters.append(
-                SimulatedRequester(key: try key("sim.requester", place), vanishes: place < vanishing))
+                SimulatedRequester(
+                    key: try key("sim.requester", place), actor: place < others.count ? others[place] : nil))
         }
     }
 
