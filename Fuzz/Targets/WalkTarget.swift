@@ -2,7 +2,8 @@ import Primitives
 import Programs
 import Runtime
 
-/// Disputes with a stranger's moves. Whatever a challenger says, an honest defender is not convicted; whatever a liar reveals, an honest challenger is not the loser.
+/// Disputes with a stranger's moves. Whatever a challenger says, an honest defender is not convicted; whatever a liar reveals, an honest challenger is not the
+/// loser.
 enum WalkTarget: FuzzTarget {
     static let name = "walk"
 

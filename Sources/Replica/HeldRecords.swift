@@ -2,11 +2,11 @@ public import Consensus
 
 /// The records that wait for the disk, and what a shell must make durable before it carries out a step's outputs.
 ///
-/// A step in which this node promises nothing to anybody (no vote of its own, no block that it proposes) needs no sync: its records wait here for the next that does, so a node that
-/// only follows syncs as often as it flushes the state. Every shell goes by this one rule, the simulator's too.
+/// A step in which this node promises nothing to anybody (no vote of its own, no block that it proposes) needs no sync: its records wait here for the next that
+/// does, so a node that only follows syncs as often as it flushes the state. Every shell goes by this one rule, the simulator's too.
 ///
-/// The order of what is due: blocks are synced before the journal, since a journaled verdict says that the bytes are here; the journal before the state, which must never be ahead of
-/// the blocks that led to it; and only then anything is said. Delaying a word behind a later write is always safe, the reverse never is.
+/// The order of what is due: blocks are synced before the journal, since a journaled verdict says that the bytes are here; the journal before the state, which
+/// must never be ahead of the blocks that led to it; and only then anything is said. Delaying a word behind a later write is always safe, the reverse never is.
 public struct HeldRecords: Sendable {
     /// How many executed blocks may be in memory only. They are executed again after a crash.
     public static let flushInterval = 8

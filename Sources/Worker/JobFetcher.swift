@@ -12,8 +12,8 @@ package struct JobFetcher: Sendable {
         self.runner = runner
     }
 
-    /// Gives what shows where the results of others stand that the job reads. Throws a refusal that says what could not be had or is wrong. No more bytes are taken than
-    /// the job says to need: else its requester could fill the disks of all that look at it.
+    /// Gives what shows where the results of others stand that the job reads. Throws a refusal that says what could not be had or is wrong. No more bytes are
+    /// taken than the job says to need: else its requester could fill the disks of all that look at it.
     package func fetch(
         _ order: WorkOrder, progress: @escaping @Sendable (UInt64, UInt64) -> Void = { _, _ in }
     ) async throws -> Resolution? {

@@ -3,14 +3,14 @@
 ///
 /// Rules:
 /// 1. Assigned and not started: fetch; once the inputs are here, post `start`; what cannot be had, or not in time, or is wrong is declined with its reason.
-///    Where the runs before it will take longer than `longestWait`, it is said instead that the inputs are here, and the start comes with its turn or when its time runs out.
-///    Who has said that the inputs cannot be had goes on looking for them, while witnesses do, and starts with what these have found.
+///    Where the runs before it will take longer than `longestWait`, it is said instead that the inputs are here, and the start comes with its turn or when its
+///    time runs out. Who has said that the inputs cannot be had goes on looking for them, while witnesses do, and starts with what these have found.
 /// 2. Running: run; once there is a result, post its mask. While it runs, a heartbeat a third of the allowed silence. What turns out to be impossible now can
 ///    no longer be declined: silence gives it to another. A run that is far slower than the device (`RunPace`) is reported as that.
 /// 3. Committed, and the auditors have committed or none was drawn: open.
 /// 4. Drawn as an auditor: fetch and run at once; post the mask; once the provider has opened, reveal.
-/// 5. Drawn as the witness of a claim: fetch all that the result names, and say that it is held; once little time is left, say that it is not. Our own result is claimed: show its
-///    bytes to the chain where they are few; else it is enough to go on serving them.
+/// 5. Drawn as the witness of a claim: fetch all that the result names, and say that it is held; once little time is left, say that it is not. Our own result
+///    is claimed: show its bytes to the chain where they are few; else it is enough to go on serving them.
 /// 6. Nothing is posted twice while the first is on its way (`underWay`), and it is posted again if it was lost.
 public import Ledger
 public import Primitives

@@ -5,11 +5,12 @@
 /// 2. A move is on its way until the shell says that it ended, however it ended: then it is posted again if the state still asks for it.
 /// 3. What could not be fetched is declined before the start. After it, and as an auditor, it is tried again: there is no other way out.
 /// 4. What is committed is what will be opened, after a restart too: salt, proof and decoy come from the key and the job alone.
-/// 5. Disputes are played by `DisputeDesk`, and those who ask for a reveal without the chain are answered by `WalkDefence`: what either needs is found by a run of its
-///    own. Nothing of it is kept but the answer.
-/// 6. What a challenge asks of the device is run at once, beside whatever else runs (`DeviceDesk`): it takes seconds. A device whose answers are not right offers itself
-///    again once, and then no more: each time costs a part of the bond.
-/// 7. What a claim asks is fetched as an output, or as a job's inputs are, or gathered from what is here (`Delivery`); what could not be had is tried again, as under rule 3.
+/// 5. Disputes are played by `DisputeDesk`, and those who ask for a reveal without the chain are answered by `WalkDefence`: what either needs is found by a run
+///    of its own. Nothing of it is kept but the answer.
+/// 6. What a challenge asks of the device is run at once, beside whatever else runs (`DeviceDesk`): it takes seconds. A device whose answers are not right
+///    offers itself again once, and then no more: each time costs a part of the bond.
+/// 7. What a claim asks is fetched as an output, or as a job's inputs are, or gathered from what is here (`Delivery`); what could not be had is tried again, as
+///    under rule 3.
 /// 8. How a run goes on is judged by the times that the shell tells (`progressed`), and reported once where it is far too slow.
 public import Ledger
 public import Primitives

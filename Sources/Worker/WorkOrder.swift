@@ -32,8 +32,8 @@ public struct WorkOrder: Hashable, Sendable {
 
 /// Jobs that read what others left.
 extension JobRunner {
-    /// The job with plain roots, and what shows them to the chain; nil where the job has had them from the start. The parents' lists, the manifest and the program are
-    /// here. Throws a refusal where they do not say what the job says of them.
+    /// The job with plain roots, and what shows them to the chain; nil where the job has had them from the start. The parents' lists, the manifest and the
+    /// program are here. Throws a refusal where they do not say what the job says of them.
     package func resolved(_ order: WorkOrder) throws -> (spec: JobSpec, resolution: Resolution?) {
         if order.spec.roots != nil { return (order.spec, nil) }
         var spec = order.spec

@@ -148,7 +148,8 @@ public actor WorkerService {
                 }
             }
             if !moves.isEmpty { submit(moves) }
-            // What ends meanwhile is seen by one look: with many jobs at hand a look for each would take all of the time, and their moves would not travel together.
+            // What ends meanwhile is seen by one look: with many jobs at hand a look for each would take all of the time, and their moves would not travel
+            // together.
             try? await Task.sleep(for: min(began.duration(to: .now) * 4, .milliseconds(20)))
         } while lookAgain
     }

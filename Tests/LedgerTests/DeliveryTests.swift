@@ -3,7 +3,8 @@ import Primitives
 import Programs
 import Testing
 
-/// How a claim that a result is handed to nobody ends, and who pays. The job costs 1 XPL, so does a claim; three providers besides the executor are there to be drawn.
+/// How a claim that a result is handed to nobody ends, and who pays. The job costs 1 XPL, so does a claim; three providers besides the executor are there to be
+/// drawn.
 @Suite struct DeliveryTests {
     /// Worth and bond of everybody.
     private struct Purses {
@@ -65,7 +66,8 @@ import Testing
         #expect(try on.net.provider(on.at.provider).convictions == 0)
     }
 
-    /// What the requester loses by a false claim is its deposit, all of it; the provider gets its pay and no more, so that nobody lives on being claimed against.
+    /// What the requester loses by a false claim is its deposit, all of it; the provider gets its pay and no more, so that nobody lives on being claimed
+    /// against.
     @Test func aFalseClaimCostsItsDepositAndBringsTheProviderNothing() throws {
         let (with, without) = (try ClaimNet(), try ClaimNet())
         try with.net.act(with.net.requester, with.claim())

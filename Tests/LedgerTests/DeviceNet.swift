@@ -3,8 +3,8 @@ import Primitives
 import Programs
 import Testing
 
-/// A network whose devices are challenged when a test says so: a block that comes two hours after the last begins a round of all for certain, one that comes soon hardly
-/// ever; one of those that nobody has measured begins by a beacon that the test has looked for.
+/// A network whose devices are challenged when a test says so: a block that comes two hours after the last begins a round of all for certain, one that comes
+/// soon hardly ever; one of those that nobody has measured begins by a beacon that the test has looked for.
 final class DeviceNet {
     let net: TestNet
 

@@ -22,7 +22,8 @@ import Testing
         #expect(try on.measure(key) != nil)
     }
 
-    /// Its block's clock decides: what comes within the allowance and one and a half times the challenge's time has shown two thirds of the rate, and a millisecond later less.
+    /// Its block's clock decides: what comes within the allowance and one and a half times the challenge's time has shown two thirds of the rate, and a
+    /// millisecond later less.
     @Test(arguments: [
         (UInt64(1_500), DeviceNet.rate, true), (1_501, DeviceNet.rate - 8_381, true), (2_000, 5_592_405, true),
         (2_001, 5_588_679, false), (10_500, 838_860, false), (20_500, 419_430, false),

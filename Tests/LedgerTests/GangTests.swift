@@ -556,7 +556,8 @@ import Testing
         try net.fail(net.requester, .submitGang(specs), "which there is not")
     }
 
-    /// What a gang that can never be placed costs whoever posts it: the transaction's fee for each job, a posting fee for each, and its escrow for as long as it waits.
+    /// What a gang that can never be placed costs whoever posts it: the transaction's fee for each job, a posting fee for each, and its escrow for as long as
+    /// it waits.
     @Test func aHopelessGangCostsAsMuchAsAsManyHopelessJobs() throws {
         let parameters = net.genesis.parameters
         let specs = Self.specs(net, 32, ceiling: .xpl(1))

@@ -282,7 +282,8 @@ import Testing
         for provider in net.providers { #expect(try net.provider(provider).declines == 1) }
     }
 
-    /// With a third of all bonds its own, whoever reports what can be had loses by it, and so does a requester whose inputs nobody has and whose friends say otherwise.
+    /// With a third of all bonds its own, whoever reports what can be had loses by it, and so does a requester whose inputs nobody has and whose friends say
+    /// otherwise.
     @Test(arguments: 1...5) func withAThirdOfTheWitnessesNeitherSideGainsByALie(_ drawn: Int) {
         let parameters = ChainParameters()
         let deposit = 1.0

@@ -98,7 +98,8 @@ import Testing
         #expect(try net.job(third).disputeSubject?.segment == [StepRange(first: 4, count: 2)])
     }
 
-    /// A flag that the parent's last step has set ends the run: what would come after it is not run, costs nothing but its moves, and leaves the state as it is.
+    /// A flag that the parent's last step has set ends the run: what would come after it is not run, costs nothing but its moves, and leaves the state as it
+    /// is.
     @Test func whatWouldComeAfterTheEndIsNotRun() throws {
         let first = try net.submit(spec(0))
         let second = try net.submit(spec(2, after: first))

@@ -99,7 +99,8 @@ final class DisputeNet {
     /// What the provider has said.
     let said: [Int32]
 
-    /// `prepare`: what comes before the job. `audits`: what each drawn auditor says; without any the job is drawn by chance, which is small. `decoy`: what the mask holds where a trap is set.
+    /// `prepare`: what comes before the job. `audits`: what each drawn auditor says; without any the job is drawn by chance, which is small. `decoy`: what the
+    /// mask holds where a trap is set.
     init(
         _ said: [Int32] = TestDispute.lie, decoy: [Int32] = TestDispute.decoy, audits: [[Int32]] = [],
         reveals: Bool = true, parameters: ChainParameters = TestNet.parameters,

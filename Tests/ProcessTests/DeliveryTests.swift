@@ -74,7 +74,8 @@ import Testing
         #expect(again.code != 0 && again.errors.contains("before it settles"), "\(again.errors)")
     }
 
-    /// The id of a job whose result is open and of which no auditor has the output: where one was drawn, another job takes its place, with the sentences in another order.
+    /// The id of a job whose result is open and of which no auditor has the output: where one was drawn, another job takes its place, with the sentences in
+    /// another order.
     private func opened(_ net: TestDevnet, _ lines: [String]) async throws -> String {
         for turn in 0..<4 {
             let path = net.folder.path + "/\(lines.count)-\(turn).txt"

@@ -18,7 +18,8 @@ import Testing
     }
 
     private func measure(_ net: TestDevnet) async throws {
-        // What is claimed is a fifth of a core's second, and a busy machine has ten times that. All are challenged again when the minute of the first round is over.
+        // What is claimed is a fifth of a core's second, and a busy machine has ten times that. All are challenged again when the minute of the first round is
+        // over.
         try await net.up(set: [
             "device_challenge_interval=5000", "device_first_interval=2000", "device_challenge_time=200",
             "device_challenge_allowance=2000", "device_challenge_patience=60000",

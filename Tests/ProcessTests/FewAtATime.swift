@@ -1,6 +1,7 @@
 import Testing
 
-/// Networks of processes share the machine's few cores: all at once, each would take so long that the windows of its own clock pass. So only a few tests run at a time.
+/// Networks of processes share the machine's few cores: all at once, each would take so long that the windows of its own clock pass. So only a few tests run at
+/// a time.
 struct FewAtATime: SuiteTrait, TestTrait, TestScoping {
     let isRecursive = true
 

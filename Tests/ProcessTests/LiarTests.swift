@@ -122,7 +122,8 @@ import Testing
         #expect(others.code != 0 && others.errors.contains("[challenger]"))
     }
 
-    /// A liar that answers nobody is challenged on chain. There both sides are killed in the middle: they go on from what the chain says, and the arithmetic decides.
+    /// A liar that answers nobody is challenged on chain. There both sides are killed in the middle: they go on from what the chain says, and the arithmetic
+    /// decides.
     @Test func aDisputeOutlivesBothItsSides() async throws {
         let net = try TestDevnet()
         do { try await killInTheDispute(net) } catch {

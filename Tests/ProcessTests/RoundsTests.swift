@@ -132,7 +132,8 @@ import Testing
         }
     }
 
-    /// The command is killed with a round's jobs on the network, and goes on with these; and a round of more workers than there are places is posted one by one.
+    /// The command is killed with a round's jobs on the network, and goes on with these; and a round of more workers than there are places is posted one by
+    /// one.
     @Test func aTrainingThatWasStoppedGoesOnWithItsJobs() async throws {
         let net = try TestDevnet()
         do { try await trainInParts(net) } catch {
@@ -258,7 +259,8 @@ import Testing
         }
     }
 
-    /// Three providers: one lies in a bit of each result, one is killed with a job in its hands. The rounds close with two workers of three where the third is late.
+    /// Three providers: one lies in a bit of each result, one is killed with a job in its hands. The rounds close with two workers of three where the third is
+    /// late.
     @Test func aTrainingOutlivesALiarAndADeath() async throws {
         let net = try TestDevnet()
         do { try await trainAmongLiars(net) } catch {

@@ -26,7 +26,8 @@ import Testing
         """
     }
 
-    /// The executor of a later segment is killed in the middle of it: another provider goes on from the checkpoint, to the same bits, and each step is paid once.
+    /// The executor of a later segment is killed in the middle of it: another provider goes on from the checkpoint, to the same bits, and each step is paid
+    /// once.
     @Test func aKilledExecutorCostsOneSegment() async throws {
         let net = try TestDevnet()
         do { try await train(net) } catch {
@@ -84,7 +85,8 @@ import Testing
             let runs = (job["history"]?.array ?? []).count { $0["state"]?.string == "running" }
             #expect(runs == 1, "\(job)")
         }
-        // Each was paid once; what is left are fees, less a tenth of a segment's price for the lost time. Whoever was drawn for an audit got as much again, at most.
+        // Each was paid once; what is left are fees, less a tenth of a segment's price for the lost time. Whoever was drawn for an audit got as much again, at
+        // most.
         let paid = try before.subtracting(try await net.balance(alice))
         let prices = try jobs.map { try Amount(parsing: try #require($0["price"]?.string)) }
         let due = try prices.reduce(Amount.zero) { try $0.adding($1) }

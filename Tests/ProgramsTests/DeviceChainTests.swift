@@ -71,8 +71,8 @@ import Testing
         #expect(found == [wrong])
     }
 
-    /// Who writes down an easy state gains nothing in the next step: what that reads is drawn by the state's own root. A state that makes the next one's rows alike for one
-    /// draw does so for no other.
+    /// Who writes down an easy state gains nothing in the next step: what that reads is drawn by the state's own root. A state that makes the next one's rows
+    /// alike for one draw does so for no other.
     @Test func anEasyStateMakesTheNextStepNoEasier() {
         let easy = DeviceChainReference(chain) { step, state in
             if step == 1 { state = [UInt8](repeating: 0, count: state.count) }
@@ -108,8 +108,8 @@ import Testing
         let steps: UInt64
     }
 
-    /// A laptop's core for a tenth of a second goes seven times through what is claimed, or through less, and for ten seconds through more; then the least, and the most, that
-    /// there is.
+    /// A laptop's core for a tenth of a second goes seven times through what is claimed, or through less, and for ten seconds through more; then the least, and
+    /// the most, that there is.
     static let sizes: [Size] = [
         Size(rate: 40_000_000_000, memory: 2 << 20, time: 100, rows: 4_096, steps: 7),
         Size(rate: 40_000_000_000, memory: 1 << 30, time: 100, rows: 4_096, steps: 7),

@@ -100,7 +100,8 @@ struct GraphExecutorTests {
         }
     }
 
-    /// A coefficient of an axis with one place says nothing and may be any number: once the smallest trapped, and others were left in the form that kernels walk.
+    /// A coefficient of an axis with one place says nothing and may be any number: once the smallest trapped, and others were left in the form that kernels
+    /// walk.
     @Test(arguments: [Int64.min, .max, 1 << 50, -(1 << 50)])
     func aCoefficientOfAnAxisOfOnePlaceSaysNothing(coefficient: Int64) throws {
         let type = TensorType(.f32, [8])

@@ -3,8 +3,8 @@ import Programs
 import Runtime
 import Testing
 
-/// Disputes about a model of seven billion parameters, at 4,096 tokens: its real program, and a trace in which every number is zero but the one that the defender made up. So no
-/// tensor is held, only the digests of its blocks.
+/// Disputes about a model of seven billion parameters, at 4,096 tokens: its real program, and a trace in which every number is zero but the one that the
+/// defender made up. So no tensor is held, only the digests of its blocks.
 @Suite struct LargeModelWalkTests {
     /// Llama 2 7B's settings.
     static func program() throws -> Program {

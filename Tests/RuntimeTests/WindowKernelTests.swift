@@ -1,7 +1,8 @@
 import Runtime
 import Testing
 
-/// Which convolutions and pools read their windows in place. A form of the importer that the planner no longer recognises would only be slower, and nothing else would tell.
+/// Which convolutions and pools read their windows in place. A form of the importer that the planner no longer recognises would only be slower, and nothing
+/// else would tell.
 @Suite struct WindowKernelTests {
     private static let kinds: Set<String> = [
         "convolution", "held convolution", "channel convolution", "maximum pool", "sum pool",

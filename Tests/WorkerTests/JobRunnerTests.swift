@@ -222,7 +222,8 @@ struct TestJob {
         #expect(throws: WorkRefusal.self) { try other.run() }
     }
 
-    /// A job whose weights or inputs hold another NaN than a run leaves: an honest provider that took it could have been challenged, and no reveal would have combined.
+    /// A job whose weights or inputs hold another NaN than a run leaves: an honest provider that took it could have been challenged, and no reveal would have
+    /// combined.
     @Test func whatCouldNotBeDefendedIsNotBegun() throws {
         let type = TensorType(.f32, [2])
         var graph = GraphBuilder(leading: [type, type])

@@ -37,9 +37,9 @@ extension Simplex {
     /// What decides about votes, views and certificates to come, where all signatures are good and checked at once, nobody is silent for long, and
     /// what is asked for and said again is of no interest.
     ///
-    /// Left out besides what `fingerprint` leaves out: rounds that are final; who signed a certificate, and the votes of its kind and view, which
-    /// can make no other; who was accused, but for a leader whose view is open; who brought a word; when a deadline is, though not whether the view was given up. All that reads evidence,
-    /// re-sends, asks and answers, or passes over silent leaders (`ConsensusParameters.inactivity` says whether any is).
+    /// Left out besides what `fingerprint` leaves out: rounds that are final; who signed a certificate, and the votes of its kind and view, which can make no
+    /// other; who was accused, but for a leader whose view is open; who brought a word; when a deadline is, though not whether the view was given up. All that
+    /// reads evidence, re-sends, asks and answers, or passes over silent leaders (`ConsensusParameters.inactivity` says whether any is).
     package func decisionFingerprint() -> Digest {
         var writer = ByteWriter(capacity: 1_024)
         writer.write(view)

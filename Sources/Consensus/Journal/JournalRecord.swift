@@ -8,8 +8,8 @@ public enum JournalRecord: Hashable, Sendable, CanonicalCodable {
     /// The application's word on a notarized proposal.
     case certification(Proposal, Bool)
 
-    /// Whether others may rely on it: it must be durable, with all records and blocks before it, before any word leaves. What is none was heard or found out, and a
-    /// crash takes it back to where it can be heard and found out again, as if it had come later.
+    /// Whether others may rely on it: it must be durable, with all records and blocks before it, before any word leaves. What is none was heard or found out,
+    /// and a crash takes it back to where it can be heard and found out again, as if it had come later.
     public var isPromise: Bool { if case .vote = self { true } else { false } }
 
     public var epoch: Epoch {

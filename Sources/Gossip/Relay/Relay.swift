@@ -2,8 +2,8 @@ public import Primitives
 
 /// What a node passes on of what it hears: a machine over three caches.
 ///
-/// 1. Who relays (a follower) passes each message on at most once (`RelayQueue`), to all but whom it came from. Validators speak to everyone they are connected to,
-///    and relay nothing.
+/// 1. Who relays (a follower) passes each message on at most once (`RelayQueue`), to all but whom it came from. Validators speak to everyone they are connected
+///    to, and relay nothing.
 /// 2. What a node says itself is not news when it comes back.
 /// 3. A transaction is looked at once in two seconds: told again later it is looked at again, for it may have had to be refused before.
 /// 4. A signature that holds is checked once.

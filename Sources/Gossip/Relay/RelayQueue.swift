@@ -13,8 +13,8 @@ public struct ChainPlace: Hashable, Comparable, Sendable {
     public static func < (x: ChainPlace, y: ChainPlace) -> Bool { (x.epoch, x.view) < (y.epoch, y.view) }
 }
 
-/// What a follower will pass on, as a machine. Whoever says something says it to all its peers, and what followers add to that is of use only where links are cut. So
-/// it waits for a while, and of what waited only that leaves which the chain has not left behind by then: where all are connected next to nothing.
+/// What a follower will pass on, as a machine. Whoever says something says it to all its peers, and what followers add to that is of use only where links are
+/// cut. So it waits for a while, and of what waited only that leaves which the chain has not left behind by then: where all are connected next to nothing.
 public struct RelayQueue<Message: Sendable>: Sendable {
     /// Half of the shortest time that a network gives a message: a view that needs it still succeeds.
     public static var pause: Interval { .milliseconds(100) }

@@ -76,7 +76,8 @@ public struct DeliveryClaim: Hashable, Sendable, CanonicalCodable {
     public let subject: ClaimSubject
     public let claimant: Address
     public let attempt: UInt32
-    /// Of an output: locked from the claimant's balance while the claim is open. Of inputs: the part of the job's escrow that is decided about. Of a checkpoint: nothing.
+    /// Of an output: locked from the claimant's balance while the claim is open. Of inputs: the part of the job's escrow that is decided about. Of a
+    /// checkpoint: nothing.
     public let deposit: Amount
     /// What a witness gets that was right, and loses that says nothing.
     public let fee: Amount
@@ -132,7 +133,8 @@ public struct DeliveryClaim: Hashable, Sendable, CanonicalCodable {
         state == .open && witnesses.contains { $0.provider == provider && $0.holds == nil }
     }
 
-    /// What the words come to. Half of those that were drawn end it; at the deadline those that have spoken decide, and a tie is theirs who should have handed it out.
+    /// What the words come to. Half of those that were drawn end it; at the deadline those that have spoken decide, and a tie is theirs who should have handed
+    /// it out.
     func verdict(atDeadline: Bool) -> ClaimState? {
         let (held, lacked) = (witnesses.count { $0.holds == true }, witnesses.count { $0.holds == false })
         if held > 0, 2 * held >= witnesses.count { return .delivered }
@@ -163,7 +165,8 @@ public struct ClaimTerms: Hashable, Sendable {
         penalty = min(assignment.share, try deposit.multiplied(by: 2))
     }
 
-    /// How long a result may take to reach its witnesses. It has at most as many bytes as the job says to need of memory, which a provider sees to before it starts.
+    /// How long a result may take to reach its witnesses. It has at most as many bytes as the job says to need of memory, which a provider sees to before it
+    /// starts.
     static func milliseconds(_ spec: JobSpec, _ parameters: ChainParameters) -> UInt64 {
         let carrying = UInt128(spec.memory) * 1000 / UInt128(parameters.deliveryRate)
         return UInt64(min(UInt128(parameters.deliveryBase) + carrying, UInt128(JobSpec.maximumMilliseconds)))

@@ -1,7 +1,7 @@
 import Primitives
 
-/// Claims that bytes are handed to nobody (`docs/ledger.md`), a result's or, as `Executor+Inputs` has it, a job's inputs. A claim about a result keeps a result from settling and changes nothing else about it: disputes go on, auditors
-/// have their time, and only where the result would settle does the verdict count.
+/// Claims that bytes are handed to nobody (`docs/ledger.md`), a result's or, as `Executor+Inputs` has it, a job's inputs. A claim about a result keeps a result
+/// from settling and changes nothing else about it: disputes go on, auditors have their time, and only where the result would settle does the verdict count.
 extension Executor {
     private mutating func claimed(_ id: Digest, _ attempt: UInt32) throws -> (
         job: Job, claim: DeliveryClaim, assignment: Assignment
@@ -81,7 +81,8 @@ extension Executor {
 
     // MARK: What happens without a transaction
 
-    /// Draws by bond those that are to say whether the bytes can be had: each has something to lose, and none is the executor's or the requester's by its payout.
+    /// Draws by bond those that are to say whether the bytes can be had: each has something to lose, and none is the executor's or the requester's by its
+    /// payout.
     mutating func drawWitnesses(of job: inout Job, _ offers: [Offer]) throws {
         guard var claim = job.claim, let assignment = job.assignment,
             let executor = try overlay.object(Provider.self, StateKey.provider(assignment.provider))
@@ -141,8 +142,9 @@ extension Executor {
 
     // MARK: Outcomes
 
-    /// Ends a claim. Where an output can be had, the deposit pays the witnesses and is burned for the rest: none of it is the provider's, or who serves nobody before it is
-    /// claimed against would live on that. Else it goes back. Holders of a checkpoint are paid by its requester, and it says nothing about the result.
+    /// Ends a claim. Where an output can be had, the deposit pays the witnesses and is burned for the rest: none of it is the provider's, or who serves nobody
+    /// before it is claimed against would live on that. Else it goes back. Holders of a checkpoint are paid by its requester, and it says nothing about the
+    /// result.
     mutating func endClaim(_ job: inout Job, _ state: ClaimState) throws {
         guard var claim = job.claim, claim.state == .open else { return }
         if claim.deadline > 0 {
@@ -179,9 +181,9 @@ extension Executor {
     /// The attempt is over: nobody was right or wrong about its output.
     mutating func voidClaim(_ job: inout Job) throws { try endClaim(&job, .moot) }
 
-    /// The result would settle, and nobody has its output. Unlike a lie this is found whenever somebody claims, so that the penalty need not stand for those that are not: it is
-    /// twice the deposit, of which those that said so get their fees, auditors that have found the same what they ask, the requester half of the rest, at most the price; what
-    /// remains is burned.
+    /// The result would settle, and nobody has its output. Unlike a lie this is found whenever somebody claims, so that the penalty need not stand for those
+    /// that are not: it is twice the deposit, of which those that said so get their fees, auditors that have found the same what they ask, the requester half
+    /// of the rest, at most the price; what remains is burned.
     mutating func convictUndelivered(_ job: inout Job, _ assignment: Assignment) throws {
         let penalty = try ClaimTerms(assignment, parameters).penalty
         try release(&job)

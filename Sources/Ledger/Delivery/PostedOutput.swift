@@ -86,7 +86,8 @@ public struct PostedOutput: Hashable, Sendable, CanonicalCodable {
     public var stepRoots: [[Digest]] { steps.map { $0.tensors.map(\.root) } }
     public var keptRoots: [Digest] { kept.tensors.map(\.root) }
 
-    /// Whether these are the bytes of a result, all of them and no others: the number of steps says where each list stands, so that no node of a tree passes for a tensor.
+    /// Whether these are the bytes of a result, all of them and no others: the number of steps says where each list stands, so that no node of a tree passes
+    /// for a tensor.
     func isAll(of commitment: ResultCommitment) -> Bool {
         // At most 2^20 in a job.
         UInt64(steps.count) == commitment.steps.reduce(0, &+)

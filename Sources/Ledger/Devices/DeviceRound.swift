@@ -2,8 +2,8 @@ public import Primitives
 
 /// A block at which devices were challenged, all at once, so that no machine answers for several.
 ///
-/// It is one small object, however many devices there are: whoever is in it follows from the offers as they were at its block. Each offer is looked at when its owner
-/// answers or changes it, and else when the time for answers is over (`Offer.enrolled`).
+/// It is one small object, however many devices there are: whoever is in it follows from the offers as they were at its block. Each offer is looked at when its
+/// owner answers or changes it, and else when the time for answers is over (`Offer.enrolled`).
 public struct DeviceRound: Hashable, Sendable, CanonicalCodable {
     static let maximumKeyBytes = 64
 
@@ -62,7 +62,8 @@ enum DeviceTerms {
 }
 
 extension Offer {
-    /// The offer as the last round has found it. Whoever changes an offer in any way begins with this: what an owner does after a round has begun is no way out of it.
+    /// The offer as the last round has found it. Whoever changes an offer in any way begins with this: what an owner does after a round has begun is no way out
+    /// of it.
     func enrolled(in round: DeviceRound?, isWithdrawn: Bool) -> Offer {
         guard let round, !round.isOver, device.round < round.number else { return self }
         var offer = self

@@ -183,8 +183,8 @@ extension Executor {
         offer.device.challenge = nil
     }
 
-    /// A challenge has ended and nothing is known of the device: it gets no jobs until it has shown what it can. Silence is free for one that was never measured, and has had
-    /// none; a word that is not true never is.
+    /// A challenge has ended and nothing is known of the device: it gets no jobs until it has shown what it can. Silence is free for one that was never
+    /// measured, and has had none; a word that is not true never is.
     private mutating func fail(_ offer: inout Offer, _ failure: DeviceRecord.Failure) throws {
         let owner = offer.provider
         let bond = try overlay.object(Provider.self, StateKey.provider(owner))?.bond ?? .zero

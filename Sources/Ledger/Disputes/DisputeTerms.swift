@@ -20,8 +20,8 @@ public struct DisputeTerms: Hashable, Sendable {
         max(parameters.minimumChallengeBond, try price.scaled(parameters.challengeBondPerMille, over: 1000))
     }
 
-    /// By when, in dispute clock, a move must be made that could be made from `clock` on: the base, and the time to run the steps under the walk's node again on the
-    /// slowest machine that could have had the job, several times over.
+    /// By when, in dispute clock, a move must be made that could be made from `clock` on: the base, and the time to run the steps under the walk's node again
+    /// on the slowest machine that could have had the job, several times over.
     func deadline(after clock: UInt64, _ walk: Walk, _ subject: DisputeSubject) -> UInt64 {
         let steps = subject.steps.reduce(UInt128(0)) { $0 + UInt128($1) }
         let span = walk.span(of: subject)

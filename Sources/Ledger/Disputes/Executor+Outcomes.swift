@@ -7,7 +7,8 @@ extension Executor {
 
     // MARK: The provider has lied
 
-    /// Its share goes to the challenger (bounty), to the requester (compensation) and up; so do those of auditors who said the same. The job runs again elsewhere.
+    /// Its share goes to the challenger (bounty), to the requester (compensation) and up; so do those of auditors who said the same. The job runs again
+    /// elsewhere.
     mutating func convict(_ dispute: Dispute, _ reason: String) throws {
         guard var job = try overlay.object(Job.self, StateKey.job(dispute.job)), let assignment = job.assignment else {
             throw LedgerFault.corrupt("a dispute without its job")
@@ -137,7 +138,8 @@ extension Executor {
     /// The soonest that the dispute clock can be at a time of its own, in chain clock.
     func chainTime(of time: UInt64) -> UInt64 { later(clock, time - min(time, disputeClock)) }
 
-    /// Until when an opened result may still be challenged, in dispute clock: by its window, and by auditors that have found another and have not challenged yet.
+    /// Until when an opened result may still be challenged, in dispute clock: by its window, and by auditors that have found another and have not challenged
+    /// yet.
     func restsUntil(_ job: Job, _ assignment: Assignment) -> UInt64 {
         job.audits.filter { !$0.isSilent && $0.disagrees(with: assignment) }.map(\.challengeBy)
             .reduce(windowEnd(job, assignment), max)

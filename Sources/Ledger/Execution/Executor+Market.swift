@@ -217,8 +217,8 @@ extension Executor {
         try save(job)
     }
 
-    /// The reveals' deadline or the window's end. Opened results are open to copying, so nobody is drawn again here. Who says that the result is another and does
-    /// not show where is as good as silent.
+    /// The reveals' deadline or the window's end. Opened results are open to copying, so nobody is drawn again here. Who says that the result is another and
+    /// does not show where is as good as silent.
     private mutating func auditOver(_ job: inout Job, _ assignment: Assignment) throws {
         for index in job.audits.indices where !job.audits[index].isSilent {
             let audit = job.audits[index]

@@ -4,8 +4,8 @@ import Primitives
 extension Executor {
     private static let maximumOffers = 65_536
 
-    /// Matches the queue by this block's beacon, one after the other from where the block before has stopped. Jobs that the market as it is was already asked about are
-    /// passed over; of the others so many are looked at, a gang counting as all its looks.
+    /// Matches the queue by this block's beacon, one after the other from where the block before has stopped. Jobs that the market as it is was already asked
+    /// about are passed over; of the others so many are looked at, a gang counting as all its looks.
     mutating func matchOpenJobs() throws {
         let limit = Int(parameters.matchesPerBlock)
         var entries = try overlay.scan(

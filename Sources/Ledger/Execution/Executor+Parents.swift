@@ -3,8 +3,8 @@ internal import Programs
 
 /// Jobs that read what other jobs leave.
 ///
-/// Such a job waits until all its parents are settled: from then on their results stand, so nothing that was run on them is ever void. A parent that ends in another
-/// way ends its child, which gets its escrow back.
+/// Such a job waits until all its parents are settled: from then on their results stand, so nothing that was run on them is ever void. A parent that ends in
+/// another way ends its child, which gets its escrow back.
 extension Executor {
     mutating func submit(_ spec: JobSpec, id: Digest, _ sender: Address) throws {
         var job = try post(spec, id: id, sender)

@@ -42,7 +42,8 @@ public struct ChainParameters: Hashable, Sendable, CanonicalCodable {
     public var newcomerFee = Amount.xpl(5)
     /// Attempts of jobs that are always audited for which a newcomer is drawn, in thousandths.
     public var newcomerSharePerMille: UInt64 = 100
-    /// What is left of a newcomer's standing less with each attempt that it loses, start that it misses, and decline beyond the free ones: of the fee, in thousandths.
+    /// What is left of a newcomer's standing less with each attempt that it loses, start that it misses, and decline beyond the free ones: of the fee, in
+    /// thousandths.
     public var newcomerStrikePerMille: UInt64 = 100
     public var offerActivationHeights: UInt64 = 10
     public var priceBandPerMille: UInt64 = 100

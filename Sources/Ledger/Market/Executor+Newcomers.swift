@@ -40,8 +40,8 @@ extension Executor {
         overlay.chain.marketChange = max(overlay.chain.marketChange, height.next())
     }
 
-    /// A newcomer's bond is filled up from pay alone, or from its own account alone: one that was paid for a lie could else make the pay its own by lending itself
-    /// the rest for a block.
+    /// A newcomer's bond is filled up from pay alone, or from its own account alone: one that was paid for a lie could else make the pay its own by lending
+    /// itself the rest for a block.
     mutating func addBond(_ amount: Amount, _ sender: Address) throws {
         var provider = try ownProvider(sender)
         let withheld = min(provider.newcomer?.withheld ?? .zero, provider.bond)
@@ -119,8 +119,8 @@ extension Executor {
         try store(provider)
     }
 
-    /// A newcomer's result was wrong, or was not opened: all of its bond goes, and its standing. The bounty is the same part of the same share as with others; what the bond
-    /// lacks of it comes from the audit pool, where its fee is.
+    /// A newcomer's result was wrong, or was not opened: all of its bond goes, and its standing. The bounty is the same part of the same share as with others;
+    /// what the bond lacks of it comes from the audit pool, where its fee is.
     mutating func convictNewcomer(_ job: Job, _ assignment: Assignment, bountyTo finders: [Address]) throws {
         guard let provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) else { return }
         let share = try Matching.share(assignment.price, job.spec.policy)

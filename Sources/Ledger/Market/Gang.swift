@@ -2,9 +2,9 @@ public import Primitives
 
 /// Where a job stands in a gang: jobs of one requester that one transaction posts, and that get their providers in one block or not at all.
 ///
-/// A gang is no object of its own. Its name is its transaction's id, its members' ids follow from that, so each member leads to all others. It binds them from their
-/// posting until all are placed for the first time, or until all end together; from then on each is a job like any other, and one that is given back is placed again
-/// alone: the others have begun by then, and nobody's decline may take their work from them.
+/// A gang is no object of its own. Its name is its transaction's id, its members' ids follow from that, so each member leads to all others. It binds them from
+/// their posting until all are placed for the first time, or until all end together; from then on each is a job like any other, and one that is given back is
+/// placed again alone: the others have begun by then, and nobody's decline may take their work from them.
 public struct GangPlace: Hashable, Sendable, CanonicalCodable {
     /// A gang of one is a job.
     public static let minimumJobs = 2

@@ -82,7 +82,8 @@ public struct MatchPlan: Hashable, Sendable {
     /// What the middle one of those that could take it would be paid.
     var usualPrice: Amount = .zero
 
-    /// What the job holds of a provider's bond: by what is usually asked, where the provider asks less. Who asks next to nothing would have next to nothing to lose.
+    /// What the job holds of a provider's bond: by what is usually asked, where the provider asks less. Who asks next to nothing would have next to nothing to
+    /// lose.
     func share(of offer: EligibleOffer, _ policy: AuditPolicy) throws(AmountFault) -> Amount {
         try Matching.share(max(offer.price, usualPrice), policy)
     }
@@ -180,8 +181,8 @@ public enum Matching {
         }
         plan.usualPrice = median(\.price, of: plan.eligible.filter { !$0.isNewcomer }, providers) ?? .zero
         plan.excludeUncovered(providers, spec.policy)
-        // Newcomers make neither the best price nor the time that others wait for, and who is far slower than others makes neither too. A rate that nobody has measured
-        // makes no time where those that were measured have half of the bonds; where they have less, as when a network begins, all count.
+        // Newcomers make neither the best price nor the time that others wait for, and who is far slower than others makes neither too. A rate that nobody has
+        // measured makes no time where those that were measured have half of the bonds; where they have less, as when a network begins, all count.
         let settled = plan.eligible.filter { !$0.isNewcomer }
         let measured = settled.filter(\.isMeasured)
         let timing = bonds(of: measured, providers) * 2 < bonds(of: settled, providers) ? settled : measured

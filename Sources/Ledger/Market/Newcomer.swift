@@ -2,9 +2,9 @@ public import Primitives
 
 /// A provider whose bond is not full yet. It fills from the pay of its jobs.
 ///
-/// What stands against its lies is the same multiple of a job's price as with anybody else (`Matching.share`): its bond, all of which a conviction takes, and the fee
-/// it was registered for, which stands in for what the bond lacks. A convicted newcomer has neither any more, and another name costs another fee. So a thousand
-/// names for nothing are not to be had, and none is worth more to lie with than the bond that it does without.
+/// What stands against its lies is the same multiple of a job's price as with anybody else (`Matching.share`): its bond, all of which a conviction takes, and
+/// the fee it was registered for, which stands in for what the bond lacks. A convicted newcomer has neither any more, and another name costs another fee. So a
+/// thousand names for nothing are not to be had, and none is worth more to lie with than the bond that it does without.
 public struct Newcomer: Hashable, Sendable, CanonicalCodable {
     /// What is left of its registration fee to stand for it. The money itself is the audit pool's.
     public var standing: Amount

@@ -85,9 +85,9 @@ struct OpenMarket {
 
     /// Places a job, or all of a gang or none.
     ///
-    /// Each member is drawn as a job alone is, on what those before have left. First come those for which the fewest offers would do: else another takes the one place
-    /// that a member can have. Members that are alike are placed wherever there are places for all; of others a draw may spoil what another would have found, and the
-    /// gang is looked at again when the market has changed.
+    /// Each member is drawn as a job alone is, on what those before have left. First come those for which the fewest offers would do: else another takes the
+    /// one place that a member can have. Members that are alike are placed wherever there are places for all; of others a draw may spoil what another would
+    /// have found, and the gang is looked at again when the market has changed.
     mutating func place(
         _ wishes: [MarketWish], beacon: Digest, _ parameters: ChainParameters
     ) throws(AmountFault) -> MarketAttempt {

@@ -2,8 +2,8 @@ public import Primitives
 
 /// What a provider is known for, in XPL and not in jobs: any number of jobs for next to nothing, which it may well have given itself, is worth next to nothing.
 ///
-/// What a provider is drawn by grows with verified work alone. Somebody who trades with itself gets back what it pays for its runs, but for the protocol's fee; what
-/// others get for their audits it does not. So it pays about what it wants to be known for, and what that brings it is less (docs/economics.md).
+/// What a provider is drawn by grows with verified work alone. Somebody who trades with itself gets back what it pays for its runs, but for the protocol's fee;
+/// what others get for their audits it does not. So it pays about what it wants to be known for, and what that brings it is less (docs/economics.md).
 ///
 /// All of it fades: what was earned or lost thirty days ago counts for half.
 public struct Reputation: Hashable, Sendable, CanonicalCodable {

@@ -68,8 +68,8 @@ public struct ShownFlag: Hashable, Sendable, CanonicalCodable {
     public static func root(_ isSet: Bool) -> Digest { TensorRoot.of(.bool, [], [isSet ? 1 : 0]) }
 }
 
-/// Where what a job reads of others stands in their results: shown once, by the first provider that starts the job, and known to the chain from then on, so that a
-/// dispute has plain roots.
+/// Where what a job reads of others stands in their results: shown once, by the first provider that starts the job, and known to the chain from then on, so
+/// that a dispute has plain roots.
 public struct Resolution: Hashable, Sendable, CanonicalCodable {
     /// Each input that another job leaves, in the job's order.
     public let inputs: [ShownTensor]

@@ -1,7 +1,7 @@
 import Primitives
 
-/// Jobs whose inputs somebody has fetched, or cannot have (`docs/ledger.md`). The requester's staging deposit is a part of the job's escrow: what is paid of it is taken
-/// from there, and the rest goes back with it.
+/// Jobs whose inputs somebody has fetched, or cannot have (`docs/ledger.md`). The requester's staging deposit is a part of the job's escrow: what is paid of it
+/// is taken from there, and the rest goes back with it.
 extension Executor {
     func staging(_ assignment: Assignment) throws(AmountFault) -> StagingTerms {
         try StagingTerms(price: assignment.price, parameters)
@@ -23,7 +23,8 @@ extension Executor {
 
     // MARK: Staged
 
-    /// The inputs are here, and the run waits for its turn: who cancels from here on pays for the fetching. Who says so must start: all else costs it what silence does.
+    /// The inputs are here, and the run waits for its turn: who cancels from here on pays for the fetching. Who says so must start: all else costs it what
+    /// silence does.
     mutating func stage(_ job: inout Job, _ running: Assignment) throws {
         var assignment = running
         if job.claim?.attempt == job.attempt {
@@ -103,8 +104,8 @@ extension Executor {
 
     // MARK: Slow numbers
 
-    /// A run is far slower than the machine. The provider is not paid and the job goes on elsewhere; if a provider of another operator says the same, the job is over, and both
-    /// share the deposit. If somebody is paid for the run, the first was wrong.
+    /// A run is far slower than the machine. The provider is not paid and the job goes on elsewhere; if a provider of another operator says the same, the job
+    /// is over, and both share the deposit. If somebody is paid for the run, the first was wrong.
     mutating func reportSlow(_ job: inout Job, _ assignment: Assignment) throws {
         let started = assignment.runDeadline - min(assignment.runDeadline, runWindow(assignment))
         let soonest = later(started, assignment.milliseconds)

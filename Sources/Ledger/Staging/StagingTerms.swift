@@ -12,6 +12,7 @@ public struct StagingTerms: Hashable, Sendable {
         fee = try deposit.scaled(parameters.witnessFeePerMille, over: 1000)
     }
 
-    /// What one that reports slow numbers answers for, until somebody else has said the same or was paid for the run; and what it gets of the deposit in the first case.
+    /// What one that reports slow numbers answers for, until somebody else has said the same or was paid for the run; and what it gets of the deposit in the
+    /// first case.
     public func half() throws(AmountFault) -> Amount { try deposit.scaled(1, over: 2) }
 }

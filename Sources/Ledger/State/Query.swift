@@ -61,8 +61,8 @@ public enum Query {
         return jobs
     }
 
-    /// The jobs to which something can still happen by itself or by a move: those with a timer, a claim or a dispute, and those that wait for a draw. However many newer
-    /// ones there are, none is passed over. In order of what is due next.
+    /// The jobs to which something can still happen by itself or by a move: those with a timer, a claim or a dispute, and those that wait for a draw. However
+    /// many newer ones there are, none is passed over. In order of what is due next.
     public static func movingJobs(in store: any StateStore, limit: Int = 65_536) throws(LedgerFault) -> [Job] {
         var keys: [(key: [UInt8], value: [UInt8])]
         do throws(StateFault) {

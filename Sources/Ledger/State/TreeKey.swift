@@ -1,7 +1,7 @@
 import Primitives
 
-/// The key of a tree record: its depth in nibbles, then as many of the path, of an odd number the last byte's second half empty. A value without an array, since
-/// a block asks for thousands.
+/// The key of a tree record: its depth in nibbles, then as many of the path, of an odd number the last byte's second half empty. A value without an array,
+/// since a block asks for thousands.
 public struct TreeKey: Sendable {
     /// 33 bytes at most, and how many of them.
     private var words = (UInt64(0), UInt64(0), UInt64(0), UInt64(0), UInt64(0))

@@ -1,6 +1,7 @@
 public import Primitives
 
-/// Several moves of one provider under one signature, each as good as alone: it is paid by its own job's allowance, and has its effect or none whatever becomes of the others.
+/// Several moves of one provider under one signature, each as good as alone: it is paid by its own job's allowance, and has its effect or none whatever becomes
+/// of the others.
 public struct MoveBundle: Hashable, Sendable, CanonicalCodable {
     public static let maximumMoves = 32
     /// Canonical bytes of the moves that `bundles` puts together: with its terms a bundle stays below what a transaction may have.
@@ -54,7 +55,8 @@ public struct MoveBundle: Hashable, Sendable, CanonicalCodable {
 }
 
 extension Payload {
-    /// Declines, starts, heartbeats, commitments, openings, audits, words on deliveries, and on inputs that are here and runs that are slow. Not what disputes reveal, which has a lane of its own.
+    /// Declines, starts, heartbeats, commitments, openings, audits, words on deliveries, and on inputs that are here and runs that are slow. Not what disputes
+    /// reveal, which has a lane of its own.
     static let bundledTags: Set<UInt8> = [9, 10, 11, 12, 13, 14, 15, 31, 33, 44, 45]
 
     /// Whether it may travel with others.

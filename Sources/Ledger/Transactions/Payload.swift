@@ -79,8 +79,8 @@ public enum Payload: Hashable, Sendable, CanonicalCodable {
     /// Several of a provider's moves under one signature.
     case moves(MoveBundle)
 
-    /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance, or several; or a device's, which its owner pays, from the bond where
-    /// the account is empty.
+    /// Whether this is a provider's or auditor's move in a job, paid from the job's fee allowance, or several; or a device's, which its owner pays, from the
+    /// bond where the account is empty.
     public var isMarketMove: Bool {
         switch self {
         case .moves, .declineJob, .startJob, .startAfter, .heartbeatJob, .commitResult, .commitAudit, .openResult,

@@ -30,8 +30,8 @@ protocol ReplicaObserver: AnyObject, Sendable {
 
 /// Feeds the replica from one thread and carries out its outputs.
 ///
-/// Inputs queue up and are taken together. All durable writes of one round come first, with at most one sync of the blocks and one of the journal (`HeldRecords` says when); then
-/// the sends.
+/// Inputs queue up and are taken together. All durable writes of one round come first, with at most one sync of the blocks and one of the journal
+/// (`HeldRecords` says when); then the sends.
 final class ReplicaDriver: @unchecked Sendable {
     private let memory: SigningMemory
     private let journal: Journal

@@ -23,8 +23,8 @@ public enum VRF {
 
     /// Proves the output of `key` on `alpha` (RFC 9381 §5.1; nonce by §5.4.2.2).
     ///
-    /// The nonce is made as a signature's is, with a point in the message's place: a signature by the same key under those very 32 bytes would give the key away.
-    /// A key that proves signs nothing here but digests, which nobody can make come out as a point.
+    /// The nonce is made as a signature's is, with a point in the message's place: a signature by the same key under those very 32 bytes would give the key
+    /// away. A key that proves signs nothing here but digests, which nobody can make come out as a point.
     public static func prove(_ key: SecretKey, alpha: [UInt8]) -> VRFProof {
         Sodium.ensureReady()
         let expanded = sha512(key.seed)

@@ -88,8 +88,8 @@ extension SpecialisedProgram {
         return UInt64(clamping: all)
     }
 
-    /// Bytes of parameters, inputs and the widest step of a plain execution, and at least of what it leaves: what an offer's memory is held against, and what a result may take to
-    /// be handed out.
+    /// Bytes of parameters, inputs and the widest step of a plain execution, and at least of what it leaves: what an offer's memory is held against, and what a
+    /// result may take to be handed out.
     public var memoryEstimate: UInt64 {
         let fixed = (parameters + inputs + carried).reduce(UInt64(0)) { $0 &+ $1.type.byteCount }
         let widest = scans.flatMap(\.operations).map(\.result.byteCount).max() ?? 0

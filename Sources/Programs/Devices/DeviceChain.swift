@@ -1,19 +1,19 @@
 public import Primitives
 
-/// The work by which a device is measured: a chain of f32 `contract` steps over a state that fills memory, whose every number a validator can make again from one row of
-/// the state before.
+/// The work by which a device is measured: a chain of f32 `contract` steps over a state that fills memory, whose every number a validator can make again from
+/// one row of the state before.
 ///
-/// The state of a step is `rows` × 256 bytes, zeros at first. A step reads them row by row, each byte changed by a random one, as whole numbers −128 to 127, and
-/// multiplies them with a matrix of random f32 of magnitude 1 to 2:
+/// The state of a step is `rows` × 256 bytes, zeros at first. A step reads them row by row, each byte changed by a random one, as whole numbers −128 to 127,
+/// and multiplies them with a matrix of random f32 of magnitude 1 to 2:
 ///
 ///     sum[i, j]           = Σₖ fma(i8(before[256·i + k] ⊕ byte[256·i + k]), weight[j, k])    k ascending from +0, as SEG (docs/numerics.md)
 ///     after[j · rows + i] = the low eight bits of sum[i, j]
 ///
 /// - The low bits of a sum are right only where each of its 256 roundings is, so nothing cheaper than the products will do.
-/// - Results are stored by columns: each number of the next step's next step depends on 65,536 of this one's, and after four steps on all of up to 2³² bytes. So no part
-///   of the state can be left out.
-/// - The random words of a step are drawn by the digest of the state before it. Who writes down a state that no step gives, so that the next is easy to come by, does
-///   not know what the next one reads of it: every number that is right has cost its 256 products, and what is saved is what is wrong.
+/// - Results are stored by columns: each number of the next step's next step depends on 65,536 of this one's, and after four steps on all of up to 2³² bytes.
+///   So no part of the state can be left out.
+/// - The random words of a step are drawn by the digest of the state before it. Who writes down a state that no step gives, so that the next is easy to come
+///   by, does not know what the next one reads of it: every number that is right has cost its 256 products, and what is saved is what is wrong.
 ///
 /// The answer is one Merkle root over the rows of all steps' states. `DeviceSample` shows a number of it.
 public struct DeviceChain: Hashable, Sendable {
@@ -43,8 +43,8 @@ public struct DeviceChain: Hashable, Sendable {
         self.steps = steps
     }
 
-    /// The chain that takes a machine of this rate so many milliseconds: in as much of `memory` as that lets it go through four times, and not shorter or longer than
-    /// the shortest and the longest that there are.
+    /// The chain that takes a machine of this rate so many milliseconds: in as much of `memory` as that lets it go through four times, and not shorter or
+    /// longer than the shortest and the longest that there are.
     ///
     /// - Parameters:
     ///   - rate: weighted operations a second.
@@ -62,8 +62,8 @@ public struct DeviceChain: Hashable, Sendable {
             steps: UInt64(min(max(steps, UInt128(DeviceChain.minimumSteps)), UInt128(DeviceChain.maximumSteps))))
     }
 
-    /// What a machine has shown that took so many milliseconds for the chain of a claimed rate and a time: the claim, where it took no longer than that; a part of it, where
-    /// it did. The longest chain there is shows no more than itself.
+    /// What a machine has shown that took so many milliseconds for the chain of a claimed rate and a time: the claim, where it took no longer than that; a part
+    /// of it, where it did. The longest chain there is shows no more than itself.
     public func rate(claimed: UInt64, milliseconds: UInt64, spent: UInt64) -> UInt64 {
         let time = UInt128(max(1, milliseconds))
         var most = UInt128(claimed)

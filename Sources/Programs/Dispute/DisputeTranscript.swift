@@ -21,7 +21,8 @@ public enum DisputeMove: Hashable, Sendable, CanonicalCodable {
     }
 }
 
-/// A walk that two sides took between themselves: every move in order. The defender signs its running digest, since nothing that is not on chain binds it otherwise.
+/// A walk that two sides took between themselves: every move in order. The defender signs its running digest, since nothing that is not on chain binds it
+/// otherwise.
 public struct DisputeTranscript: Hashable, Sendable, CanonicalCodable {
     /// More than any walk has.
     public static let maximumMoves = 64

@@ -20,11 +20,12 @@ public enum WalkFault: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// A dispute between two parties, from a result commitment down to one number: step, op, block, element, segment.
 ///
-/// The defender *reveals* what stands below a node that it is bound to, the challenger *picks* the first part that it disagrees with, so that all before it is agreed
-/// by both. At the end is one element, and at most one segment of it, whose operands are agreed; the challenger shows them, and integer arithmetic decides.
+/// The defender *reveals* what stands below a node that it is bound to, the challenger *picks* the first part that it disagrees with, so that all before it is
+/// agreed by both. At the end is one element, and at most one segment of it, whose operands are agreed; the challenger shows them, and integer arithmetic
+/// decides.
 ///
-/// It is a machine: it knows no money, no time and no names. A move that is not asked for is refused and changes nothing; one that is and does not hold loses. What is
-/// revealed depends on the `point` alone, not on who asked: all walks over one commitment may share it.
+/// It is a machine: it knows no money, no time and no names. A move that is not asked for is refused and changes nothing; one that is and does not hold loses.
+/// What is revealed depends on the `point` alone, not on who asked: all walks over one commitment may share it.
 ///
 /// At most ⌈log₁₆ steps⌉ + ⌈log₃₂ ops⌉ + ⌈log₃₂ blocks⌉ + 4 rounds for rows of up to 2²⁴ terms (`Program.disputeBound`).
 public struct Walk: Hashable, Sendable, CanonicalCodable {

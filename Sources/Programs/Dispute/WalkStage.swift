@@ -79,8 +79,8 @@ public struct WalkOperation: Hashable, Sendable, CanonicalCodable {
         writer.write(root)
     }
 
-    /// The path of an earlier op's tensor to the root that the defender revealed: what a challenger knows of that tree are the tensors before the disputed one, on which
-    /// both agree (`agreed`, their roots in order), and what was revealed on the way down to it.
+    /// The path of an earlier op's tensor to the root that the defender revealed: what a challenger knows of that tree are the tensors before the disputed one,
+    /// on which both agree (`agreed`, their roots in order), and what was revealed on the way down to it.
     public func siblings(ofEarlier index: Int, agreed: [Digest]) -> [Digest] {
         precondition(index < Int(operation) && agreed.count == Int(operation), "an operand is made before its op")
         // The nodes over the disputed op, from its leaf up.

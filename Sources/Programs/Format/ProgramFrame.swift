@@ -1,6 +1,7 @@
 public import Primitives
 
-/// All of a program but its ops, short enough to be shown to a chain: numbers as they are, lists by their Merkle roots. Its digest is the first leaf of the program's tree.
+/// All of a program but its ops, short enough to be shown to a chain: numbers as they are, lists by their Merkle roots. Its digest is the first leaf of the
+/// program's tree.
 public struct ProgramFrame: Hashable, Sendable, CanonicalCodable {
     /// The names of the program's axes.
     public let axes: AgreedList

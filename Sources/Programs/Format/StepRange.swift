@@ -22,8 +22,8 @@ public struct StepRange: Hashable, Sendable, CanonicalCodable {
 }
 
 extension SpecialisedProgram {
-    /// A part of a run, as a program of its own: of each scan the steps of its range, which know their numbers in the whole, and all carried tensors kept, so that
-    /// another part goes on from there. A scan with no steps in the part is passed over.
+    /// A part of a run, as a program of its own: of each scan the steps of its range, which know their numbers in the whole, and all carried tensors kept, so
+    /// that another part goes on from there. A scan with no steps in the part is passed over.
     public func segment(_ ranges: [StepRange]) throws(ProgramFault) -> SpecialisedProgram {
         if ranges.count != scans.count {
             throw .invalid(op: nil, "\(ranges.count) ranges of steps were given for \(scans.count) scans")

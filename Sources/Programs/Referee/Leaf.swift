@@ -41,8 +41,8 @@ public struct Leaf: Sendable {
     let context: Context
     private let map: LeafMap?
 
-    /// An op of a specialised program and its operands' types, as `Operation.operands` lists them. Throws where no valid program has such an op, so that nothing
-    /// that is decoded from elsewhere can trap later.
+    /// An op of a specialised program and its operands' types, as `Operation.operands` lists them. Throws where no valid program has such an op, so that
+    /// nothing that is decoded from elsewhere can trap later.
     public init(_ record: OperationRecord, operands types: [TensorType], context: Context) throws(ProgramFault) {
         let operation = record.operation.numbered()
         if types.count != operation.operands.count {

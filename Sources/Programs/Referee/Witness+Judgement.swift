@@ -1,8 +1,8 @@
 import Primitives
 
 extension Witness {
-    /// Judges a claim about one element of a step's op (counted from 0 in its scan). At most `Leaf.cost` softfloat operations and the digests of 24 KiB. What it
-    /// throws is the fault of who posted the witness. `segments` is how many the defender says that the element has: another number is a lie like any other.
+    /// Judges a claim about one element of a step's op (counted from 0 in its scan). At most `Leaf.cost` softfloat operations and the digests of 24 KiB. What
+    /// it throws is the fault of who posted the witness. `segments` is how many the defender says that the element has: another number is a lie like any other.
     public func judge(
         _ claim: LeafClaim, segments: UInt64? = nil, operation: UInt32, in step: DisputedStep
     ) throws(WitnessFault) -> Verdict {

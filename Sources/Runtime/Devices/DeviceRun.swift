@@ -5,8 +5,8 @@ internal import Synchronization
 
 /// A device's challenge, run with the kernels that jobs are run with: the answer, and what is to be shown of it.
 ///
-/// Holds the states before and after a step and nothing else that grows with them. What is shown is cut out of another run: to keep all states would take `steps` times
-/// the memory, and the tree over their rows a quarter of that.
+/// Holds the states before and after a step and nothing else that grows with them. What is shown is cut out of another run: to keep all states would take
+/// `steps` times the memory, and the tree over their rows a quarter of that.
 public struct DeviceRun: Sendable {
     /// What a device answers.
     public let root: Digest

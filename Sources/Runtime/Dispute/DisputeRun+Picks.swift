@@ -3,8 +3,8 @@ public import Programs
 
 /// The challenger's side.
 extension DisputeRun {
-    /// The challenger's move in a walk: the first of what was revealed that differs from this run, or the evidence. Made by a run of the true result it convicts a
-    /// defender whose commitment differs, whatever that one reveals. Throws `agrees` where the defender's claim is this run's own result.
+    /// The challenger's move in a walk: the first of what was revealed that differs from this run, or the evidence. Made by a run of the true result it
+    /// convicts a defender whose commitment differs, whatever that one reveals. Throws `agrees` where the defender's claim is this run's own result.
     public func pick(for walk: Walk, _ subject: DisputeSubject) throws(DisputeRunFault) -> Pick {
         if !isAbout(subject) { throw .otherSubject }
         return try locked { held throws(DisputeRunFault) in try pick(walk, subject, &held) }
@@ -72,8 +72,8 @@ extension DisputeRun {
 
     // MARK: Steps
 
-    /// Where the claimed numbers of steps first are not those of this run: the first step, counted over all scans, that is wrong for it even if all its numbers are
-    /// right. In a scan that went on too long it is the first that should not be; in one that ended early the last, which should not be the last.
+    /// Where the claimed numbers of steps first are not those of this run: the first step, counted over all scans, that is wrong for it even if all its numbers
+    /// are right. In a scan that went on too long it is the first that should not be; in one that ended early the last, which should not be the last.
     private func firstFalseStep(_ claimed: [UInt64], _ own: [UInt64]) -> (step: UInt64, isTooMany: Bool)? {
         var before: UInt64 = 0
         for (claim, count) in zip(claimed, own) {

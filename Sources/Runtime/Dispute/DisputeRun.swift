@@ -71,9 +71,9 @@ public struct DisputeMemory: Sendable, Hashable {
 
 /// One party's own run of a job, run again as far as a dispute about it asks: for the defender `reveal`, for the challenger `pick`.
 ///
-/// Nothing is computed before it is asked for. The first question runs the program once and keeps its state at about √T places; later ones go on from the nearest of
-/// them, so that a whole walk runs about 1.1 T steps again. Answers are functions of the run and of what is asked alone: after a restart, a run made anew of the
-/// same job gives the same ones. A call blocks while it runs steps, so make it off any event loop; calls on one run take their turns.
+/// Nothing is computed before it is asked for. The first question runs the program once and keeps its state at about √T places; later ones go on from the
+/// nearest of them, so that a whole walk runs about 1.1 T steps again. Answers are functions of the run and of what is asked alone: after a restart, a run made
+/// anew of the same job gives the same ones. A call blocks while it runs steps, so make it off any event loop; calls on one run take their turns.
 ///
 /// ```
 /// let run = try DisputeRun(program, axes: [4, 128], parameters: …, inputs: …, seed: 7)
@@ -125,9 +125,9 @@ public final class DisputeRun: Sendable {
         var steps: UInt64 { commitment.steps.reduce(0, +) }
     }
 
-    /// A run of a job. `axes` are the values of the program's axes in its order; parameters and inputs stand in its order too; carried tensors that are not given start
-    /// as zeros. `parameterRoots`, where they are known, spare hashing the weights. `owners` keep the memory of the parameters alive, which is read where it lies;
-    /// inputs and state are copied. `weights` holds what other executors of the model packed.
+    /// A run of a job. `axes` are the values of the program's axes in its order; parameters and inputs stand in its order too; carried tensors that are not
+    /// given start as zeros. `parameterRoots`, where they are known, spare hashing the weights. `owners` keep the memory of the parameters alive, which is read
+    /// where it lies; inputs and state are copied. `weights` holds what other executors of the model packed.
     public convenience init(
         _ program: Program, axes: [UInt64], parameters: [UnsafeRawBufferPointer], parameterRoots: [Digest]? = nil,
         inputs: [UnsafeRawBufferPointer], carried: [Int: UnsafeRawBufferPointer] = [:], segment: [StepRange] = [],

@@ -1,7 +1,8 @@
 internal import CKernels
 internal import Programs
 
-/// A convolution whose windows are read where the images lie, with what is added to it: result = max(sum + bias + residual, 0), of which parts may be missing. Where channels fall into groups, so do the filters.
+/// A convolution whose windows are read where the images lie, with what is added to it: result = max(sum + bias + residual, 0), of which parts may be missing.
+/// Where channels fall into groups, so do the filters.
 struct ConvolutionStep: Sendable {
     /// [batch, results, rows, columns], row-major.
     var out: ValueID
@@ -22,8 +23,8 @@ struct ConvolutionStep: Sendable {
 
     private var k: Int { windows.depth }
 
-    /// Whether the filters are read as the right side of a product, each but once, beside windows that were brought together: where these are few, so that filters
-    /// are what takes the time.
+    /// Whether the filters are read as the right side of a product, each but once, beside windows that were brought together: where these are few, so that
+    /// filters are what takes the time.
     static func holdsWindows(_ windows: ImageWindows, results: Int, _ variant: KernelVariant) -> Bool {
         let panel = Int(pk_panel_columns(variant.code))
         return windows.groups == 1 && windows.places <= 2 * panel && results >= panel

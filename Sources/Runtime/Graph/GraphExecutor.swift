@@ -1,8 +1,8 @@
 internal import CKernels
 public import Programs
 
-/// Runs any specialised program at speed, with the bits of `ReferenceExecutor`: ops that belong together row by row go through the cache together, movement that
-/// a kernel can read past is not done, weights are packed once, memory is planned before anything runs, and state is changed where it lies.
+/// Runs any specialised program at speed, with the bits of `ReferenceExecutor`: ops that belong together row by row go through the cache together, movement
+/// that a kernel can read past is not done, weights are packed once, memory is planned before anything runs, and state is changed where it lies.
 ///
 /// The bits depend neither on the number of threads nor on which thread ends first.
 public final class GraphExecutor: Sendable {

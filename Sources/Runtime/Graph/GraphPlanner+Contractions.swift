@@ -86,8 +86,8 @@ extension GraphPlanner {
         return false
     }
 
-    /// Whether a right side is packed once. Packing pads narrow matrices and writes repeated rows out, before anyone has asked how much memory a run takes: all packed
-    /// forms together stay within four times the parameters, and what is beyond is packed in each step.
+    /// Whether a right side is packed once. Packing pads narrow matrices and writes repeated rows out, before anyone has asked how much memory a run takes: all
+    /// packed forms together stay within four times the parameters, and what is beyond is packed in each step.
     mutating func isPackedOnce(_ weight: WeightAccess) -> Bool {
         guard weight.n > 0, weight.k > 0,
             Int(weight.access.root.index) < parameters || storage[weight.access.root.index] == .constant

@@ -175,7 +175,8 @@ extension GraphPlanner {
 }
 
 extension SlidingWindow {
-    /// The windows that a piece brings together: which axes of its box are the windows' places, and which the elements within one. Other axes are not looked at.
+    /// The windows that a piece brings together: which axes of its box are the windows' places, and which the elements within one. Other axes are not looked
+    /// at.
     init?(_ piece: GatherPiece, places: Range<Int>, elements: Range<Int>) {
         guard piece.coordinates.count == places.count + 2, piece.size.count > elements.upperBound - 1 else {
             return nil

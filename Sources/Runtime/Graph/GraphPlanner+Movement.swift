@@ -77,8 +77,8 @@ extension GraphPlanner {
         append(.gather(step), makes: value, reads: reads, changes: changes)
     }
 
-    /// The carried tensor that a gather only changes here and there: its last piece is the tensor as it was, it is the tensor's next value, and nothing reads the
-    /// tensor as it was afterwards.
+    /// The carried tensor that a gather only changes here and there: its last piece is the tensor as it was, it is the tensor's next value, and nothing reads
+    /// the tensor as it was afterwards.
     func updatedInPlace(_ pieces: [GatherStep.Piece], _ value: ValueID, _ number: Int) -> Int? {
         guard let last = pieces.last, pieces.count > 1 else { return nil }
         let index = Int(last.source.root.index) - firstCarried

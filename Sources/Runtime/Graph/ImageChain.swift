@@ -1,7 +1,7 @@
 internal import Programs
 
-/// Steps that follow one another and take each image of a batch for itself: a few images go through all of them before the next ones do, so that what lies between
-/// the steps stays in the cache and needs memory for those few alone.
+/// Steps that follow one another and take each image of a batch for itself: a few images go through all of them before the next ones do, so that what lies
+/// between the steps stays in the cache and needs memory for those few alone.
 struct ImageChain: Sendable {
     let steps: Range<Int>
     let images: Int

@@ -112,8 +112,8 @@ struct MapKernel: Sendable {
         let input: UInt8
     }
 
-    /// Nodes that stand for several: comparisons of the place on the last axis with an i32 input that is the same along it, as masks are made of, and an i32 input as
-    /// f32. `isColumn` says of an input and the size of the last axis whether it is the same along it.
+    /// Nodes that stand for several: comparisons of the place on the last axis with an i32 input that is the same along it, as masks are made of, and an i32
+    /// input as f32. `isColumn` says of an input and the size of the last axis whether it is the same along it.
     private static func marks(
         _ expression: MapExpression, _ inputs: [ElementType], _ shape: [Int], _ rowMajor: [Int],
         isColumn: (Int, Int) -> Bool

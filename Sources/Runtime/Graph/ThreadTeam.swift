@@ -8,8 +8,8 @@ internal import Synchronization
 
 /// Threads that share out the tasks of one kernel after another. Which thread takes a task is open; what a task gives is not.
 ///
-/// Kernels follow one another within microseconds, which is less than it takes to wake a thread. So helpers wait for more work a little while before they go, and
-/// the caller, who takes tasks as well, never depends on them: one that comes late or never costs time, not the result.
+/// Kernels follow one another within microseconds, which is less than it takes to wake a thread. So helpers wait for more work a little while before they go,
+/// and the caller, who takes tasks as well, never depends on them: one that comes late or never costs time, not the result.
 package final class ThreadTeam: Sendable {
     package let threads: Int
     private let work = Work()

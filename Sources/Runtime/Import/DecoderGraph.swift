@@ -10,8 +10,8 @@ struct DecoderGraph: Sendable {
         keys: ValueID, values: ValueID
     )
 
-    /// [batch, length, hidden] of the tokens `ids` at `positions`, both i32 [batch, length]. `extent` says how far each row of attention reaches. With `dropout`
-    /// some elements of the embeddings, of the attention's weights and of what each part adds are left out.
+    /// [batch, length, hidden] of the tokens `ids` at `positions`, both i32 [batch, length]. `extent` says how far each row of attention reaches. With
+    /// `dropout` some elements of the embeddings, of the attention's weights and of what each part adds are left out.
     func hidden(
         _ builder: inout GraphBuilder, ids: ValueID, positions: ValueID, extent: ValueID, dropout: Dropout? = nil,
         store: Store

@@ -1,7 +1,7 @@
 /// A transformer's inputs as Hugging Face's `forward` takes them, checked.
 ///
-/// Decoders and RoBERTa take `input_ids`, [batch, length], and `attention_mask`, the same shape, 1 for a token and 0 for padding, which may only be at a row's end;
-/// vision transformers take `pixel_values`, f32 [batch, channels, height, width].
+/// Decoders and RoBERTa take `input_ids`, [batch, length], and `attention_mask`, the same shape, 1 for a token and 0 for padding, which may only be at a row's
+/// end; vision transformers take `pixel_values`, f32 [batch, channels, height, width].
 public struct TransformerArrays: Sendable {
     /// The most bytes that the images of one run may have.
     public static let imageLimit = 1 << 30

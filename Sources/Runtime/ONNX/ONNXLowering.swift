@@ -1,8 +1,8 @@
 internal import CKernels
 internal import Programs
 
-/// Writes ONNX operators as ops of a step graph. One lowering holds one graph; nodes whose operands are all known are run while they are lowered, by the reference
-/// executor on a graph of their own, so that a folded value has the bits that the program would have given.
+/// Writes ONNX operators as ops of a step graph. One lowering holds one graph; nodes whose operands are all known are run while they are lowered, by the
+/// reference executor on a graph of their own, so that a folded value has the bits that the program would have given.
 final class ONNXLowering {
     /// Elements that a folded node may read or make; larger ones stay in the program.
     static let foldElements: UInt64 = 1 << 18

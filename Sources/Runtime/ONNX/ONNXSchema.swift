@@ -1,5 +1,5 @@
-/// The part of ONNX's schema (onnx.proto, IR versions 6 to 12) that an import needs, read in place. Fields that say nothing about the computation (documentation,
-/// inferred types, metadata, sharding) are passed over.
+/// The part of ONNX's schema (onnx.proto, IR versions 6 to 12) that an import needs, read in place. Fields that say nothing about the computation
+/// (documentation, inferred types, metadata, sharding) are passed over.
 enum ONNXLimit {
     /// Nodes of a model, those of nested graphs and functions included.
     static let nodes = 1 << 16

@@ -24,7 +24,8 @@ struct AddedTokens: Sendable {
     static let scalarLimit = 1 << 20
 
     private let tokens: [Token]
-    /// A tree of their letters: from a node (0 is the root) by a scalar to the next. So a place of the text costs no more than the longest token, however many there are.
+    /// A tree of their letters: from a node (0 is the root) by a scalar to the next. So a place of the text costs no more than the longest token, however many
+    /// there are.
     private let next: [UInt64: Int32]
     /// The token that ends at a node.
     private let ends: [Int32: Int]

@@ -42,12 +42,12 @@ public struct RunPosition: Sendable {
 
 /// Runs a program again, step by step, and materialises every op of the steps that are asked for: what a dispute is served from.
 ///
-/// It computes with the general executor: weights are packed once for all steps, plain steps are fused, traced ones leave every op's tensor in memory. Nothing is
-/// kept beside the parameters, the inputs, the plans and the positions that the caller holds. The bits are those of any executor.
+/// It computes with the general executor: weights are packed once for all steps, plain steps are fused, traced ones leave every op's tensor in memory. Nothing
+/// is kept beside the parameters, the inputs, the plans and the positions that the caller holds. The bits are those of any executor.
 public struct Tracer: Sendable {
     public let program: SpecialisedProgram
-    /// Whether parameters, inputs and carried tensors came with one form of NaN and bools of 0 or 1. Where not, it computes from copies that have it, and the roots
-    /// that it gives for them are of those copies.
+    /// Whether parameters, inputs and carried tensors came with one form of NaN and bools of 0 or 1. Where not, it computes from copies that have it, and the
+    /// roots that it gives for them are of those copies.
     public let isCanonical: Bool
     /// Before the first step.
     public let start: RunPosition
@@ -68,8 +68,8 @@ public struct Tracer: Sendable {
 
     /// Parameters and inputs in the program's order; carried tensors that are not given start as zeros.
     ///
-    /// Inputs and carried tensors are copied. `owners` keep the memory of `parameters` alive, which is read where it lies; `weights` holds what other executors of
-    /// the same model packed already.
+    /// Inputs and carried tensors are copied. `owners` keep the memory of `parameters` alive, which is read where it lies; `weights` holds what other executors
+    /// of the same model packed already.
     public init(
         _ program: SpecialisedProgram, parameters: [UnsafeRawBufferPointer], inputs: [UnsafeRawBufferPointer],
         carried: [Int: UnsafeRawBufferPointer] = [:], seed: UInt64, owners: [any Sendable] = [], threads: Int = 1,
@@ -224,8 +224,8 @@ extension Tensor {
     public var root: Digest { TensorRoot.of(element, shape.map { UInt64($0) }, bytes) }
 }
 
-/// Whether memory has rule 3's forms already: one NaN, bools of 0 or 1. What has others is read as if it had, but its root is that of the bytes as they lie, so that
-/// nothing about it could be proven in a dispute.
+/// Whether memory has rule 3's forms already: one NaN, bools of 0 or 1. What has others is read as if it had, but its root is that of the bytes as they lie, so
+/// that nothing about it could be proven in a dispute.
 package func isCanonical(_ element: ElementType, _ bytes: UnsafeRawBufferPointer) -> Bool {
     func all<Word: FixedWidthInteger>(_: Word.Type, _ isRight: (Word) -> Bool) -> Bool {
         let size = MemoryLayout<Word>.size

@@ -12,8 +12,8 @@ public struct WitnessMaker: Sendable {
     private let lists: [MerkleLevels]
     private let counts: [Int]
 
-    /// `program` is what the trace's program was specialised from, with these values of its axes. Hashes what the trace has not hashed yet; of the parameters nothing
-    /// where their roots are given.
+    /// `program` is what the trace's program was specialised from, with these values of its axes. Hashes what the trace has not hashed yet; of the parameters
+    /// nothing where their roots are given.
     public init(_ program: Program, axes: [UInt64], _ trace: StepTrace, parameterRoots: [Digest]? = nil) {
         self.init(program, axes: axes, trace, parameterRoots: parameterRoots, tree: MerkleLevels(program.treeLeaves))
     }
@@ -66,8 +66,8 @@ public struct WitnessMaker: Sendable {
         return (list, index)
     }
 
-    /// The evidence for one claim about an op of the step. In a dispute earlier ops are shown in the tree that the *defender* revealed, of which `walked` knows the way
-    /// down to the disputed one; without it they are shown in the trace's own.
+    /// The evidence for one claim about an op of the step. In a dispute earlier ops are shown in the tree that the *defender* revealed, of which `walked` knows
+    /// the way down to the disputed one; without it they are shown in the trace's own.
     public func witness(_ claim: LeafClaim, operation: Int, walked: WalkOperation? = nil) throws -> Witness {
         let leaf = try trace.leaf(operation)
         let operands = trace.operands(operation)

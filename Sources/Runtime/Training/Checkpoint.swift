@@ -1,7 +1,7 @@
 internal import Programs
 
-/// A training's state in a safetensors file: weights under their names, moments under `m.` and `v.` and the name, the two powers and the step's number. What reads
-/// safetensors reads the weights.
+/// A training's state in a safetensors file: weights under their names, moments under `m.` and `v.` and the name, the two powers and the step's number. What
+/// reads safetensors reads the weights.
 public enum Checkpoint {
     /// Writes the state, whole or not at all.
     public static func write(_ trainer: Trainer, to path: String) throws(TrainingFault) {

@@ -1,7 +1,7 @@
 internal import Programs
 
-/// The way back through movement. In order of what it costs: boxes whose elements have places of their own; windows and strides, as a gather that divides exactly
-/// and a sum over the windows that an element is in; whole rows of a table; and whatever else by each element's place in the source.
+/// The way back through movement. In order of what it costs: boxes whose elements have places of their own; windows and strides, as a gather that divides
+/// exactly and a sum over the windows that an element is in; whole rows of a table; and whatever else by each element's place in the source.
 extension Differentiation {
     /// The gradient of one piece's source, added to it.
     mutating func propagate(
@@ -172,7 +172,8 @@ extension Differentiation {
 
     // MARK: Rows of a table
 
-    /// The form's axes in the order (index tensor's, row's), where the first coordinate is an index tensor read as it is and the others are the whole of each row.
+    /// The form's axes in the order (index tensor's, row's), where the first coordinate is an index tensor read as it is and the others are the whole of each
+    /// row.
     private func tableRows(_ form: GatherForm) -> (order: [Int], count: Int)? {
         guard form.places.indices.filter({ form.places[$0].table != nil }) == [0], let table = form.places[0].table,
             form.places[0].coefficients.allSatisfy({ $0 == 0 }), form.places[0].offset == 0

@@ -1,7 +1,7 @@
 internal import Programs
 
-/// The way back through any other movement: each element of the result has the number of the element that it was read from, or −1, in a tensor of its own, and the
-/// selected contraction adds the gradients where these numbers say. It has as many terms as the result has elements.
+/// The way back through any other movement: each element of the result has the number of the element that it was read from, or −1, in a tensor of its own, and
+/// the selected contraction adds the gradients where these numbers say. It has as many terms as the result has elements.
 extension Differentiation {
     /// The whole gradient of a piece's source.
     mutating func scattered(

@@ -16,9 +16,9 @@ struct ExpressionDerivative {
     private var known: [MapNode: UInt8] = [:]
     private var used: [Int] = []
 
-    /// Nil where the input has no influence that can be differentiated; `types` are those of the map's inputs. `readsResult`: where an exponential, a quotient or a
-    /// root is the map's result, the derivative reads it instead of computing it once more. `readsGradient`: false for the derivative alone, without its product
-    /// with what comes from above.
+    /// Nil where the input has no influence that can be differentiated; `types` are those of the map's inputs. `readsResult`: where an exponential, a quotient
+    /// or a root is the map's result, the derivative reads it instead of computing it once more. `readsGradient`: false for the derivative alone, without its
+    /// product with what comes from above.
     init?(
         _ map: MapExpression, by input: Int, types: [ElementType], readsResult: Bool, readsGradient: Bool = true
     ) throws(DifferentiationFault) {

@@ -42,8 +42,8 @@ public struct GPTConfiguration: Sendable, Hashable {
     /// How many numbers the weights hold.
     public var parameterCount: Int { weights.reduce(0) { $0 + Int($1.type.count) } }
 
-    /// The mean loss of predicting `targets` from `ids`, both i32 [batch, length]; `weights` in the order above. With `dropout` some elements of the embeddings,
-    /// of the attention's weights and of what each part adds are left out.
+    /// The mean loss of predicting `targets` from `ids`, both i32 [batch, length]; `weights` in the order above. With `dropout` some elements of the
+    /// embeddings, of the attention's weights and of what each part adds are left out.
     func loss(
         _ graph: inout GraphBuilder, weights: [ValueID], ids: ValueID, targets: ValueID, dropout: Dropout? = nil
     ) -> ValueID {

@@ -18,8 +18,9 @@ public struct RoundSettings: Sendable, Hashable {
 /// The programs of a training in rounds: each worker goes from the round's weights some steps on its own rows, then the mean of where they came to moves the
 /// weights. Both are programs like any other, the same for every round and worker, so each part can be run, priced and judged by itself.
 public enum RoundProgram {
-    /// A worker's part: parameters are the weights and what is not moved, inputs the data set and the rows; it begins with fresh moments and gives out each step's loss, and in a last step of its
-    /// own all its weights one after another as one tensor, so that however many there are, whoever reads them names one result.
+    /// A worker's part: parameters are the weights and what is not moved, inputs the data set and the rows; it begins with fresh moments and gives out each
+    /// step's loss, and in a last step of its own all its weights one after another as one tensor, so that however many there are, whoever reads them names one
+    /// result.
     public static func worker(
         _ objective: any TrainingObjective, _ settings: TrainingSettings, steps: Int
     ) throws(TrainingFault) -> Program {
@@ -71,8 +72,8 @@ public enum RoundProgram {
         TensorType(.f32, [Dimension(weights.reduce(UInt64(0)) { $0 + $1.type.count })])
     }
 
-    /// The outer step: parameters are the round's weights and the momentum, inputs what each worker has given out; it gives out the next weights and momentum. Of more
-    /// workers than `RoundSettings.maximumAwaited` what they have given out are parameters, too.
+    /// The outer step: parameters are the round's weights and the momentum, inputs what each worker has given out; it gives out the next weights and momentum.
+    /// Of more workers than `RoundSettings.maximumAwaited` what they have given out are parameters, too.
     ///
     /// d = w − (w₁ + … + wₖ)·(1/k), m′ = fma(μ, m, d), w′ = fma(−r, fma(μ, m′, d), w).
     public static func aggregation(

@@ -8,8 +8,8 @@ public final class Trainer {
     private let seed: UInt64
     private var held: GraphExecutor.RunState
 
-    /// `starts` holds the numbers of the rows in `data`, one for each of `settings.rows`, for every step of the whole training; `weights` and `frozen` are as the
-    /// objective declares them; `seed` is that of what is left out. What needs more than `memory` bytes is refused.
+    /// `starts` holds the numbers of the rows in `data`, one for each of `settings.rows`, for every step of the whole training; `weights` and `frozen` are as
+    /// the objective declares them; `seed` is that of what is left out. What needs more than `memory` bytes is refused.
     public init(
         _ objective: any TrainingObjective, _ settings: TrainingSettings, data: [Tensor], starts: [Int32],
         weights: [Tensor], frozen: [StoredParameter] = [], threads: Int, memory: UInt64 = .max, seed: UInt64 = 0

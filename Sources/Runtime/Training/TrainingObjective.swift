@@ -9,8 +9,8 @@ public protocol TrainingObjective: Sendable {
     /// The data set.
     var data: [TensorDeclaration] { get }
 
-    /// Writes the mean loss, f32 of one element, over the rows that `rows`, i32 [batch], names in `data`; tensors are as declared above. Gives it and the values
-    /// through which nothing flows back.
+    /// Writes the mean loss, f32 of one element, over the rows that `rows`, i32 [batch], names in `data`; tensors are as declared above. Gives it and the
+    /// values through which nothing flows back.
     func loss(
         _ graph: inout GraphBuilder, weights: [ValueID], frozen: [ValueID], data: [ValueID], rows: ValueID,
         dropout: Dropout?

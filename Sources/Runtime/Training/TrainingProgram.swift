@@ -1,7 +1,7 @@
 public import Programs
 
-/// A program that trains a model: one scan whose carried state is the weights, their moments, two powers and the step's number, so that it goes on from where it
-/// was left to the same bits. What is read and not moved is its parameters. Each step gives its loss.
+/// A program that trains a model: one scan whose carried state is the weights, their moments, two powers and the step's number, so that it goes on from where
+/// it was left to the same bits. What is read and not moved is its parameters. Each step gives its loss.
 public struct TrainingProgram: Sendable {
     public let objective: any TrainingObjective
     public let settings: TrainingSettings

@@ -2,8 +2,8 @@ import Primitives
 
 /// The economics tried: markets of agents, honest and not, on the real chain.
 ///
-/// Words: a *purse* is all that one owner has; its *strategy* is how it plays; a *market* is one chain from its beginning with everybody on it; *profit* is what
-/// a purse owns more at the end than at the beginning, less what it spent on running jobs, and with what it got outside the chain.
+/// Words: a *purse* is all that one owner has; its *strategy* is how it plays; a *market* is one chain from its beginning with everybody on it; *profit* is
+/// what a purse owns more at the end than at the beginning, less what it spent on running jobs, and with what it got outside the chain.
 ///
 /// Agents read state and submit transactions, and nothing else: matching, draws, bonds, audits, disputes, timers, fees and burns are the ledger's own, block by
 /// block. All chance comes from one seed; time is virtual; there is one thread.

@@ -2,8 +2,8 @@ internal import Glibc
 
 /// Writes that are not in the database yet, in key order where order is asked for.
 ///
-/// Keys and values lie one behind the other in rows of bytes, found by a hash table of places: thousands come in with every block, and an array for each key and
-/// each value would cost more than LMDB does.
+/// Keys and values lie one behind the other in rows of bytes, found by a hash table of places: thousands come in with every block, and an array for each key
+/// and each value would cost more than LMDB does.
 struct Overlay {
     /// Where one key and its value lie.
     private struct Place {

@@ -1,4 +1,5 @@
-/// Somebody who runs others' jobs again and challenges, with a deposit, those that come out otherwise: a machine over the chain's state, as `ProviderMachine` is.
+/// Somebody who runs others' jobs again and challenges, with a deposit, those that come out otherwise: a machine over the chain's state, as `ProviderMachine`
+/// is.
 ///
 /// 1. Which results it looks at is its own secret draw, of all that its rules let through, so that no provider can tell which will be looked at.
 /// 2. A job is run again as soon as its provider has committed: when the result is opened the own one is there, and the window is long enough.

@@ -48,8 +48,8 @@ extension JobRunner {
 }
 
 extension JobFetcher {
-    /// Makes sure that all tensors of a result are here, of at most so many bytes: whoever asks for them has them from here on. Throws a refusal where they could not be had.
-    /// A result that is larger than its job may leave is none: else a provider and its friend could fill the witnesses' disks.
+    /// Makes sure that all tensors of a result are here, of at most so many bytes: whoever asks for them has them from here on. Throws a refusal where they
+    /// could not be had. A result that is larger than its job may leave is none: else a provider and its friend could fill the witnesses' disks.
     func hold(
         _ result: ResultCommitment, atMost limit: UInt64,
         progress: @escaping @Sendable (UInt64, UInt64) -> Void = { _, _ in }

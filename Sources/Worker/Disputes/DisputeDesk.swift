@@ -1,4 +1,5 @@
-/// What one account has to do in disputes, as a machine: moves on chain that the state asks for, and walks with providers alone before a challenge is made there.
+/// What one account has to do in disputes, as a machine: moves on chain that the state asks for, and walks with providers alone before a challenge is made
+/// there.
 ///
 /// 1. What the state asks for is found out by a run of the job, posted, and posted again until the state no longer asks for it.
 /// 2. A challenge is tried before the provider alone first (`PeerWalk`), where its terms say who that is; it is posted where the walk says so.
@@ -42,7 +43,8 @@ public struct DisputeDesk: Sendable {
     /// Points at which this account holds a provider's signed word: what stands there on chain is asked of the state.
     public var watched: [Attempt: [RevealPoint]] { walks.mapValues { $0.signed.map(\.point) } }
 
-    /// Everything to do now. `revealed`: what stands on chain at the points that are watched, of each attempt that can still be disputed. `clock`: the dispute clock.
+    /// Everything to do now. `revealed`: what stands on chain at the points that are watched, of each attempt that can still be disputed. `clock`: the dispute
+    /// clock.
     public mutating func look(
         at items: [DisputeItem], revealed: [Attempt: [RevealPoint: Reveal]], clock: UInt64
     ) -> [Output] {

@@ -4,8 +4,8 @@
 /// 2. Only what the provider has signed, and what is a move of the walk, is taken.
 /// 3. Between two reveals the own run says what is wrong with the last (`pick`).
 /// 4. A walk that convicts is shown to the chain at once, in one transaction, for as long as half of what is left would do for a challenge there.
-/// 5. Half of the time that there is for a challenge belongs to the walk. Who does not answer by then, refuses, cannot be reached, or says what binds it to nothing,
-///    is challenged on chain.
+/// 5. Half of the time that there is for a challenge belongs to the walk. Who does not answer by then, refuses, cannot be reached, or says what binds it to
+///    nothing, is challenged on chain.
 /// 6. What was signed is kept: a second answer that says another thing of the same point, and what stands on chain, convict by themselves.
 public import Ledger
 public import Primitives

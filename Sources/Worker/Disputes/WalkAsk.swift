@@ -4,7 +4,8 @@ public import Programs
 
 /// What a challenger asks a provider for in a walk that both take alone: the next reveal, signed.
 ///
-/// It says all that the provider has to know, so that neither side keeps anything of the other: after a restart it is asked again, and answered in the same way.
+/// It says all that the provider has to know, so that neither side keeps anything of the other: after a restart it is asked again, and answered in the same
+/// way.
 public struct WalkAsk: Hashable, Sendable, CanonicalCodable {
     /// As much as a transaction may hold: what is longer could not be shown.
     public static let maximumBytes = Transaction.maximumDisputeBytes

@@ -4,8 +4,8 @@ import Ledger
 import Primitives
 import Programs
 
-/// A run on the network: one job, or a row of segments, each of which goes on from what the one before has kept. If an executor dies, its segment alone is lost: the next
-/// provider begins at the last checkpoint, and each step is paid once.
+/// A run on the network: one job, or a row of segments, each of which goes on from what the one before has kept. If an executor dies, its segment alone is
+/// lost: the next provider begins at the last checkpoint, and each step is paid once.
 struct JobRow: Sendable {
     /// A job that ended without a result.
     struct Lost: Error { let reason: String }
@@ -106,8 +106,8 @@ struct JobRow: Sendable {
         return row
     }
 
-    /// Follows the jobs to the end of the run, each with `follow`, which gives the job as it ended. The node holds each checkpoint as soon as it stands, so that it
-    /// is there for the next provider whatever becomes of the last.
+    /// Follows the jobs to the end of the run, each with `follow`, which gives the job as it ended. The node holds each checkpoint as soon as it stands, so
+    /// that it is there for the next provider whatever becomes of the last.
     func finish(
         on node: NodeClient, as key: SecretKey, genesis: Genesis,
         settled: (JobReceipt) -> Void = { _ in }, follow: (_ number: Int, _ job: Digest) async throws -> JSONValue
@@ -148,8 +148,8 @@ struct JobRow: Sendable {
         return Result(receipts: receipts, outputs: outputs, kept: kept)
     }
 
-    /// Has the node fetch what a segment leaves and gives out as soon as its result is open: when it is settled, and somebody goes on from there, its executor may be gone,
-    /// and nobody else need have it. A result that does not stand costs this fetch.
+    /// Has the node fetch what a segment leaves and gives out as soon as its result is open: when it is settled, and somebody goes on from there, its executor
+    /// may be gone, and nobody else need have it. A result that does not stand costs this fetch.
     private func hold(_ job: Digest, on node: NodeClient) async {
         if segments == nil { return }
         var held: Set<Digest> = []

@@ -6,10 +6,11 @@ import Primitives
 import Programs
 import Runtime
 
-/// A training in rounds on others' machines: in each round a gang of a job for every worker, and a job after them for the outer step, which reads what they leave.
+/// A training in rounds on others' machines: in each round a gang of a job for every worker, and a job after them for the outer step, which reads what they
+/// leave.
 ///
-/// The network holds the state between rounds: jobs name weights by their roots, and what a job gives is believed only by its receipt, proven from the genesis. So a provider that dies is
-/// replaced and one that lies is convicted by the rules of any job, and the bits are those of the same rounds anywhere.
+/// The network holds the state between rounds: jobs name weights by their roots, and what a job gives is believed only by its receipt, proven from the genesis.
+/// So a provider that dies is replaced and one that lies is convicted by the rules of any job, and the bits are those of the same rounds anywhere.
 struct ProviderRounds {
     let node: NodeClient
     let key: SecretKey
@@ -40,7 +41,8 @@ struct ProviderRounds {
         case leftOut(worker: Int, job: Digest, reason: String)
     }
 
-    /// One round from the trainer's state: it is moved to where the network has come. Gives the numbers of the workers that counted, and each step's loss, the mean of theirs.
+    /// One round from the trainer's state: it is moved to where the network has come. Gives the numbers of the workers that counted, and each step's loss, the
+    /// mean of theirs.
     func run(
         _ trainer: RoundTrainer, tell: @escaping @Sendable (Event) -> Void
     ) async throws -> (workers: [Int], losses: [Float]) {
@@ -96,8 +98,8 @@ struct ProviderRounds {
         case patienceIsOver
     }
 
-    /// The workers' parts in their order: all that come, or, once there is a quorum, those that come in time. Where the outer step reads some of them only, the round
-    /// was closed with these.
+    /// The workers' parts in their order: all that come, or, once there is a quorum, those that come in time. Where the outer step reads some of them only, the
+    /// round was closed with these.
     private func enough(
         of posted: PostedRound, _ tell: @escaping @Sendable (Event) -> Void
     ) async throws -> [(worker: Int, part: JobRow.Result)] {

@@ -1,8 +1,8 @@
 internal import Primitives
 package import Programs
 
-/// Small random programs that use every primitive in every form over several steps and scans, on values on which arithmetic goes wrong: what campaigns dispute about
-/// beside real models.
+/// Small random programs that use every primitive in every form over several steps and scans, on values on which arithmetic goes wrong: what campaigns dispute
+/// about beside real models.
 package struct RandomProgram {
     package let program: Program
     /// Parameters, inputs and the first state, in one form of NaN.

@@ -1,8 +1,8 @@
 import Ledger
 import Primitives
 
-/// A member of a ring: guesses in a share of its jobs, and says of a friend's job whatever the friend has said. Other people's jobs it audits honestly: their lies
-/// are its bounty.
+/// A member of a ring: guesses in a share of its jobs, and says of a friend's job whatever the friend has said. Other people's jobs it audits honestly: their
+/// lies are its bounty.
 class ColludingProvider: HonestProvider {
     var liePerMille: UInt64 { market.settings.liePerMille }
 

@@ -1,8 +1,8 @@
 import Ledger
 import Primitives
 
-/// One purse with a provider that has its bond and works, and beside it names that have none and lie in every job: where the provider is drawn to audit them, it agrees. A name that
-/// was convicted is left behind for a fresh one.
+/// One purse with a provider that has its bond and works, and beside it names that have none and lie in every job: where the provider is drawn to audit them,
+/// it agrees. A name that was convicted is left behind for a fresh one.
 final class NewcomerLiars: ColludingProvider {
     static let names = 3
 

@@ -1,8 +1,8 @@
 import Ledger
 import Primitives
 
-/// Settles jobs of its own so as to be known for work, before and while it takes those of others. Nobody else runs them: it asks so much less for them that others
-/// are not in the draw, on a second device that is too small for other jobs. Their result it knows beforehand, so they cost it no run.
+/// Settles jobs of its own so as to be known for work, before and while it takes those of others. Nobody else runs them: it asks so much less for them that
+/// others are not in the draw, on a second device that is too small for other jobs. Their result it knows beforehand, so they cost it no run.
 class WashTrader: HonestProvider {
     private static let smallMemory: UInt64 = 1 << 10
     private static let atATime = 6
