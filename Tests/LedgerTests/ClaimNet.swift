@@ -4,7 +4,7 @@ import Programs
 import Testing
 
 /// A network with a result that lies open, and what its parties say of whether its bytes can be had.
-struct ClaimNet {
+struct ClaimNet: WitnessedNet {
     let at: DisputeNet
     var net: TestNet { at.net }
 
@@ -20,7 +20,6 @@ struct ClaimNet {
     }
 
     var claim: DeliveryClaim { get throws { try #require(try at.job.claim) } }
-    var witnesses: [SecretKey] { get throws { try claim.witnesses.map { try net.key($0.provider) } } }
 
     // MARK: Moves
 
@@ -49,25 +48,6 @@ struct ClaimNet {
         try net.step()
         #expect(try !claim.witnesses.isEmpty)
     }
-
-    /// Each witness in turn says this, or nothing.
-    func hear(_ words: [Bool?]) throws {
-        for (witness, word) in zip(try witnesses, words) {
-            if let word { try net.act(witness, attest(word)) }
-        }
-    }
-
-    /// Steps to where the chain's clock is at a time, which lies ahead.
-    func pass(to clock: UInt64) throws {
-        while true {
-            let now = try Query.chain(in: net.store).clock
-            if now >= clock { return }
-            try net.step(after: min(clock - now, 1000))
-        }
-    }
-
-    /// To the first block after the claim's deadline.
-    func passDeadline() throws { try pass(to: try claim.deadline + 1) }
 
     /// To the first block after the window for challenges.
     func passWindow() throws {

@@ -3,7 +3,7 @@ import Primitives
 import Testing
 
 /// A network with a job whose provider may say that its inputs cannot be had, and what witnesses say to that.
-struct InputsNet {
+struct InputsNet: WitnessedNet {
     let net: TestNet
     let id: Digest
     let provider: SecretKey
@@ -27,7 +27,6 @@ struct InputsNet {
 
     var job: Job { get throws { try net.job(id) } }
     var claim: DeliveryClaim { get throws { try #require(try job.claim) } }
-    var witnesses: [SecretKey] { get throws { try claim.witnesses.map { try net.key($0.provider) } } }
 
     func decline(_ reason: DeclineReason = .inputsUnavailable, attempt: UInt32 = 1) -> Payload {
         .declineJob(job: id, attempt: attempt, reason: reason)
@@ -44,21 +43,4 @@ struct InputsNet {
         try net.step()
         try net.step()
     }
-
-    /// Each witness in turn says this, or nothing.
-    func hear(_ words: [Bool?]) throws {
-        for (witness, word) in zip(try witnesses, words) {
-            if let word { try net.act(witness, attest(word)) }
-        }
-    }
-
-    func pass(to clock: UInt64) throws {
-        while true {
-            let now = try Query.chain(in: net.store).clock
-            if now >= clock { return }
-            try net.step(after: min(clock - now, 1000))
-        }
-    }
-
-    func passDeadline() throws { try pass(to: try claim.deadline + 1) }
 }

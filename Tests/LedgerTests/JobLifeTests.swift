@@ -258,6 +258,22 @@ import Testing
         #expect(try Query.receipt(job: id, in: net.store)?.auditors == [])
     }
 
+    /// Whoever posts the executor's mask as its own cannot open it, though the executor's opening shows all that is in it.
+    @Test func aCopiedMaskOpensNothing() throws {
+        let net = try TestNet()
+        try net.openMarket()
+        let id = try net.submit(net.spec())
+        let provider = try net.runToDraw(id)
+        let auditor = try net.key(try #require(try net.job(id).audits.first).auditor)
+        let mask = try #require(try net.job(id).assignment?.masked)
+        try net.act(auditor, .commitAudit(job: id, attempt: 1, masked: mask))
+        try net.open(id, provider)
+        try net.fail(
+            auditor, .revealAudit(job: id, attempt: 1, commitment: TestNet.result, salt: net.salt(provider)),
+            "does not open")
+        #expect(try net.job(id).audits[0].commitment == nil)
+    }
+
     @Test func movesOutOfTurnAreRefused() throws {
         let net = try TestNet()
         try net.openMarket()

@@ -168,9 +168,14 @@ final class TestNet {
             escrowed = try escrowed.adding(dispute.deposit)
         }
         var held: [Address: Amount] = [:]
+        var atStake: [Address: Amount] = [:]
         for job in try Query.jobs(limit: 10_000, in: store) where !job.state.isTerminal {
             if let assignment = job.assignment {
                 held[assignment.provider] = try held[assignment.provider, default: .zero].adding(assignment.share)
+                atStake[assignment.provider] = try atStake[assignment.provider, default: .zero].adding(
+                    assignment.atStake)
+                // What is credited is there.
+                #expect(assignment.atStake <= job.escrow)
             }
             for audit in job.audits where !audit.isReleased {
                 held[audit.auditor] = try held[audit.auditor, default: .zero].adding(audit.share)
@@ -183,6 +188,7 @@ final class TestNet {
         for provider in try Query.providers(in: store) {
             bonded = try bonded.adding(provider.bond)
             #expect(provider.locked == held[provider.address] ?? .zero)
+            #expect(provider.atStake == atStake[provider.address] ?? .zero)
         }
         #expect(liquid == totals.liquid)
         #expect(escrowed == totals.escrowed)

@@ -70,6 +70,43 @@ import Testing
 
     static func bits(_ tensor: Tensor, _ index: Int) -> UInt64 { tensor.bits(UInt64(index)) ?? 0 }
 
+    /// Two elements of each op in the first steps of a run of one scan, drawn at random; how many were held, and the roots of what is carried after them.
+    static func hold(
+        _ program: SpecialisedProgram, firstSteps: Int, parameters: [Tensor] = [], inputs: [Tensor], carried: [Tensor],
+        seed: UInt64
+    ) throws -> (held: Int, carried: [Digest]) {
+        var random = SplitMix64(seed: SoftfloatTests.seed)
+        var held = 0
+        return try ExecutorTests.withPointers(carried) { carried in
+            try ExecutorTests.withPointers(inputs) { inputs in
+                try ExecutorTests.withPointers(parameters) { parameters in
+                    let tracer = try Tracer(
+                        program, parameters: parameters, inputs: inputs,
+                        carried: Dictionary(uniqueKeysWithValues: zip(carried.indices, carried)), seed: seed)
+                    var position = tracer.start
+                    for step in 0..<firstSteps {
+                        let trace = try tracer.trace(&position)
+                        for number in program.scans[0].operations.indices {
+                            let leaf = try trace.leaf(number)
+                            let tensor = trace.tensor(trace.value(ofOperation: number))
+                            let count = UInt64(tensor.bytes.count / tensor.element.size)
+                            for _ in 0..<min(count, 2) {
+                                let element = random.next() % count
+                                do {
+                                    try hold(
+                                        leaf, element: element, claim: bits(tensor, Int(element)),
+                                        trace.operands(number))
+                                } catch { throw Found(description: "step \(step), op \(number): \(error)") }
+                                held += 1
+                            }
+                        }
+                    }
+                    return (held, position.carriedRoots)
+                }
+            }
+        }
+    }
+
     /// All elements of all ops of a program's steps; every op's tensor must be an output.
     static func hold(
         _ program: SpecialisedProgram, _ inputs: [Tensor], seed: UInt64, element isTaken: (Int) -> Bool = { _ in true }

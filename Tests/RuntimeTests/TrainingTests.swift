@@ -424,40 +424,14 @@ struct TrainingTests {
         let settings = Self.thinned(accumulate: 2)
         let program = try TrainingProgram(Self.tiny, settings, text: Self.text.count, steps: 2).program.specialise([])
         let trainer = try Self.trainer(settings, steps: 2, threads: 1, seed: 3)
-        var random = SplitMix64(seed: SoftfloatTests.seed)
-        var held = 0
         let starts = Self.starts(steps: 2, batch: 4, text: Self.text.count, context: Self.tiny.context)
         let inputs = [
             Tensor(element: .u8, shape: [Self.text.count], bytes: Self.text), Tensor(starts, shape: [2, 4]),
         ]
         let state = trainer.state
         try trainer.run(steps: 2)
-        try ExecutorTests.withPointers(state) { carried in
-            try ExecutorTests.withPointers(inputs) { inputs in
-                let tracer = try Tracer(
-                    program, parameters: [], inputs: inputs,
-                    carried: Dictionary(uniqueKeysWithValues: zip(carried.indices, carried)), seed: 3)
-                var position = tracer.start
-                for step in 0..<2 {
-                    let trace = try tracer.trace(&position)
-                    for number in program.scans[0].operations.indices {
-                        let leaf = try trace.leaf(number)
-                        let tensor = trace.tensor(trace.value(ofOperation: number))
-                        let count = UInt64(tensor.bytes.count / tensor.element.size)
-                        for _ in 0..<min(count, 2) {
-                            let element = random.next() % count
-                            do {
-                                try LeafTests.hold(
-                                    leaf, element: element, claim: LeafTests.bits(tensor, Int(element)),
-                                    trace.operands(number))
-                            } catch { throw LeafTests.Found(description: "step \(step), op \(number): \(error)") }
-                            held += 1
-                        }
-                    }
-                }
-                #expect(position.carriedRoots == trainer.state.map(\.root))
-            }
-        }
+        let (held, carried) = try LeafTests.hold(program, firstSteps: 2, inputs: inputs, carried: state, seed: 3)
+        #expect(carried == trainer.state.map(\.root))
         #expect(held > 2_000)
     }
 

@@ -15,12 +15,8 @@ while [ $# -gt 0 ]; do
     esac
 done
 # Isolated (-I): beside the script lies a kernels.py that is none of transformers'.
-python=${PLASMA_TORCH:-.cache/torch/bin/python}
-if ! "$python" -c 'import torch, transformers, tokenizers' 2>/dev/null; then
-    python3 -m venv .cache/torch
-    .cache/torch/bin/python -m pip install --quiet --disable-pip-version-check torch numpy transformers tokenizers >&2
-    python=.cache/torch/bin/python
-fi
+source scripts/bench/python.sh
+python=$(python_with .cache/torch torch numpy transformers tokenizers)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$python" -I scripts/bench/generation_torch.py make "$work/model" >&2

@@ -13,12 +13,8 @@ while [ $# -gt 0 ]; do
         *) echo "usage: scripts/bench.sh resnet [--rounds R] [--seconds S]" >&2; exit 64 ;;
     esac
 done
-python=${PLASMA_TORCH:-.cache/venv/bin/python}
-if ! "$python" -c 'import numpy, onnx, onnxruntime' 2>/dev/null; then
-    python3 -m venv .cache/venv
-    .cache/venv/bin/python -m pip install --quiet --disable-pip-version-check onnx onnxruntime numpy >&2
-    python=.cache/venv/bin/python
-fi
+source scripts/bench/python.sh
+python=$(python_with .cache/venv numpy onnx onnxruntime)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Isolated (-I), as in generation.sh.

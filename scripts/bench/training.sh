@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trains the small decoder of docs/training.md here and in PyTorch by turns, on the same weights and batches, and prints steps a second and their ratio.
+# Trains the small decoder of docs/training.md here and in PyTorch (eager, compiled) by turns, on the same weights and batches, and prints steps a second and
+# their ratio to the faster of the two.
 # PyTorch comes from PyPI into .cache/torch (large), or PLASMA_TORCH names a Python that has it.
 # Usage: scripts/bench.sh training [--steps N] [--rounds R]
 set -euo pipefail
@@ -13,12 +14,8 @@ while [ $# -gt 0 ]; do
         *) echo "usage: scripts/bench.sh training [--steps N] [--rounds R]" >&2; exit 64 ;;
     esac
 done
-python=${PLASMA_TORCH:-.cache/torch/bin/python}
-if ! "$python" -c 'import torch, numpy' 2>/dev/null; then
-    python3 -m venv .cache/torch
-    .cache/torch/bin/python -m pip install --quiet --disable-pip-version-check torch numpy >&2
-    python=.cache/torch/bin/python
-fi
+source scripts/bench/python.sh
+python=$(python_with .cache/torch torch numpy)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Real text that every clone has.
@@ -36,12 +33,15 @@ for threads in 1 2; do
     for _ in $(seq "$rounds"); do
         rm -rf "$work/run"
         .build/release/plasma train "$work/config.toml" --threads "$threads" -o json >"$work/plasma"
-        "$python" scripts/bench/training_torch.py --text "$work/text" --threads "$threads" --steps "$steps" >"$work/torch"
-        python3 - "$threads" "$work/plasma" "$work/torch" <<'PY'
+        "$python" -I scripts/bench/training_torch.py --text "$work/text" --threads "$threads" --steps "$steps" >"$work/eager"
+        "$python" -I scripts/bench/training_torch.py --text "$work/text" --threads "$threads" --steps "$steps" --compile >"$work/compiled"
+        python3 - "$threads" "$work/plasma" "$work/eager" "$work/compiled" <<'PY'
 import json, sys
-ours, theirs = (json.load(open(path)) for path in sys.argv[2:4])
-print(f"threads {sys.argv[1]}: Plasma {ours['stepsPerSecond']:.2f} steps/s, PyTorch {theirs['stepsPerSecond']:.2f}, "
-      f"ratio {ours['stepsPerSecond'] / theirs['stepsPerSecond']:.2f}; last loss {ours['lastLoss']:.5f}, {theirs['lastLoss']:.5f}")
+ours, eager, compiled = (json.load(open(path)) for path in sys.argv[2:5])
+best = max(eager["stepsPerSecond"], compiled["stepsPerSecond"])
+print(f"threads {sys.argv[1]}: Plasma {ours['stepsPerSecond']:.2f} steps/s, PyTorch eager {eager['stepsPerSecond']:.2f}, "
+      f"compiled {compiled['stepsPerSecond']:.2f}, ratio {ours['stepsPerSecond'] / best:.2f}; "
+      f"last loss {ours['lastLoss']:.5f}, {eager['lastLoss']:.5f}, {compiled['lastLoss']:.5f}")
 PY
     done
 done

@@ -9,6 +9,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--text", required=True)
 parser.add_argument("--threads", type=int, default=1)
 parser.add_argument("--steps", type=int, default=40)
+parser.add_argument("--compile", action="store_true", help="through torch.compile, which needs a C++ compiler")
 options = parser.parse_args()
 torch.set_num_threads(options.threads)
 vocabulary, width, layers, heads, context, batch = 256, 128, 4, 4, 128, 16
@@ -64,6 +65,8 @@ def loss(x, y):
     return F.cross_entropy((normed @ take().T).view(-1, vocabulary), y.view(-1))
 
 
+if options.compile:
+    loss = torch.compile(loss, dynamic=False)
 optimizer = torch.optim.AdamW(weights, lr=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.01, fused=True)
 times, losses = [], []
 for step in range(options.steps):

@@ -44,13 +44,15 @@ extension Executor {
         try setTimer(&job, later(clock, job.spec.queueMilliseconds))
     }
 
-    /// Gives the provider its bond share and its place back.
+    /// Gives the provider its bond share and its place back; what it had at stake goes to whom the attempt's end gives it.
     mutating func release(_ job: inout Job) throws {
         guard let assignment = job.assignment else { return }
         if var provider = try overlay.object(Provider.self, StateKey.provider(assignment.provider)) {
             provider.locked = (try? provider.locked.subtracting(assignment.share)) ?? .zero
+            provider.atStake = (try? provider.atStake.subtracting(assignment.atStake)) ?? .zero
             try store(provider)
         }
+        job.assignment?.atStake = .zero
         let key = StateKey.offer(assignment.provider, assignment.device)
         if var offer = try overlay.object(Offer.self, key) {
             offer.running -= min(offer.running, 1)
@@ -101,28 +103,20 @@ extension Executor {
         if job.isAwaited { try overlay.set(bytes: [], StateKey.end(job.id)) }
     }
 
-    /// Pays from a job's escrow. The protocol's fee is 4%, rounded down: 40% of it burned, 30% to the stakers' pool, 20% to the
-    /// treasury, each rounded down, and the rest of it to the audit pool. The royalty is rounded down; the payee gets all else, a `newcomer` its bond first.
+    /// Pays from a job's escrow; a `newcomer` gets its bond first.
     private mutating func pay(
         _ amount: Amount, to payee: Address, from job: inout Job, royaltyTo: Address?, newcomer: Address? = nil
     ) throws {
         job.escrow = try job.escrow.subtracting(amount)
         try lower(\.escrowed, amount)
-        let fee = try amount.scaled(parameters.protocolFeePerMille, over: 1000)
-        let burned = try fee.scaled(parameters.burnedPerMille, over: 1000)
-        let stakers = try fee.scaled(parameters.stakersPerMille, over: 1000)
-        let treasury = try fee.scaled(parameters.treasuryPerMille, over: 1000)
-        try raise(\.burned, burned)
-        try raise(\.stakersPool, stakers)
-        try raise(\.treasury, treasury)
-        try raise(\.auditPool, try fee.subtracting(burned).subtracting(stakers).subtracting(treasury))
-        var rest = try amount.subtracting(fee)
-        if let royaltyTo, job.royaltyBasisPoints > 0 {
-            let royalty = try amount.scaled(UInt64(job.royaltyBasisPoints), over: 10_000)
-            rest = try rest.subtracting(royalty)
-            try credit(royaltyTo, royalty)
-        }
-        if let newcomer { try withhold(rest, newcomer) } else { try credit(payee, rest) }
+        let parts = try Payment(
+            amount, royaltyBasisPoints: royaltyTo == nil ? 0 : job.royaltyBasisPoints, parameters)
+        try raise(\.burned, parts.burned)
+        try raise(\.stakersPool, parts.stakers)
+        try raise(\.treasury, parts.treasury)
+        try raise(\.auditPool, parts.auditPool)
+        if let royaltyTo, parts.royalty > .zero { try credit(royaltyTo, parts.royalty) }
+        if let newcomer { try withhold(parts.payee, newcomer) } else { try credit(payee, parts.payee) }
     }
 
     /// The part of the price of the whole job for what was really run, rounded up: nobody works for nothing.

@@ -201,6 +201,7 @@ extension Executor {
             if job.state != .disputed { enter(&job, .disputed) }
             try setTimer(&job, nil)
         } else {
+            try creditAtStake(&job)
             // A claim's end sets it.
             try setTimer(&job, job.isClaimed ? nil : chainTime(of: restsUntil(job, assignment)))
         }
@@ -226,6 +227,7 @@ extension Executor {
             try setTimer(&job, later(clock, parameters.revealWindow))
         } else {
             enter(&job, .opened)
+            try creditAtStake(&job)
             try setTimer(&job, chainTime(of: windowEnd(job, assignment)))
         }
         try save(job)

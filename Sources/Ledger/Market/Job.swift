@@ -77,6 +77,8 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
     public var windowFloor: UInt64 = 0
     /// Whether the provider has said that the inputs are here, and the run waits for its turn.
     public var isStaged = false
+    /// What of the provider's pay is credited and not paid yet.
+    public internal(set) var atStake: Amount = .zero
 
     public init(
         provider: Address, device: UInt16, price: Amount, share: Amount, milliseconds: UInt64,
@@ -111,6 +113,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         openedClock = try reader.readUInt64()
         windowFloor = try reader.readUInt64()
         isStaged = try reader.readBool()
+        atStake = try reader.read(Amount.self)
     }
 
     public func encode(into writer: inout ByteWriter) {
@@ -131,6 +134,7 @@ public struct Assignment: Hashable, Sendable, CanonicalCodable {
         writer.write(openedClock)
         writer.write(windowFloor)
         writer.write(bool: isStaged)
+        writer.write(atStake)
     }
 }
 

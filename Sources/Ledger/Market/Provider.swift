@@ -10,6 +10,8 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
     public var bond: Amount
     /// The part of the bond that outstanding jobs hold.
     public var locked: Amount = .zero
+    /// Its pay for results that lie open: paid out where their windows end without a conviction. It stands for nothing until then.
+    public internal(set) var atStake: Amount = .zero
     public var reputation = Reputation()
     /// Jobs, for people to see: nothing is decided by how many they are.
     public var settled: UInt64 = 0
@@ -37,6 +39,7 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
         payout = try reader.read(Address.self)
         bond = try reader.read(Amount.self)
         locked = try reader.read(Amount.self)
+        atStake = try reader.read(Amount.self)
         reputation = try reader.read(Reputation.self)
         settled = try reader.readUInt64()
         lost = try reader.readUInt64()
@@ -54,6 +57,7 @@ public struct Provider: Hashable, Sendable, CanonicalCodable {
         writer.write(payout)
         writer.write(bond)
         writer.write(locked)
+        writer.write(atStake)
         writer.write(reputation)
         writer.write(settled)
         writer.write(lost)

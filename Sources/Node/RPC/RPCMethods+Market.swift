@@ -21,6 +21,7 @@ extension RPCMethods {
                     [
                         "operator": .string(provider.address.description), "name": .string(provider.name),
                         "node": .string(provider.node.hex), "bond": text(provider.bond), "free": text(provider.free),
+                        "atStake": text(provider.atStake),
                         "settled": JSONValue(provider.settled), "withdrawn": .bool(provider.isWithdrawn),
                         "newcomer": provider.newcomer.map { newcomer in
                             [
@@ -185,6 +186,7 @@ extension RPCMethods {
             "requester": .string(job.requester.description),
             "provider": optional(job.assignment?.provider.description),
             "price": optional(job.assignment?.price.description),
+            "atStake": text(job.assignment?.atStake ?? .zero),
             "auditors": .array(job.audits.map { .string($0.auditor.description) }), "reason": .string(job.reason),
             "audits": .array(
                 job.audits.map { audit in

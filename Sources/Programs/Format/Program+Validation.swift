@@ -3,7 +3,7 @@ import Primitives
 extension Program {
     /// Checks what does not depend on the axes' values; shapes are checked by `SpecialisedProgram`.
     func validate() throws(ProgramFault) {
-        if axes.count > Program.maximumAxes { throw .invalid(op: nil, "more than \(Program.maximumAxes) axes") }
+        try checkCounts()
         if Set(axes).count != axes.count { throw .invalid(op: nil, "an axis is named twice") }
         if scans.isEmpty { throw .invalid(op: nil, "there is no scan") }
         if Set(inputs.map(\.name)).count != inputs.count { throw .invalid(op: nil, "an input is named twice") }
@@ -16,6 +16,27 @@ extension Program {
             types.append(declaration.type.element)
         }
         for scan in scans { try validate(scan, types) }
+    }
+
+    /// What is made here must be what others can read: the decoder has the same bounds.
+    private func checkCounts() throws(ProgramFault) {
+        func check(_ count: Int, most: Int, _ what: String) throws(ProgramFault) {
+            if count > most { throw .invalid(op: nil, "\(count) \(what), at most \(most) may be") }
+        }
+        try check(axes.count, most: Program.maximumAxes, "axes")
+        try check(parameters.count, most: Program.maximumParameters, "parameters")
+        try check(inputs.count, most: Program.maximumParameters, "inputs")
+        try check(carried.count, most: Program.maximumParameters, "carried tensors")
+        try check(kept.count, most: Program.maximumParameters, "kept tensors")
+        try check(scans.count, most: Program.maximumScans, "scans")
+        for scan in scans {
+            try check(scan.operations.count, most: Scan.maximumOperations, "ops in a scan")
+            try check(scan.outputs.count, most: Scan.maximumOutputs, "outputs of a step")
+            try check(scan.carried.count, most: Scan.maximumOutputs, "tensors that a scan carries")
+        }
+        for name in axes + (parameters + inputs + carried).map(\.name) {
+            try check(name.utf8.count, most: TensorDeclaration.maximumNameBytes, "bytes in a name")
+        }
     }
 
     private func check(_ type: TensorType, _ op: Int?) throws(ProgramFault) {

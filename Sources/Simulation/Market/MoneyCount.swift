@@ -23,7 +23,7 @@ struct MoneyCount {
         for entry in state.all(prefix: accounts) {
             liquid += try Account(canonicalBytes: entry.value).balance.baseUnits
         }
-        var held: [Address: UInt128] = [:]
+        var (held, atStake): ([Address: UInt128], [Address: UInt128]) = ([:], [:])
         for job in jobs {
             escrowed += job.escrow.baseUnits
             if job.allowance > job.escrow { blame("job \(job.id) has more allowance than escrow", height) }
@@ -33,6 +33,8 @@ struct MoneyCount {
             }
             if let assignment = job.assignment {
                 held[assignment.provider, default: 0] += assignment.share.baseUnits
+                atStake[assignment.provider, default: 0] += assignment.atStake.baseUnits
+                if assignment.atStake > job.escrow { blame("job \(job.id) has more at stake than escrow", height) }
             }
             if let report = job.slowReport { held[report.provider, default: 0] += report.stake.baseUnits }
             for audit in job.audits where !audit.isReleased { held[audit.auditor, default: 0] += audit.share.baseUnits }
@@ -44,6 +46,9 @@ struct MoneyCount {
             if bond < locked { mostUncovered = max(mostUncovered, locked - bond) }
             if locked != held[provider.address] ?? 0 {
                 blame("\(provider.locked) XPL of \(provider.address) are locked, its jobs hold another sum", height)
+            }
+            if provider.atStake.baseUnits != atStake[provider.address] ?? 0 {
+                blame("\(provider.atStake) XPL of \(provider.address) are at stake, its jobs say another sum", height)
             }
         }
         if liquid != totals.liquid.baseUnits { blame("the accounts hold other than \(totals.liquid) XPL", height) }

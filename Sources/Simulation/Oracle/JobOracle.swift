@@ -179,6 +179,7 @@ package struct JobOracle {
         var counts = Counts()
         var escrowed: UInt128 = 0
         var shares: [Address: UInt128] = [:]
+        var atStake: [Address: UInt128] = [:]
         var running: [Address: UInt64] = [:]
         var paid: [Address: UInt128] = [:]
         if books.jobs.count != entries.count {
@@ -204,6 +205,7 @@ package struct JobOracle {
             if let report = job.slowReport { shares[report.provider, default: 0] += report.stake.baseUnits }
             if let assignment = job.assignment, !JobOracle.isOver(job.state) {
                 shares[assignment.provider, default: 0] += assignment.share.baseUnits
+                atStake[assignment.provider, default: 0] += assignment.atStake.baseUnits
                 running[assignment.provider, default: 0] += 1
             }
             payForInputs(job, &paid)
@@ -228,6 +230,11 @@ package struct JobOracle {
         }
         if escrowed != books.escrowed.baseUnits {
             blame("the jobs at height \(height) hold \(escrowed) base units, the totals say \(books.escrowed)")
+        }
+        for provider in books.providers where provider.atStake.baseUnits != atStake[provider.address] ?? 0 {
+            blame(
+                "provider \(provider.address) has \(provider.atStake) XPL at stake at height \(height), its jobs another sum"
+            )
         }
         judge(books.providers, books, shares, running)
         for party in parties.values.sorted(by: { $0.address < $1.address }) {

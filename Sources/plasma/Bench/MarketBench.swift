@@ -195,12 +195,14 @@ struct MarketBench {
             storageHint: hint)
     }
 
-    /// MiniLM on 24 sentences: from submitting to the opened result and to the pay, for jobs that were checked as the policy asks (of `sampled`: those that were not drawn).
+    /// MiniLM on 24 sentences: from submitting to the opened result, to the pay that is credited and stays at stake, and to the pay that is paid out, for jobs that were checked as
+    /// the policy asks (of `sampled`: those that were not drawn).
     private func pay(
         _ policy: AuditPolicy, _ rounds: Int, _ model: PublishedModel, _ node: NodeClient, _ alice: SecretKey,
         _ hint: PublicKey
     ) async throws -> JSONValue {
         var opened: [Double] = []
+        var credited: [Double] = []
         var paid: [Double] = []
         var round = 0
         // The first fetches the weights; of twenty sampled ones one is drawn.
@@ -211,7 +213,10 @@ struct MarketBench {
             let began = ModelBench.now()
             let job = try await node.submit(.submitJob(request.spec), as: alice)
             var atOpening: Double?
-            let end = try await JobWatch(node: node, id: job.id).follow(timeout: 180) { event in
+            var atCredit: Double?
+            let end = try await JobWatch(node: node, id: job.id).follow(timeout: 180) { job in
+                if atCredit == nil, job["atStake"]?.string != "0" { atCredit = ModelBench.now() - began }
+            } event: { event in
                 if ["opened", "auditing"].contains(event.state) && atOpening == nil {
                     atOpening = ModelBench.now() - began
                 }
@@ -221,9 +226,12 @@ struct MarketBench {
             if round == 1 || isDrawn != (policy == .audited) { continue }
             paid.append(ModelBench.now() - began)
             if let atOpening { opened.append(atOpening) }
+            // An audited job may settle before anybody has seen its credit.
+            credited.append(atCredit ?? ModelBench.now() - began)
             say("\(paid.count) of \(rounds) jobs of MiniLM are paid")
         }
         guard let firstOpened = opened.sorted().dropFirst(opened.count / 2).first,
+            let firstCredited = credited.sorted().dropFirst(credited.count / 2).first,
             let firstPaid = paid.sorted().dropFirst(paid.count / 2).first
         else { throw Failure("no job was as it should be: run again") }
         let single = try ModelBench.measure(
@@ -233,6 +241,8 @@ struct MarketBench {
         return [
             "jobs": JSONValue(paid.count), "openedSeconds": rounded(firstOpened), "paidSeconds": rounded(firstPaid),
             "computingSeconds": rounded(computing), "openedLessComputingSeconds": rounded(firstOpened - computing),
+            "creditedSeconds": rounded(firstCredited),
+            "creditedLessComputingSeconds": rounded(firstCredited - computing),
             "paidLessComputingSeconds": rounded(firstPaid - computing),
         ]
     }

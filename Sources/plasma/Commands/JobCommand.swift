@@ -376,7 +376,9 @@ enum JobStageText {
         case "open" where event.job["history"]?[0]?["state"]?.string == "waiting" && event.isSecond:
             text = "open: what it reads has settled"
         case "open" where seconds > 0: text = "open again, to be given to another provider"
-        case "opened": text += " to be challenged, until its window is over"
+        case "opened":
+            text += " to be challenged, until its window is over"
+            if let pay = event.job["atStake"]?.string, pay != "0" { text += "; \(pay) XPL credited, at stake" }
         default: break
         }
         return String(format: "%7.1f s  %@", seconds, text + "  (height \(event.height))")

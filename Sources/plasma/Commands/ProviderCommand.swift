@@ -31,7 +31,9 @@ struct ProviderCommand: AsyncParsableCommand {
                     let isNewcomer = provider["newcomer"]?["missing"] != nil
                     return [
                         provider["name"]?.string ?? "", provider["operator"]?.string ?? "",
-                        "bond \(provider["bond"]?.string ?? "") XPL" + (isNewcomer ? ", not full" : ""),
+                        "bond \(provider["bond"]?.string ?? "") XPL" + (isNewcomer ? ", not full" : "")
+                            + (["0", nil].contains(provider["atStake"]?.string)
+                                ? "" : ", \(provider["atStake"]?.string ?? "") XPL of pay at stake"),
                         ProviderCommand.offers(provider).joined(separator: "; "),
                     ].joined(separator: "\t")
                 }.joined(separator: "\n")
