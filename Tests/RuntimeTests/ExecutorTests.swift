@@ -61,6 +61,8 @@ import Testing
     /// What a stranger's encoder may have that no importer writes.
     enum Oddity: CaseIterable {
         case weightIsInput, vectorIsOutput, otherRowsAreOutput, tableIsAdded, wordsAreBF16
+        // Where the ops broadcast, or fill up with zeros, and a kernel would read beyond a tensor, or other rows.
+        case gainIsOneNumber, shiftIsOneNumber, rowIsBeforeTheTable, queriesAreWider, keysAreNarrower, lengthsAreFewer
     }
 
     /// A one-layer encoder small enough for the reference executor.
@@ -74,7 +76,8 @@ import Testing
                 name: "table", type: TensorType(oddity == .wordsAreBF16 ? .bf16 : .f32, [50, Dimension(hidden)])),
             weight("g", [hidden]), weight("b", [hidden]), weight("q", [hidden, hidden]),
             weight("k", [hidden, hidden]), weight("v", [hidden, hidden]), weight("up", [inner, hidden]),
-            weight("upBias", [inner]), weight("down", [hidden, inner]),
+            weight("upBias", [inner]), weight("down", [hidden, inner]), weight("one", [1]),
+            weight("narrow", [8, hidden]), weight("narrowBias", [8]),
         ]
         let (tokens, sentences, length) = (Dimension(1, axis: 0), Dimension(1, axis: 1), Dimension(1, axis: 2))
         let inputs = [
@@ -92,30 +95,40 @@ import Testing
         let width = Float(hidden).bitPattern
         let epsilon = Float(1e-5).bitPattern
         var x = graph.rows(of: id("table"), at: id("ids"))
-        let third = graph.row(3, of: id("table"))
+        let third = graph.row(oddity == .rowIsBeforeTheTable ? -1 : 3, of: id("table"))
         x = graph.sum(x, third)
         var outputs: [ValueID] = []
         switch oddity {
         case .vectorIsOutput: outputs = [third]
         case .otherRowsAreOutput: outputs = [graph.rows(of: id("table"), at: id("others"))]
         case .tableIsAdded: x = graph.sum(x, id("added"))
-        case .weightIsInput, .wordsAreBF16, nil: break
+        default: break
         }
-        x = graph.layerNorm(x, gain: id("g"), bias: id("b"), width: width, epsilon: epsilon)
-        let q = graph.linear(x, weight: id("q"), bias: id("b"))
-        let k = graph.linear(x, weight: id("k"), bias: id("g"))
+        x = graph.layerNorm(
+            x, gain: id(oddity == .gainIsOneNumber ? "one" : "g"), bias: id(oddity == .shiftIsOneNumber ? "one" : "b"),
+            width: width, epsilon: epsilon)
+        let q =
+            oddity == .queriesAreWider
+            ? graph.linear(x, weight: id("up"), bias: id("upBias"))
+            : graph.linear(x, weight: id("q"), bias: id("b"))
+        let k =
+            oddity == .keysAreNarrower
+            ? graph.linear(x, weight: id("narrow"), bias: id("narrowBias"))
+            : graph.linear(x, weight: id("k"), bias: id("g"))
+        let lengths = id(oddity == .lengthsAreFewer ? "others" : "lengths")
         let v = graph.linear(x, weight: id("v"), bias: id("b"))
         let context = graph.attention(
-            query: q, key: k, value: v, slots: id("slots"), lengths: id("lengths"), places: id("places"), heads: heads,
+            query: q, key: k, value: v, slots: id("slots"), lengths: lengths, places: id("places"), heads: heads,
             width: hidden / heads, scale: Float(0.35).bitPattern)
-        x = graph.sum(graph.linear(context, weight: id("q"), bias: id("b")), x)
+        let gathered = id(oddity == .queriesAreWider ? "down" : "q")
+        x = graph.sum(graph.linear(context, weight: gathered, bias: id("b")), x)
         x = graph.layerNorm(x, gain: id("g"), bias: id("b"), width: width, epsilon: epsilon)
         let up = graph.gelu(graph.linear(x, weight: id("up"), bias: id("upBias")))
         x = graph.sum(graph.linear(up, weight: id("down"), bias: id("b")), x)
-        let pooled = graph.meanPooled(x, slots: id("slots"), lengths: id("lengths"))
+        let pooled = graph.meanPooled(x, slots: id("slots"), lengths: lengths)
         let out = graph.normalized(pooled, floor: Float(1e-12).bitPattern)
         // Numbers stay as they are: inputs follow the parameters.
-        let kept = parameters.count - (oddity == .weightIsInput ? 1 : 0)
+        let kept = oddity == .weightIsInput ? parameters.count - 4 : parameters.count
         return try Program(
             axes: ["tokens", "sentences", "length"], parameters: Array(parameters[..<kept]),
             inputs: Array(parameters[kept...]) + inputs,

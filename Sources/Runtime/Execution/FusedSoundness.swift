@@ -3,7 +3,8 @@ internal import Programs
 /// Whether each step of a plan finds what its kernel takes for granted: programs are anybody's, and one that looks like an encoder need not be one.
 ///
 /// A kernel runs on a group of a batch's tokens, or sentences, at a time. So what it reads row by row must have been made by a step, for as many rows as the
-/// batch has; what it has packed must be a parameter; and what is given out must be rows too. All else runs in general.
+/// batch has; what it has packed must be a parameter; and what is given out must be rows too. Where an op broadcasts, or gives a fill value beyond a tensor's
+/// ends, its kernel reads on: vectors must be as wide as what they are added to, heads as wide as their rows. All else runs in general.
 struct FusedSoundness {
     private enum Rows {
         case tokens, sentences
@@ -16,6 +17,7 @@ struct FusedSoundness {
     private let leading: Int
     private let tokens: Int
     private let sentences: Int
+    private let isLayout: Bool
     private var made: [ValueID: Rows] = [:]
 
     init(_ types: [TensorType], parameters: Int, leading: Int, _ layout: PackedLayout, places: ValueID) {
@@ -24,10 +26,15 @@ struct FusedSoundness {
         self.leading = leading
         tokens = types[Int(places.index)].dimensions.first ?? 0
         sentences = types[Int(layout.lengths.index)].dimensions.first ?? 0
+        let slots = types[Int(layout.slots.index)].dimensions
+        isLayout =
+            types[Int(places.index)].shape.count == 1 && types[Int(layout.lengths.index)].shape.count == 1
+            && slots.count == 2 && slots[0] == sentences
     }
 
     /// Holds all steps, in order, and what the program gives out.
     mutating func holds(_ steps: [FusedStep], outputs: [ValueID]) -> Bool {
+        if !isLayout { return false }
         for step in steps {
             guard let rows = rows(step) else { return false }
             let type = types[Int(step.out.index)]
@@ -45,25 +52,29 @@ struct FusedSoundness {
 
     /// What a step makes, where it finds what it needs.
     private func rows(_ step: FusedStep) -> Rows? {
-        switch step {
+        let width = columns(step.out)
+        return switch step {
         case .rows(let table, let indices, _):
             isWeight(table, .f32) && (parameters..<leading).contains(Int(indices.index)) ? .tokens : nil
-        case .row(_, let table, _): isWeight(table, .f32) ? .vector : nil
-        case .add(let a, let b, _): isTokens(a) && (isTokens(b) || isVector(b)) ? .tokens : nil
+        case .row(let row, let table, _): row >= 0 && isWeight(table, .f32) ? .vector : nil
+        case .add(let a, let b, _): isTokens(a) && (isTokens(b) || isVector(b, width)) ? .tokens : nil
         case .linear(let x, let weight, let bias, _, let residual, _):
-            isTokens(x) && isWeight(weight, .f32) && isVector(bias) && residual.map(isTokens) != false ? .tokens : nil
+            isTokens(x) && isWeight(weight, .f32) && isVector(bias, width) && residual.map(isTokens) != false
+                ? .tokens : nil
         case .rounded(let x, _), .halved(let x, _): isTokens(x) ? .tokens : nil
         case .wholeLinear(let x, let words, let scales, let bias, _, let residual, _):
-            isTokens(x, .i8) && isWeight(words, .i8) && isVector(scales) && isVector(bias)
+            isTokens(x, .i8) && isWeight(words, .i8) && isVector(scales, width) && isVector(bias, width)
                 && residual.map(isTokens) != false
                 ? .tokens : nil
         case .halvedLinear(let x, let weight, let bias, _, let residual, _):
-            isTokens(x, .i8) && isWeight(weight.high, .i8) && isWeight(weight.low, .i8) && isVector(weight.powers)
-                && isVector(bias) && residual.map(isTokens) != false ? .tokens : nil
+            isTokens(x, .i8) && isWeight(weight.high, .i8) && isWeight(weight.low, .i8)
+                && isVector(weight.powers, width) && isVector(bias, width) && residual.map(isTokens) != false
+                ? .tokens : nil
         case .layerNorm(let x, let gain, let bias, _, _):
-            isTokens(x) && isVector(gain) && isVector(bias) ? .tokens : nil
-        case .attention(let query, let key, let value, _, _, _, _):
-            isTokens(query) && isTokens(key) && isTokens(value) ? .tokens : nil
+            isTokens(x) && isVector(gain, width) && isVector(bias, width) ? .tokens : nil
+        case .attention(let query, let key, let value, let heads, let headWidth, _, _):
+            [query, key, value].allSatisfy { isTokens($0) && columns($0) == width }
+                && headWidth > 0 && width % headWidth == 0 && width / headWidth == heads ? .tokens : nil
         case .pool(let x, _): isTokens(x) ? .sentences : nil
         case .normalize(let x, _, _): made[x] == .sentences ? .sentences : nil
         }
@@ -80,9 +91,11 @@ struct FusedSoundness {
         return Int(value.index) < parameters && type.shape.count == 2 && type.element == element
     }
 
-    private func isVector(_ value: ValueID) -> Bool {
+    private func columns(_ value: ValueID) -> Int { types[Int(value.index)].dimensions.last ?? 0 }
+
+    private func isVector(_ value: ValueID, _ width: Int) -> Bool {
         let type = types[Int(value.index)]
-        if type.element != .f32 { return false }
+        if type.element != .f32 || type.dimensions.last != width { return false }
         return made[value] == .vector || Int(value.index) < parameters && type.shape.count == 1
     }
 }
