@@ -5,7 +5,7 @@ import Primitives
 enum BlobTarget: FuzzTarget {
     static let name = "blobs"
 
-    private static func tensor(_ number: UInt8) -> ListedTensor {
+    private static func tensor(_ number: Int) -> ListedTensor {
         ListedTensor(type: 1, shape: [UInt64(number), 3], tree: Fixture.digest(number))
     }
 
