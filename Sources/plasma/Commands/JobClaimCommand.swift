@@ -25,7 +25,10 @@ extension JobCommand {
         @Option(help: "What is staked, in XPL; the least that the chain takes if left out.")
         var deposit: String?
 
-        @Option(help: "Seconds in which the output is looked for first. The window of a short job is a few seconds.")
+        @Option(
+            help:
+                "Seconds in which the output is looked for first; 0 claims without a look. The window of a short job is a few seconds."
+        )
         var patience: Double = 1
 
         @Flag(
@@ -36,6 +39,10 @@ extension JobCommand {
 
         @Flag(inversion: .prefixedNo, help: "Follow the claim until it is decided.")
         var watch = true
+
+        func validate() throws {
+            guard patience >= 0 else { throw ValidationError("--patience is a number of seconds, 0 or more") }
+        }
 
         func run() async throws {
             let id = try JobCommand.id(job)
@@ -85,9 +92,10 @@ extension JobCommand {
         }
     }
 
-    /// Whether a node gets all that a job's open result names, in so many seconds.
+    /// Whether a node gets all that a job's open result names, in so many seconds. Given none it does not look: a node that holds the output already would
+    /// answer before the time is seen to be over, or after, by chance.
     static func hasOutput(_ job: JSONValue, _ node: NodeClient, within seconds: Double) async throws -> Bool {
-        guard let root = job["outputRoot"]?.string else { return false }
+        guard seconds > 0, let root = job["outputRoot"]?.string else { return false }
         return await withTaskGroup(of: Bool.self) { group in
             group.addTask {
                 guard let listing = try? await node.call("blob.get", ["id": .string(root)]) else { return false }
