@@ -61,10 +61,15 @@ void FN(pack)(int n, int k, const float *b, size_t ldb, float *packed) {
         }
 }
 
+/* With term i the line at ahead + i·pace is asked for; a pace of nought asks for nothing. */
+INLINE void ask(const float *ahead, size_t pace, int i) {
+    if (pace) __builtin_prefetch(ahead + (size_t)i * pace, 0, 2);
+}
+
 /* One tile of `rows` by `vectors` (constants where it is called): b is k-major with stride ldb, and `vectors` past `near` lie `apart` floats
    further on; `step` is between successive k of a row of a. The sums, before any epilogue, go to tile[row·vectors + vector]. */
 INLINE void multiply(const int rows, const int vectors, const int near, size_t apart, int k, const float *a, size_t lda,
-                     size_t step, const float *b, size_t ldb, vf *tile) {
+                     size_t step, const float *b, size_t ldb, const float *ahead, size_t pace, vf *tile) {
     for (int start = 0; start < k || start == 0; start += 256) {
         int end = start + 256 < k ? start + 256 : k;
         vf acc[MR * NV];
@@ -72,6 +77,7 @@ INLINE void multiply(const int rows, const int vectors, const int near, size_t a
         for (int i = start; i < end; i++) {
             const float *line = b + (size_t)i * ldb;
             vf w[2 * NV];
+            ask(ahead, pace, i);
             UNROLL for (int v = 0; v < vectors; v++) {
                 const float *p = v < near ? line + v * VW : line + apart + (v - near) * VW;
                 w[v] = load(p);
@@ -89,12 +95,13 @@ INLINE void multiply(const int rows, const int vectors, const int near, size_t a
 
 /* The chains of `count` terms of one segment; the lines of b are `ldb` apart. */
 INLINE void partial(const int rows, const int vectors, int count, const float *a, size_t lda, size_t step, const float *b,
-                    size_t ldb, vf *out) {
+                    size_t ldb, const float *ahead, size_t pace, vf *out) {
     vf acc[MR * NV];
     UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = 0.0f;
     for (int i = 0; i < count; i++) {
         const float *line = b + (size_t)i * ldb;
         vf w[NV];
+        ask(ahead, pace, i);
         UNROLL for (int v = 0; v < vectors; v++) {
             w[v] = load(line + v * VW);
             if (v * VW % 16 == 0) __builtin_prefetch(line + 8 * ldb + v * VW);
@@ -109,14 +116,16 @@ INLINE void partial(const int rows, const int vectors, int count, const float *a
 
 /* As multiply, one panel, with the sums going from registers to c: + a bias a column where there is one. */
 INLINE void multiply_out(const int rows, const int vectors, int columns, int k, const float *a, size_t lda, size_t step,
-                         const float *panel, const float *bias, float *c, size_t ldc) {
+                         const float *panel, const float *ahead, size_t pace, const float *bias, float *c, size_t ldc) {
     vf acc[MR * NV], total[MR * NV];
     int start = 0;
     for (; start + 256 < k; start += 256) {
-        partial(rows, vectors, 256, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, NP, acc);
+        partial(rows, vectors, 256, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, NP,
+            ahead + (size_t)start * pace, pace, acc);
         UNROLL for (int t = 0; t < rows * vectors; t++) total[t] = start == 0 ? acc[t] : total[t] + acc[t];
     }
-    partial(rows, vectors, k - start, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, NP, acc);
+    partial(rows, vectors, k - start, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, NP,
+            ahead + (size_t)start * pace, pace, acc);
     if (start > 0) UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = total[t] + acc[t];
     UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = acc[t] + 0.0f;
     if (bias)
@@ -151,8 +160,23 @@ INLINE void activate(pk_function function, int count, vf *tile) {
     for (int t = 0; t < count; t += VU) store_many((float *)(tile + t), apply_many(function, load_many((float *)(tile + t))));
 }
 
+/* A whole tile with a bias and a residual where there are such. `vectors` is a constant where it is called. */
+INLINE void store_whole(int rows, const int vectors, const vf *tile, const float *bias, const float *residual, size_t ldr, float *c, size_t ldc) {
+    vf b[NV];
+    if (bias) UNROLL for (int v = 0; v < vectors; v++) b[v] = load(bias + v * VW);
+    for (int r = 0; r < rows; r++, tile += vectors)
+        UNROLL for (int v = 0; v < vectors; v++) {
+            vf y = tile[v];
+            if (bias) y = canonical(y + b[v]);
+            if (residual) y = canonical(y + load(residual + (size_t)r * ldr + v * VW));
+            store(c + (size_t)r * ldc + v * VW, y);
+        }
+}
+
 /* Bias, activation, residual, each rounded by itself, and the store. `c` and what the epilogue names start at the tile. */
 static void finish(int rows, int vectors, int columns, vf *tile, const pk_epilogue *e, float *c, size_t ldc) {
+    int plain = e->activation == PK_NONE, whole = columns >= vectors * VW;
+    if (whole && plain && vectors == NV) return store_whole(rows, NV, tile, e->bias, e->residual, e->ldr, c, ldc);
     if (e->bias)
         for (int v = 0; v < vectors && v * VW < columns; v++) {
             vf b = load_part(e->bias + v * VW, columns - v * VW);
@@ -165,6 +189,7 @@ static void finish(int rows, int vectors, int columns, vf *tile, const pk_epilog
     case PK_TANH_ACTIVATION: activate(PK_TANH, rows * vectors, tile); break;
     case PK_SILU_ACTIVATION: activate(PK_SILU, rows * vectors, tile); break;
     }
+    if (whole && vectors == NV) return store_whole(rows, NV, tile, NULL, e->residual, e->ldr, c, ldc);
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors && v * VW < columns; v++) {
             int part = columns - v * VW;
@@ -365,15 +390,16 @@ INLINE int filled(int columns) {
 }
 
 /* One panel. */
-static void panel_tile(int rows, int vectors, int k, const float *a, size_t lda, const float *panel, vf *tile) {
-#define BODY(R, V) multiply(R, V, V, 0, k, a, lda, 1, panel, NP, tile)
+static void panel_tile(int rows, int vectors, int k, const float *a, size_t lda, const float *panel, const float *ahead, size_t pace,
+                       vf *tile) {
+#define BODY(R, V) multiply(R, V, V, 0, k, a, lda, 1, panel, NP, ahead, pace, tile)
     EACH_SIZE(rows, vectors)
 #undef BODY
 }
 
-static void panel_out(int rows, int columns, int k, const float *a, size_t lda, const float *panel, const float *bias, float *c,
-                      size_t ldc) {
-#define BODY(R, V) multiply_out(R, V, columns, k, a, lda, 1, panel, bias, c, ldc)
+static void panel_out(int rows, int columns, int k, const float *a, size_t lda, const float *panel, const float *ahead, size_t pace,
+                      const float *bias, float *c, size_t ldc) {
+#define BODY(R, V) multiply_out(R, V, columns, k, a, lda, 1, panel, ahead, pace, bias, c, ldc)
     EACH_SIZE(rows, filled(columns))
 #undef BODY
 }
@@ -381,7 +407,7 @@ static void panel_out(int rows, int columns, int k, const float *a, size_t lda, 
 /* Two panels side by side for at most half the rows: as many chains in flight as a full tile has. */
 static void twin_tile(int rows, int k, const float *a, size_t lda, const float *panel, vf *tile) {
     switch (rows) {
-#define CASE(R) case R: multiply(R, 2 * NV, NV, (size_t)k * NP, k, a, lda, 1, panel, NP, tile); break;
+#define CASE(R) case R: multiply(R, 2 * NV, NV, (size_t)k * NP, k, a, lda, 1, panel, NP, NULL, 0, tile); break;
         EACH_LOW_HEIGHT(CASE) FOURTH(CASE)
 #undef CASE
     }
@@ -419,17 +445,22 @@ void FN(contract)(int m, int n, int k, const float *a, size_t lda, const float *
         const float *panel = packed + (size_t)j * (size_t)k;
         int columns = n - j < NP ? n - j : NP;
         int vectors = filled(columns);
-        for (int i = 0; i < m;) {
+        /* The last NP tiles ask for the next panel, each for its part: where it comes from memory, its first tile would else wait for it. */
+        int tiles = (m + MR - 1) / MR;
+        const float *ahead = panel + (size_t)k * NP;
+        const size_t share = tiles < NP ? (size_t)((NP + tiles - 1) / tiles) : 1;
+        for (int i = 0; i < m; tiles--) {
             int rows = height(i, m);
+            size_t pace = tiles > NP ? 0 : share;
             if (plain) {
-                panel_out(rows, columns, k, a + (size_t)i * lda, lda, panel, e->bias ? e->bias + j : NULL,
+                panel_out(rows, columns, k, a + (size_t)i * lda, lda, panel, ahead, pace, e->bias ? e->bias + j : NULL,
                           c + (size_t)i * ldc + (size_t)j, ldc);
-                i += rows;
-                continue;
+            } else {
+                pk_epilogue s = shifted(e, i, j);
+                panel_tile(rows, vectors, k, a + (size_t)i * lda, lda, panel, ahead, pace, tile);
+                finish(rows, vectors, columns, tile, &s, c + (size_t)i * ldc + (size_t)j, ldc);
             }
-            pk_epilogue s = shifted(e, i, j);
-            panel_tile(rows, vectors, k, a + (size_t)i * lda, lda, panel, tile);
-            finish(rows, vectors, columns, tile, &s, c + (size_t)i * ldc + (size_t)j, ldc);
+            ahead += (size_t)k * pace;
             i += rows;
         }
     }
@@ -444,7 +475,7 @@ static void ragged_tile(int rows, int vectors, const int *extents, const float *
         if (extents[r] < least) least = extents[r];
     }
     if (most == least) {
-#define BODY(R, V) multiply(R, V, V, 0, most, a, lda, step, panel, NP, tile)
+#define BODY(R, V) multiply(R, V, V, 0, most, a, lda, step, panel, NP, NULL, 0, tile)
         EACH_SIZE(rows, vectors)
 #undef BODY
         return;
@@ -457,7 +488,7 @@ static void ragged_tile(int rows, int vectors, const int *extents, const float *
         int all = least < start ? start : least < end ? least : end;
         const float *from = a + (size_t)start * step;
         const float *lines = panel + (size_t)start * NP;
-#define BODY(R, V) partial(R, V, all - start, from, lda, step, lines, NP, acc)
+#define BODY(R, V) partial(R, V, all - start, from, lda, step, lines, NP, NULL, 0, acc)
         EACH_SIZE(rows, vectors)
 #undef BODY
         for (int i = all; i < end; i++) {
@@ -481,7 +512,7 @@ static void ragged_tile(int rows, int vectors, const int *extents, const float *
 INLINE void add_segment(const int rows, const int vectors, int columns, int count, const float *held, const float *lines, int begins,
                         int ends, float *c, size_t ldc) {
     vf acc[MR * NV];
-    partial(rows, vectors, count, held, 1, TOGETHER, lines, NP, acc);
+    partial(rows, vectors, count, held, 1, TOGETHER, lines, NP, NULL, 0, acc);
     if (columns == vectors * VW) {
         UNROLL for (int r = 0; r < rows; r++)
             UNROLL for (int v = 0; v < vectors; v++) {
@@ -562,7 +593,7 @@ void FN(contract_strided)(int m, int n, int k, const int *extents, const float *
             int rows = height(i, m);
             const float *from = a + (size_t)i * lda;
             if (extents) ragged_tile(rows, vectors, extents + i, from, lda, step, panel, tile);
-            else panel_tile(rows, vectors, k, from, lda, panel, tile);
+            else panel_tile(rows, vectors, k, from, lda, panel, NULL, 0, tile);
             finish(rows, vectors, columns, tile, &nothing, c + (size_t)i * ldc + (size_t)j, ldc);
             i += rows;
         }
@@ -628,7 +659,7 @@ INLINE float chain(const float *a, const float *b, size_t stride, int k) {
 /* Two vectors or one of a matrix that is k-major as it stands, with the sums going from registers to c. */
 INLINE void apart_out(const int rows, const int vectors, int k, const float *a, size_t lda, const float *b, size_t ldb, float *c, size_t ldc) {
     vf tile[MR * NV];
-    multiply(rows, vectors, vectors, 0, k, a, lda, 1, b, ldb, tile);
+    multiply(rows, vectors, vectors, 0, k, a, lda, 1, b, ldb, NULL, 0, tile);
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int v = 0; v < vectors; v++) store(c + (size_t)r * ldc + v * VW, tile[r * vectors + v]);
 }
@@ -660,8 +691,8 @@ void FN(attention)(int rows, int extent, int width, const float *q, size_t ldq, 
     for (int i = 0; i < rows;) {
         int count = height(i, rows);
         for (int j = 0; j < extent; j += NP)
-            panel_out(count, extent - j < NP ? extent - j : NP, width, q + (size_t)i * ldq, ldq, keys + (size_t)j * (size_t)width, NULL,
-                      scores + j, columns);
+            panel_out(count, extent - j < NP ? extent - j : NP, width, q + (size_t)i * ldq, ldq, keys + (size_t)j * (size_t)width,
+                      NULL, 0, NULL, scores + j, columns);
         softmax_rows(count, scores, columns, extent, scale);
         int c = 0;
         for (; c + 2 * VW <= width; c += 2 * VW) pair_out(count, extent, scores, columns, v + c, ldv, out + (size_t)i * ldo + c, ldo);

@@ -182,26 +182,6 @@ static void pack_windows(const pk_windows *w, const float *image, int first, int
     }
 }
 
-/* As partial, with a line of what comes next asked for at every term: `pace` floats further on each time. */
-INLINE void partial_ahead(const int rows, const int vectors, int count, const float *a, const float *b, const float *ahead, size_t pace, vf *out) {
-    vf acc[MR * NV];
-    UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = 0.0f;
-    for (int i = 0; i < count; i++) {
-        const float *line = b + (size_t)i * NP;
-        vf f[NV];
-        __builtin_prefetch(ahead + (size_t)i * pace, 0, 2);
-        UNROLL for (int v = 0; v < vectors; v++) {
-            f[v] = load(line + v * VW);
-            if (v * VW % 16 == 0) __builtin_prefetch(line + 8 * NP + v * VW);
-        }
-        UNROLL for (int r = 0; r < rows; r++) {
-            vf x = a[(size_t)r + (size_t)i * MR];
-            UNROLL for (int v = 0; v < vectors; v++) acc[r * vectors + v] = fma_one(x, f[v], acc[r * vectors + v]);
-        }
-    }
-    UNROLL for (int t = 0; t < rows * vectors; t++) out[t] = acc[t];
-}
-
 /* One form of NaN, which the bounds leave as it is. */
 INLINE vf bounded(vf y, const pk_convolution_epilogue *e) {
     y = canonical(y);
@@ -220,12 +200,14 @@ INLINE void windows_out(const int rows, const int vectors, int columns, int k, c
             __builtin_prefetch(c + (size_t)r * ldc + l, 1);
             if (e->residual) __builtin_prefetch(e->residual + (size_t)r * ldc + l);
         }
+    /* The filters' next lines. */
+    const float *ahead = tile + 1024;
     int start = 0;
     for (; start + 256 < k; start += 256) {
-        partial_ahead(rows, vectors, 256, tile + (size_t)start * MR, panel + (size_t)start * NP, tile + (size_t)start * MR + 1024, MR, acc);
+        partial(rows, vectors, 256, tile + (size_t)start * MR, 1, MR, panel + (size_t)start * NP, NP, ahead + (size_t)start * MR, MR, acc);
         UNROLL for (int t = 0; t < rows * vectors; t++) total[t] = start == 0 ? acc[t] : total[t] + acc[t];
     }
-    partial_ahead(rows, vectors, k - start, tile + (size_t)start * MR, panel + (size_t)start * NP, tile + (size_t)start * MR + 1024, MR, acc);
+    partial(rows, vectors, k - start, tile + (size_t)start * MR, 1, MR, panel + (size_t)start * NP, NP, ahead + (size_t)start * MR, MR, acc);
     if (start > 0) UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = total[t] + acc[t];
     UNROLL for (int t = 0; t < rows * vectors; t++) acc[t] = acc[t] + 0.0f;
     if (e->bias)
@@ -283,7 +265,7 @@ void FN(hold_windows)(const pk_windows *windows, const float *image, int first, 
 INLINE void add_partial(const int rows, const int vectors, int count, const float *a, const float *b, const float *ahead, int begins,
                         vf *total) {
     vf acc[MR * NV];
-    partial_ahead(rows, vectors, count, a, b, ahead, 16, acc);
+    partial(rows, vectors, count, a, 1, MR, b, NP, ahead, 16, acc);
     UNROLL for (int t = 0; t < rows * vectors; t++) total[t] = begins ? acc[t] : total[t] + acc[t];
 }
 

@@ -15,8 +15,8 @@ public final class Executor: Sendable {
     private let types: [TensorType]
     private let sentenceMade: Set<UInt32>
 
-    /// Tokens that a group aims at: their activations fit in a core's second-level cache.
-    static let groupTokens = 128
+    /// Tokens that a group has at least, where there are so many, and at most aims at: activations stay in the cache, and weights are read once for all.
+    static let groupTokens = 128...256
 
     public init(program: SpecialisedProgram, model: PreparedModel, threads: Int) {
         self.program = program
@@ -45,7 +45,8 @@ public final class Executor: Sendable {
         }
         // The widest group is the group's aim and one whole sentence more, and never more than the batch.
         let length = plan.layout.map { types[Int($0.slots.index)].dimensions[1] } ?? 0
-        let tokens = min(Executor.groupTokens + length, types[Int(plan.layout?.places?.index ?? 0)].dimensions[0])
+        let tokens = min(
+            Executor.groupTokens.upperBound + length, types[Int(plan.layout?.places?.index ?? 0)].dimensions[0])
         let arena = arena(plan, tokens: tokens, sentences: tokens)
         return fixed + outputs + model.packedBytes + UInt64(threads * (arena.size + scratchSize(plan, length)) * 4)
     }
@@ -146,7 +147,8 @@ public final class Executor: Sendable {
         _ progress: @escaping @Sendable (Double) -> Void, _ isCancelled: @escaping @Sendable () -> Bool
     ) throws(ExecutionFault) -> [Tensor] {
         let scan = program.scans[0]
-        let groups = batch.groups(aim: max(1, min(Executor.groupTokens, (batch.tokens + threads - 1) / threads)))
+        let groups = batch.groups(
+            least: Executor.groupTokens.lowerBound, most: Executor.groupTokens.upperBound, threads: threads)
         let arena = arena(
             plan, tokens: groups.map(\.tokens.count).max() ?? 0, sentences: groups.map(\.sentences.count).max() ?? 0)
         let outputs = scan.outputs.map { OutputBuffer(count: Int(types[Int($0.index)].count)) }

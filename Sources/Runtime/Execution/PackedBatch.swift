@@ -41,12 +41,15 @@ struct PackedBatch: Sendable {
         let tokens: Range<Int>
     }
 
-    /// Whole sentences together until a group has `aim` tokens.
-    func groups(aim: Int) -> [Group] {
+    /// Whole sentences together for so many threads: until a group has `most` tokens or a thread's share of those that are left, so that all end at about
+    /// the same time, but at least `least` or a thread's share of all.
+    func groups(least: Int, most: Int, threads: Int) -> [Group] {
         var groups: [Group] = []
         var first = 0
-        for sentence in 0..<starts.count - 1
-        where starts[sentence + 1] - starts[first] >= aim || sentence == starts.count - 2 {
+        let floor = min(least, (tokens + threads - 1) / threads)
+        for sentence in 0..<starts.count - 1 {
+            let aim = max(1, floor, min(most, (tokens - starts[first]) / threads))
+            guard starts[sentence + 1] - starts[first] >= aim || sentence == starts.count - 2 else { continue }
             groups.append(Group(sentences: first..<sentence + 1, tokens: starts[first]..<starts[sentence + 1]))
             first = sentence + 1
         }
