@@ -49,14 +49,15 @@ struct ConvolutionStep: Sendable {
         return (pk_convolution_scratch(variant.code, Int32(k)) * 4 + 64, 0)
     }
 
-    func run(_ memory: StepMemory) { run(memory, 0..<windows.batch) }
+    func run(_ memory: StepMemory) { run(memory, ImagesAtOnce(items: 0..<windows.batch)) }
 
     /// For some images of the batch.
-    func run(_ memory: StepMemory, _ items: Range<Int>) {
+    func run(_ memory: StepMemory, _ some: ImagesAtOnce) {
+        let items = some.items
         let images = SharedPointer(memory.pointer(windows.input))
         let out = SharedPointer(memory.base(self.out))
         if let filters {
-            runChannels(items, SharedPointer(memory.pointer(filters)), images, out, memory)
+            runChannels(some, SharedPointer(memory.pointer(filters)), images, out, memory)
             return
         }
         guard let packed else { preconditionFailure("filters are packed before a convolution runs") }
@@ -73,40 +74,43 @@ struct ConvolutionStep: Sendable {
         let (groups, filtered) = (windows.groups, results / windows.groups)
         let each = pk_pack_filters_size(variant.code, Int32(filtered), Int32(k))
         let (part, parts) = split(filtered, panels * items.count * groups, memory.team.threads)
-        let (read, written) = (together.input ? 0 : items.lowerBound, together.out ? 0 : items.lowerBound)
         memory.team.run(items.count * groups * parts * panels) { task, thread in
             let (item, group) = (task / panels / parts / groups, task / panels / parts % groups)
             let (top, first) = (task / panels % parts * part, task % panels * panel)
             var windows = self.windows.kernel
-            var epilogue = epilogue(item + (together.residual ? 0 : items.lowerBound), group * filtered, memory)
+            let written = some.floats(before: item, together.out, apart: results * places)
+            let added = some.floats(before: item, together.residual, apart: results * places)
+            var epilogue = epilogue(added + group * filtered * places, group * filtered, memory)
             pk_convolution_f32(
                 variant.code, &windows,
-                images.floats((read + item) * self.windows.apart + group * self.windows.groupApart), Int32(top),
-                Int32(min(filtered, top + part)), Int32(first), Int32(min(places, first + panel)),
-                filters.floats(group * each), &epilogue,
-                out.floats(((written + item) * results + group * filtered) * places), places,
+                images.floats(
+                    some.floats(before: item, together.input, apart: self.windows.apart)
+                        + group * self.windows.groupApart), Int32(top), Int32(min(filtered, top + part)), Int32(first),
+                Int32(min(places, first + panel)), filters.floats(group * each), &epilogue,
+                out.floats(written + group * filtered * places), places,
                 memory.scratch(thread).assumingMemoryBound(to: Float.self))
         }
     }
 
     /// Filters of one channel each.
     private func runChannels(
-        _ items: Range<Int>, _ filters: SharedPointer, _ images: SharedPointer, _ out: SharedPointer,
+        _ some: ImagesAtOnce, _ filters: SharedPointer, _ images: SharedPointer, _ out: SharedPointer,
         _ memory: StepMemory
     ) {
         let places = windows.places
         let each = results / windows.groups
         let grain = max(1, 8192 / max(1, places * k) / each) * each
         let parts = (results + grain - 1) / grain
-        let (read, written) = (together.input ? 0 : items.lowerBound, together.out ? 0 : items.lowerBound)
-        memory.team.run(items.count * parts) { task, thread in
+        memory.team.run(some.items.count * parts) { task, thread in
             let (item, top) = (task / parts, task % parts * grain)
             var windows = self.windows.kernel
-            var epilogue = epilogue(item + (together.residual ? 0 : items.lowerBound), 0, memory)
+            let written = some.floats(before: item, together.out, apart: results * places)
+            let added = some.floats(before: item, together.residual, apart: results * places)
+            var epilogue = epilogue(added, 0, memory)
             pk_channel_convolution_f32(
-                variant.code, &windows, images.floats((read + item) * self.windows.apart), Int32(each), Int32(top),
-                Int32(min(results, top + grain)), filters.floats(0), &epilogue,
-                out.floats((written + item) * results * places), places,
+                variant.code, &windows,
+                images.floats(some.floats(before: item, together.input, apart: self.windows.apart)), Int32(each),
+                Int32(top), Int32(min(results, top + grain)), filters.floats(0), &epilogue, out.floats(written), places,
                 memory.scratch(thread).assumingMemoryBound(to: Float.self))
         }
     }
@@ -128,7 +132,7 @@ struct ConvolutionStep: Sendable {
         }
         let panel = Int(pk_panel_columns(variant.code))
         memory.team.run(over: results, grain: panel) { columns, thread in
-            var epilogue = epilogue(items.lowerBound, 0, memory)
+            var epilogue = epilogue(items.lowerBound * results * places, 0, memory)
             pk_held_convolution_f32(
                 variant.code, Int32(k), Int32(columns.lowerBound), Int32(columns.upperBound), Int32(items.count),
                 Int32(places), held.floats(0), filters.floats(0), &epilogue,
@@ -137,13 +141,11 @@ struct ConvolutionStep: Sendable {
         }
     }
 
-    /// For an image's results from filter `first` on.
-    private func epilogue(_ item: Int, _ first: Int, _ memory: StepMemory) -> pk_convolution_epilogue {
+    /// For results from filter `first` on; those that are added begin after so many floats.
+    private func epilogue(_ added: Int, _ first: Int, _ memory: StepMemory) -> pk_convolution_epilogue {
         var epilogue = pk_convolution_epilogue()
         if let bias { epilogue.bias = UnsafePointer(memory.floats(bias) + first) }
-        if let residual {
-            epilogue.residual = UnsafePointer(memory.floats(residual) + (item * results + first) * windows.places)
-        }
+        if let residual { epilogue.residual = UnsafePointer(memory.floats(residual) + added) }
         if isRectified { epilogue.relu = Int32(PK_RECTIFIED) }
         if let most { (epilogue.relu, epilogue.most) = (Int32(PK_CLIPPED), most) }
         return epilogue

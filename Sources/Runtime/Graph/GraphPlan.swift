@@ -106,14 +106,20 @@ struct GraphPlan: Sendable {
     /// Carried tensors that were changed where they lie.
     let updated: [Int]
 
-    /// Runs all steps, those of a chain for a few images after the others.
+    /// Runs all steps, those of a chain image by image.
     func run(_ memory: StepMemory) {
         var next = 0
         for chain in chains {
-            for step in steps[next..<chain.steps.lowerBound] { step.run(memory) }
-            for first in stride(from: 0, to: chain.images, by: chain.together) {
-                let images = first..<min(chain.images, first + chain.together)
-                for step in steps[chain.steps] { step.run(memory, images: images) }
+            for step in self.steps[next..<chain.steps.lowerBound] { step.run(memory) }
+            let (steps, single, lane) = (self.steps[chain.steps], chain.single, chain.lane / 4)
+            memory.team.run(single) { image, thread in
+                let own = memory.alone(thread)
+                let images = ImagesAtOnce(items: image..<image + 1, place: thread, lane: lane)
+                for step in steps { step.run(own, images: images) }
+            }
+            if single < chain.images {
+                let images = ImagesAtOnce(items: single..<chain.images, lane: lane)
+                for step in steps { step.run(memory, images: images) }
             }
             next = chain.steps.upperBound
         }

@@ -20,43 +20,74 @@ extension GraphPlanner {
         return (copied, swapped)
     }
 
-    /// Gives the values that steps make a place, reusing what is no longer read.
+    /// Gives the values that steps make a place, reusing what is no longer read. Those that only a chain's steps read, image by image, share places in the
+    /// chain's lanes, which are one place for all others.
     mutating func placeArena() -> (bytes: Int, chains: [ImageChain]) {
         // An output is read after the last step.
         for value in outputs + nextCarried { lastRead[access(value).root.index] = steps.count }
-        let (chains, parts) = placeChains()
+        var (chains, parts) = placeChains()
+        var needs: [PlaceNeed] = []
+        for (value, step) in made where storage[value] == nil && parts[value] == nil {
+            needs.append(need(value, step, bytes: Int(types[Int(value)].byteCount)))
+        }
+        var inLanes: [[UInt32: Int]] = []
+        for index in chains.indices {
+            let chain = chains[index]
+            let own = parts.filter { $0.value == index }.keys.map { value in
+                need(value, made[value] ?? 0, bytes: Int(types[Int(value)].byteCount) / chain.images)
+            }
+            let lane = GraphPlanner.placed(own)
+            chains[index].lane = lane.bytes
+            inLanes.append(lane.offsets)
+            needs.append(
+                PlaceNeed(
+                    key: UInt32(types.count + index), steps: chain.steps.lowerBound...(chain.steps.upperBound - 1),
+                    bytes: lane.bytes * chain.together))
+        }
+        let all = GraphPlanner.placed(needs)
+        for (key, offset) in all.offsets {
+            let chain = Int(key) - types.count
+            if chain < 0 {
+                storage[key] = .arena(offset)
+            } else {
+                for (value, within) in inLanes[chain] { storage[value] = .arena(offset + within) }
+            }
+        }
+        return (all.bytes, chains)
+    }
+
+    private func need(_ value: UInt32, _ step: Int, bytes: Int) -> PlaceNeed {
+        PlaceNeed(key: value, steps: step...max(step, lastRead[value] ?? step), bytes: bytes)
+    }
+
+    /// First fit in the order of the steps, by cache lines.
+    private static func placed(_ needs: [PlaceNeed]) -> (offsets: [UInt32: Int], bytes: Int) {
+        var offsets: [UInt32: Int] = [:]
         var free: [(offset: Int, size: Int)] = []
         var end = 0
-        var ending: [Int: [(offset: Int, size: Int)]] = [:]
-        let order = made.filter { storage[$0.key] == nil }.sorted { ($0.value, $0.key) < ($1.value, $1.key) }
-        var next = order.startIndex
-        for step in steps.indices {
-            while next < order.endIndex, order[next].value == step {
-                let value = order[next].key
-                next += 1
-                var bytes = Int(types[Int(value)].byteCount)
-                if let chain = parts[value] { bytes = bytes / chain.images * chain.together }
-                let size = (bytes + 63) / 64 * 64
-                let offset: Int
-                if let slot = free.firstIndex(where: { $0.size >= size }) {
-                    offset = free[slot].offset
-                    if free[slot].size == size {
-                        free.remove(at: slot)
-                    } else {
-                        free[slot] = (free[slot].offset + size, free[slot].size - size)
-                    }
-                } else {
-                    offset = end
-                    end += size
-                }
-                storage[value] = .arena(offset)
-                ending[max(step, lastRead[value] ?? step), default: []].append((offset, size))
-            }
+        var ending: [(step: Int, offset: Int, size: Int)] = []
+        for need in needs.sorted(by: { ($0.steps.lowerBound, $0.key) < ($1.steps.lowerBound, $1.key) }) {
             // Freed only after the step: a kernel may not write over what it reads.
-            free += ending.removeValue(forKey: step) ?? []
-            free = GraphPlanner.joined(free)
+            let ended = ending.filter { $0.step < need.steps.lowerBound }
+            ending.removeAll { $0.step < need.steps.lowerBound }
+            free = joined(free + ended.map { ($0.offset, $0.size) })
+            let size = (need.bytes + 63) / 64 * 64
+            let offset: Int
+            if let slot = free.firstIndex(where: { $0.size >= size }) {
+                offset = free[slot].offset
+                if free[slot].size == size {
+                    free.remove(at: slot)
+                } else {
+                    free[slot] = (free[slot].offset + size, free[slot].size - size)
+                }
+            } else {
+                offset = end
+                end += size
+            }
+            offsets[need.key] = offset
+            ending.append((need.steps.upperBound, offset, size))
         }
-        return (end, chains)
+        return (offsets, end)
     }
 
     static func joined(_ pieces: [(offset: Int, size: Int)]) -> [(offset: Int, size: Int)] {
@@ -70,4 +101,11 @@ extension GraphPlanner {
         }
         return out
     }
+}
+
+/// Memory for so many bytes from the first to the last of some steps.
+private struct PlaceNeed {
+    let key: UInt32
+    let steps: ClosedRange<Int>
+    let bytes: Int
 }

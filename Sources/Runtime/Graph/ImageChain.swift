@@ -1,12 +1,31 @@
 internal import Programs
 
-/// Steps that follow one another and take each image of a batch for itself: a few images go through all of them before the next ones do, so that what lies
-/// between the steps stays in the cache and needs memory for those few alone.
+/// Steps that follow one another and take each image of a batch for itself: each thread takes an image through all of them before the next one, so that what
+/// lies between the steps stays in its cache and needs memory for those few images alone, and no thread waits for others. Images that are too few for all
+/// threads go together, and threads share out each step.
 struct ImageChain: Sendable {
     let steps: Range<Int>
     let images: Int
-    /// How many images go together: as many as there are threads.
+    /// How many images have memory at once: as many as there are threads.
     let together: Int
+    /// Bytes that lie between the same value of two images at once: each has its own lane, as one may be steps ahead of the other.
+    var lane = 0
+
+    /// Images that are taken by single threads.
+    var single: Int { images / together * together }
+}
+
+/// Images that go through a step.
+struct ImagesAtOnce: Sendable {
+    let items: Range<Int>
+    /// The lane of the first, and floats that lie between lanes.
+    var place = 0
+    var lane = 0
+
+    /// Floats before one of these images in a tensor: by lanes, or in the whole batch, where images are `apart` floats from one another.
+    func floats(before item: Int, _ isTogether: Bool, apart: Int) -> Int {
+        isTogether ? (place + item) * lane : (items.lowerBound + item) * apart
+    }
 }
 
 /// Which of a step's tensors have memory only for the images that go together.
@@ -57,7 +76,7 @@ extension PlanStep {
     }
 
     /// Runs for some images of the batch.
-    func run(_ memory: StepMemory, images: Range<Int>) {
+    func run(_ memory: StepMemory, images: ImagesAtOnce) {
         switch self {
         case .convolution(let step): step.run(memory, images)
         case .pool(let step): step.run(memory, images)
@@ -69,20 +88,20 @@ extension PlanStep {
 extension GraphPlanner {
     /// Finds the chains, and which of their values nothing outside reads. A value that a chain makes for others is there from its start to its end, and so is
     /// what it reads of others.
-    mutating func placeChains() -> (chains: [ImageChain], parts: [UInt32: ImageChain]) {
+    mutating func placeChains() -> (chains: [ImageChain], parts: [UInt32: Int]) {
         var chains: [ImageChain] = []
-        var parts: [UInt32: ImageChain] = [:]
+        var parts: [UInt32: Int] = [:]
         var start = 0
         while start < steps.count {
-            guard let images = steps[start].images, images > threads else {
+            guard let images = steps[start].images, images > 1, images >= threads else {
                 start += 1
                 continue
             }
             let end = steps[start...].firstIndex { $0.images != images } ?? steps.count
             if end - start > 1 {
                 let chain = ImageChain(steps: start..<end, images: images, together: threads)
+                for value in place(chain) { parts[value] = chains.count }
                 chains.append(chain)
-                for value in place(chain) { parts[value] = chain }
             }
             start = end
         }

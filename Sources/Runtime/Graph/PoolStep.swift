@@ -16,22 +16,21 @@ struct PoolStep: Sendable {
         return isSum ? pk_channel_scratch(variant.code, &windows) * 4 + 64 : 0
     }
 
-    func run(_ memory: StepMemory) { run(memory, 0..<windows.batch) }
+    func run(_ memory: StepMemory) { run(memory, ImagesAtOnce(items: 0..<windows.batch)) }
 
     /// For some images of the batch.
-    func run(_ memory: StepMemory, _ items: Range<Int>) {
+    func run(_ memory: StepMemory, _ some: ImagesAtOnce) {
         let images = SharedPointer(memory.pointer(windows.input))
         let out = SharedPointer(memory.base(self.out))
         let (channels, places) = (windows.channels, windows.places)
         let grain = max(1, 16384 / max(1, places))
         let parts = (channels + grain - 1) / grain
-        let (read, written) = (together.input ? 0 : items.lowerBound, together.out ? 0 : items.lowerBound)
-        memory.team.run(items.count * parts) { task, thread in
+        memory.team.run(some.items.count * parts) { task, thread in
             let (item, top) = (task / parts, task % parts * grain)
             let bottom = Int32(min(channels, top + grain))
             var windows = self.windows.kernel
-            let image = images.floats((read + item) * self.windows.apart)
-            let result = out.floats((written + item) * channels * places)
+            let image = images.floats(some.floats(before: item, together.input, apart: self.windows.apart))
+            let result = out.floats(some.floats(before: item, together.out, apart: channels * places))
             if isSum {
                 pk_window_sum_f32(
                     variant.code, &windows, image, Int32(top), bottom, result, places,

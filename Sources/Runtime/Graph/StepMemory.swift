@@ -103,6 +103,15 @@ final class StepMemory: @unchecked Sendable {
         shared = spare.shared.lend(sharedScratch)
     }
 
+    /// The same memory for one thread, which runs whole steps by itself.
+    func alone(_ thread: Int) -> StepMemory { StepMemory(self, thread) }
+
+    private init(_ all: StepMemory, _ thread: Int) {
+        (bases, sizes, variant, random, shared) = (all.bases, all.sizes, all.variant, all.random, all.shared)
+        team = ThreadTeam(threads: 1)
+        scratch = [all.scratch[thread]]
+    }
+
     /// A thread's own scratch.
     func scratch(_ thread: Int) -> UnsafeMutableRawPointer { scratch[thread].base }
 

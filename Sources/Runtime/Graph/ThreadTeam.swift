@@ -10,6 +10,9 @@ internal import Synchronization
 ///
 /// Kernels follow one another within microseconds, which is less than it takes to wake a thread. So helpers wait for more work a little while before they go,
 /// and the caller, who takes tasks as well, never depends on them: one that comes late or never costs time, not the result.
+///
+/// Threads of even numbers begin with the first half of the tasks, the others with the second: so of kernels that follow one another each thread takes
+/// about the same part, which it finds in its cache. Who is done with its half goes on with the other.
 package final class ThreadTeam: Sendable {
     package let threads: Int
     private let work = Work()
@@ -60,8 +63,11 @@ private final class Work: @unchecked Sendable {
     private static let patience = 2_000
 
     let isFree = Atomic<Bool>(true)
-    /// The round, how many tasks it has, and the next of them: so a task is taken of the round that was looked at or not at all.
+    /// The round, and how many tasks of each half are taken: so a task is taken of the round that was looked at or not at all.
     private let ticket = Atomic<UInt64>(0)
+    /// Tasks of the round. It changes while the ticket is one of which nothing can be taken: who reads another round's count then fails to take by it.
+    private let count = Atomic<Int>(0)
+    private static let closed = UInt64(1) << 42 - 1
     private let done = Atomic<Int>(0)
     /// A bit for each helper that is there.
     private let present = Atomic<UInt64>(0)
@@ -70,8 +76,20 @@ private final class Work: @unchecked Sendable {
     func publish(_ count: Int, _ body: @escaping @Sendable (Int, Int) -> Void) {
         self.body = body
         done.store(0, ordering: .relaxed)
-        let round = (ticket.load(ordering: .relaxed) >> 42) &+ 1
-        ticket.store(round << 42 | UInt64(count) << 21, ordering: .sequentiallyConsistent)
+        let round = ticket.load(ordering: .relaxed) >> 42
+        ticket.store((round &+ 1) << 42 | Work.closed, ordering: .relaxed)
+        self.count.store(count, ordering: .releasing)
+        ticket.store((round &+ 2) << 42, ordering: .sequentiallyConsistent)
+    }
+
+    /// The next task for a thread, if there is one, and what the ticket is once it is taken.
+    private func next(_ seen: UInt64, _ thread: Int) -> (task: Int, ticket: UInt64)? {
+        let count = count.load(ordering: .acquiring)
+        let half = (count + 1) / 2
+        let (first, second) = (Int(seen >> 21 & 0x1F_FFFF), Int(seen & 0x1F_FFFF))
+        let isFirst = first < half && (thread % 2 == 0 || second >= count - half)
+        if isFirst { return (first, seen + 1 << 21) }
+        return second < count - half ? (half + second, seen + 1) : nil
     }
 
     /// Whether the helper of this number is to be called.
@@ -86,14 +104,12 @@ private final class Work: @unchecked Sendable {
         var took = false
         while true {
             let seen = ticket.load(ordering: .acquiring)
-            let (count, next) = (seen >> 21 & 0x1F_FFFF, seen & 0x1F_FFFF)
-            if next >= count { return took }
+            guard let (task, taken) = next(seen, thread) else { return took }
             guard
-                ticket.weakCompareExchange(expected: seen, desired: seen + 1, ordering: .acquiringAndReleasing)
-                    .exchanged
+                ticket.weakCompareExchange(expected: seen, desired: taken, ordering: .acquiringAndReleasing).exchanged
             else { continue }
             took = true
-            perform(Int(next), thread)
+            perform(task, thread)
             done.wrappingAdd(1, ordering: .releasing)
         }
     }
@@ -114,7 +130,7 @@ private final class Work: @unchecked Sendable {
             present.bitwiseAnd(~bit, ordering: .sequentiallyConsistent)
             // Who looked for this helper before it went takes it for present: it looks once more, and stays if it is not replaced.
             let seen = ticket.load(ordering: .sequentiallyConsistent)
-            if seen & 0x1F_FFFF >= seen >> 21 & 0x1F_FFFF { return }
+            if next(seen, number) == nil { return }
         } while enlist(number)
     }
 
