@@ -81,7 +81,7 @@ INLINE void multiply(const int rows, const int vectors, const int near, size_t a
             UNROLL for (int v = 0; v < vectors; v++) {
                 const float *p = v < near ? line + v * VW : line + apart + (v - near) * VW;
                 w[v] = load(p);
-                if (v * VW % 16 == 0) __builtin_prefetch(p + 8 * ldb);
+                if (v * VW % 16 == 0) __builtin_prefetch(p + 16 * ldb);
             }
             UNROLL for (int r = 0; r < rows; r++) {
                 vf x = a[(size_t)r * lda + (size_t)i * step];
@@ -104,7 +104,7 @@ INLINE void partial(const int rows, const int vectors, int count, const float *a
         ask(ahead, pace, i);
         UNROLL for (int v = 0; v < vectors; v++) {
             w[v] = load(line + v * VW);
-            if (v * VW % 16 == 0) __builtin_prefetch(line + 8 * ldb + v * VW);
+            if (v * VW % 16 == 0) __builtin_prefetch(line + 16 * ldb + v * VW);
         }
         UNROLL for (int r = 0; r < rows; r++) {
             vf x = a[(size_t)r * lda + (size_t)i * step];

@@ -25,6 +25,9 @@
 #define ROWS 3072
 /* Packed bytes that all rows go over while they stay in the second-level cache. */
 #define REACH (640 << 10)
+/* Bytes of a panel that stays in the first-level cache while tiles of some rows, which are in the second-level cache, go over it. */
+#define NEAR (24 << 10)
+#define BAND 192
 
 #define GROUPS(k) (((k) + GROUP - 1) / GROUP)
 
@@ -147,8 +150,32 @@ INLINE int lies_well(int count, const int *extents, size_t lda) {
     return sizeof(held) == 1 && !extents && count % GROUP == 0 && count >= DEPTH / 2 && lda % 4096 != 0;
 }
 
+/* Few terms: a tile takes so little time that panels from the second-level cache would be what it waits for. So panels stay, and rows, which are a third of
+   the bytes, go over them as they lie. */
+static void contract_near(int m, int n, int k, const held *a, size_t lda, const uint8_t *packed, int32_t *c, size_t ldc) {
+    int32_t sums[BAND];
+    for (int above = 0; above < m; above += BAND) {
+        int below = m - above < BAND ? m : above + BAND;
+        for (int i = above; i < below; i++) sums[i - above] = row_sum(k, a + (size_t)i * lda);
+        for (int j = 0; j < n; j += NP) {
+            int columns = n - j < NP ? n - j : NP;
+            for (int i = above; i < below;) {
+                int left = (below - i + MR - 1) / MR;
+                int rows = (below - i + left - 1) / left;
+                tile_of(rows, columns <= VW ? 1 : NV, GROUPS(k), a + (size_t)i * lda, lda, packed + (size_t)j * FN(packed_column_i8)(k),
+                        sums + (i - above), 0, columns, c + (size_t)i * ldc + (size_t)j, ldc);
+                i += rows;
+            }
+        }
+    }
+}
+
 void FN(contract_i8)(int m, int n, int k, const int *extents, const int8_t *a, size_t lda, const uint8_t *packed, int32_t *c,
                      size_t ldc) {
+    if (sizeof(held) == 1 && !extents && k > 0 && k % GROUP == 0 && FN(packed_column_i8)(k) * NP <= NEAR && lda % 4096 != 0 && m >= 2 * MR) {
+        contract_near(m, n, k, (const held *)(const void *)a, lda, packed, c, ldc);
+        return;
+    }
     __attribute__((aligned(64))) held rows_held[MR * DEPTH];
     int32_t row_sums[ROWS], few_sums[MR];
     size_t column = FN(packed_column_i8)(k);

@@ -72,7 +72,7 @@ import Testing
     }
 
     /// More rows than a kernel keeps sums of; rows whose starts lie a power of two apart.
-    @Test(arguments: [(3_100, 1_024, 1_024, 3), (30, 1_024, 4_096, 40), (30, 4_096, 8_200, 33)])
+    @Test(arguments: [(3_100, 1_024, 1_024, 3), (400, 384, 390, 70), (30, 1_024, 4_096, 40), (30, 4_096, 8_200, 33)])
     func rowsManyOrFarApartAreExact(_ m: Int, _ k: Int, _ lda: Int, _ n: Int) {
         var random = Random(state: UInt64(lda))
         let a = bytes(m * lda, 0, &random)
