@@ -1,18 +1,12 @@
 #!/usr/bin/env bash
-# The exact contractions, f32 and i8, beside ONNX Runtime, OpenBLAS (through numpy) and, where `pip install mkl` works, MKL: one core, the same run.
-# Everything it installs goes to a folder of its own (PLASMA_BENCH_CACHE, by default .build/bench). PLASMA_TORCH names a Python that has torch, numpy, onnx and
-# onnxruntime: then that one is used, and PyTorch is beside them.
+# The exact contractions, f32 and i8, beside ONNX Runtime, PyTorch and OpenBLAS (through numpy), and MKL where the Python has it: one core, the same run. They come
+# from PyPI into .cache/torch, or PLASMA_TORCH names a Python that has them. What is compiled goes to .build/bench.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-cache=${PLASMA_BENCH_CACHE:-.build/bench}
+source scripts/bench/python.sh
+python=$(python_with .cache/torch torch numpy onnx onnxruntime)
+cache=.build/bench
 mkdir -p "$cache"
-python=${PLASMA_TORCH:-$cache/venv/bin/python}
-if ! "$python" -c 'import numpy, onnx, onnxruntime' 2>/dev/null; then
-    python=$cache/venv/bin/python
-    python3 -m venv "$cache/venv"
-    "$cache/venv/bin/pip" install --quiet numpy onnx onnxruntime
-    "$cache/venv/bin/pip" install --quiet mkl || true
-fi
 clang=${CLANG:-$(dirname "$(readlink -f "$(command -v swift)")")/clang}
 "$clang" -std=c11 -O3 -ffp-contract=off -fno-fast-math -fno-math-errno -fPIC -shared -ISources/CKernels/include \
     Sources/CKernels/*.c scripts/bench/kernels.c -o "$cache/libckernels.so" -lm
