@@ -7,13 +7,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=3
 seconds=1
-while [ $# -gt 0 ]; do
-    case $1 in
-        --rounds) rounds=$2; shift 2 ;;
-        --seconds) seconds=$2; shift 2 ;;
-        *) echo "usage: scripts/bench.sh encoder [--rounds R] [--seconds S]" >&2; exit 64 ;;
-    esac
-done
+takes=(rounds seconds)
+source scripts/bench/options.sh
+options encoder "$@"
 source scripts/bench/python.sh
 python=$(python_with .cache/torch torch numpy openvino)
 work=$(mktemp -d)

@@ -6,14 +6,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=3
-quantize=()
-while [ $# -gt 0 ]; do
-    case $1 in
-        --rounds) rounds=$2; shift 2 ;;
-        --quantize) quantize=(--quantize "$2"); shift 2 ;;
-        *) echo "usage: scripts/bench.sh generation [--rounds R] [--quantize w8a8|fx15]" >&2; exit 64 ;;
-    esac
-done
+quantize=""
+takes=(rounds quantize)
+source scripts/bench/options.sh
+options generation "$@"
 # Isolated (-I): beside the script lies a kernels.py that is none of transformers'.
 source scripts/bench/python.sh
 python=$(python_with .cache/torch torch numpy transformers tokenizers)
@@ -24,7 +20,7 @@ prompt=$(printf 'abcdefgh%.0s' {1..16})
 for threads in 1 2; do
     for _ in $(seq "$rounds"); do
         .build/release/plasma model generate "$work/model" --prompt "$prompt" --max-tokens 128 --threads "$threads" -o json \
-            ${quantize[@]+"${quantize[@]}"} >"$work/plasma"
+            ${quantize:+--quantize "$quantize"} >"$work/plasma"
         "$python" -I scripts/bench/generation_torch.py run "$work/model" --threads "$threads" >"$work/torch" 2>/dev/null
         python3 - "$threads" "$work/plasma" "$work/torch" <<'PY'
 import json, sys

@@ -4,12 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=5
-while [ $# -gt 0 ]; do
-    case $1 in
-        --rounds) rounds=$2; shift 2 ;;
-        *) echo "usage: scripts/bench.sh import [--rounds R]" >&2; exit 64 ;;
-    esac
-done
+takes=(rounds)
+source scripts/bench/options.sh
+options import "$@"
 source scripts/bench/python.sh
 python=$(python_with .cache/venv numpy onnx onnxruntime)
 work=$(mktemp -d)

@@ -4,12 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 seconds=2
-while [ $# -gt 0 ]; do
-    case $1 in
-        --seconds) seconds=$2; shift 2 ;;
-        *) echo "usage: scripts/bench.sh quantized [--seconds S]" >&2; exit 64 ;;
-    esac
-done
+takes=(seconds)
+source scripts/bench/options.sh
+options quantized "$@"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 .build/release/plasma bench model .cache/all-MiniLM-L6-v2 --quantize w8a8 --seconds "$seconds" >"$work/plasma"

@@ -6,13 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=3
 seconds=3
-while [ $# -gt 0 ]; do
-    case $1 in
-        --rounds) rounds=$2; shift 2 ;;
-        --seconds) seconds=$2; shift 2 ;;
-        *) echo "usage: scripts/bench.sh resnet [--rounds R] [--seconds S]" >&2; exit 64 ;;
-    esac
-done
+takes=(rounds seconds)
+source scripts/bench/options.sh
+options resnet "$@"
 source scripts/bench/python.sh
 python=$(python_with .cache/venv numpy onnx onnxruntime)
 work=$(mktemp -d)

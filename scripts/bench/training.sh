@@ -7,13 +7,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 steps=40
 rounds=3
-while [ $# -gt 0 ]; do
-    case $1 in
-        --steps) steps=$2; shift 2 ;;
-        --rounds) rounds=$2; shift 2 ;;
-        *) echo "usage: scripts/bench.sh training [--steps N] [--rounds R]" >&2; exit 64 ;;
-    esac
-done
+takes=(steps rounds)
+source scripts/bench/options.sh
+options training "$@"
 source scripts/bench/python.sh
 python=$(python_with .cache/torch torch numpy)
 work=$(mktemp -d)
