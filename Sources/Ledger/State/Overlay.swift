@@ -5,14 +5,23 @@ import Primitives
 struct Overlay {
     let store: any StateStore
     private var accounts = AccountTable()
-    private var values: [[UInt8]: (value: [UInt8]?, isDirty: Bool)] = [:]
+    private var values: [Key: Held] = [:]
     var totals: Totals
     var chain: ChainState
     let parameters: ChainParameters
 
+    /// An array of bytes is hashed byte by byte; this is hashed as one.
+    private struct Key: Hashable {
+        let bytes: [UInt8]
+
+        func hash(into hasher: inout Hasher) { bytes.withUnsafeBytes { hasher.combine(bytes: $0) } }
+    }
+
+    private typealias Held = (value: [UInt8]?, isDirty: Bool)
+
     private enum Undo {
         case account(Int, AccountTable.Held)
-        case value([UInt8], [UInt8]?, Bool)
+        case value(Key, Held)
     }
     private var undo: [Undo] = []
     private var saved: (Totals, ChainState)?
@@ -37,7 +46,7 @@ struct Overlay {
         for step in undo.reversed() {
             switch step {
             case .account(let place, let held): accounts[place] = held
-            case .value(let key, let value, let isDirty): values[key] = (value, isDirty)
+            case .value(let key, let held): values[key] = held
             }
         }
         undo.removeAll(keepingCapacity: true)
@@ -74,11 +83,14 @@ struct Overlay {
     // MARK: Objects
 
     mutating func bytes(_ key: [UInt8]) throws(LedgerFault) -> [UInt8]? {
-        if let held = values[key] { return held.value }
-        let read: [UInt8]?
-        do { read = try store.value(.state, key) } catch { throw .state(error) }
-        values[key] = (read, false)
+        if let held = values[Key(bytes: key)] { return held.value }
+        let read = try read(key)
+        values[Key(bytes: key)] = (read, false)
         return read
+    }
+
+    private func read(_ key: [UInt8]) throws(LedgerFault) -> [UInt8]? {
+        do { return try store.value(.state, key) } catch { throw .state(error) }
     }
 
     mutating func object<T: CanonicalCodable>(_: T.Type, _ key: [UInt8]) throws(LedgerFault) -> T? {
@@ -87,10 +99,14 @@ struct Overlay {
     }
 
     mutating func set(bytes: [UInt8]?, _ key: [UInt8]) throws(LedgerFault) {
-        if values[key] == nil { _ = try self.bytes(key) }
-        let old = values[key] ?? (nil, false)
-        undo.append(.value(key, old.value, old.isDirty))
-        values[key] = (bytes, true)
+        let place = Key(bytes: key)
+        if let index = values.index(forKey: place) {
+            undo.append(.value(place, values.values[index]))
+            values.values[index] = (bytes, true)
+        } else {
+            undo.append(.value(place, (try read(key), false)))
+            values[place] = (bytes, true)
+        }
     }
 
     mutating func set<T: CanonicalCodable>(_ object: T, _ key: [UInt8]) throws(LedgerFault) {
@@ -101,17 +117,17 @@ struct Overlay {
     func scan(prefix: [UInt8], after: [UInt8]? = nil, limit: Int) throws(LedgerFault) -> [(
         key: [UInt8], value: [UInt8]
     )] {
-        let changed = values.filter { $0.value.isDirty && $0.key.starts(with: prefix) }
+        let changed = values.filter { $0.value.isDirty && $0.key.bytes.starts(with: prefix) }
         var found: [(key: [UInt8], value: [UInt8])]
         do {
             found = try store.scan(.state, prefix: prefix, after: after, limit: limit + changed.count)
         } catch { throw .state(error) }
         if changed.isEmpty { return Array(found.prefix(limit)) }
-        found.removeAll { changed[$0.key] != nil }
+        found.removeAll { changed[Key(bytes: $0.key)] != nil }
         for (key, held) in changed {
             guard let value = held.value else { continue }
-            if let after, !after.lexicographicallyPrecedes(key) { continue }
-            found.append((key, value))
+            if let after, !after.lexicographicallyPrecedes(key.bytes) { continue }
+            found.append((key.bytes, value))
         }
         // Keys are distinct, so the order does not depend on how the dictionary was walked.
         found.sort { $0.key.lexicographicallyPrecedes($1.key) }
@@ -123,19 +139,20 @@ struct Overlay {
         try set(totals, StateKey.totals)
         try set(chain, StateKey.chain)
         // Keys are distinct, so the order does not depend on how the dictionary was walked.
-        let changes = values.filter(\.value.isDirty).sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        let changes = values.filter(\.value.isDirty).map { (key: $0.key.bytes, value: $0.value.value) }
+            .sorted { $0.key.lexicographicallyPrecedes($1.key) }
         let own = accounts.changes()
         var writes = StateWrites()
         var next = changes.startIndex
         while next < changes.endIndex, changes[next].key.lexicographicallyPrecedes(StateKey.accounts) {
-            writes.set(.state, changes[next].key, changes[next].value.value)
+            writes.set(.state, changes[next].key, changes[next].value)
             next += 1
         }
         for change in own {
             writes.set(
                 .state, key: { StateKey.write(account: change.address, &$0) }, value: { $0.write(change.value) })
         }
-        for change in changes[next...] { writes.set(.state, change.key, change.value.value) }
+        for change in changes[next...] { writes.set(.state, change.key, change.value) }
         return writes
     }
 }
