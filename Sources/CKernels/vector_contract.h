@@ -121,7 +121,7 @@ INLINE void multiply_out(const int rows, const int vectors, int columns, int k, 
     int start = 0;
     for (; start + 256 < k; start += 256) {
         partial(rows, vectors, 256, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, NP,
-            ahead + (size_t)start * pace, pace, acc);
+                ahead + (size_t)start * pace, pace, acc);
         UNROLL for (int t = 0; t < rows * vectors; t++) total[t] = start == 0 ? acc[t] : total[t] + acc[t];
     }
     partial(rows, vectors, k - start, a + (size_t)start * step, lda, step, panel + (size_t)start * NP, NP,

@@ -30,13 +30,15 @@ extension GraphPlanner {
         for (value, step) in made where storage[value] == nil && parts[value] == nil {
             needs.append(need(value, step, bytes: Int(types[Int(value)].byteCount)))
         }
+        var own = [[PlaceNeed]](repeating: [], count: chains.count)
+        for (value, index) in parts {
+            let bytes = Int(types[Int(value)].byteCount) / chains[index].images
+            own[index].append(need(value, made[value] ?? 0, bytes: bytes))
+        }
         var inLanes: [[UInt32: Int]] = []
         for index in chains.indices {
             let chain = chains[index]
-            let own = parts.filter { $0.value == index }.keys.map { value in
-                need(value, made[value] ?? 0, bytes: Int(types[Int(value)].byteCount) / chain.images)
-            }
-            let lane = GraphPlanner.placed(own)
+            let lane = GraphPlanner.placed(own[index])
             chains[index].lane = lane.bytes
             inLanes.append(lane.offsets)
             needs.append(
@@ -65,12 +67,17 @@ extension GraphPlanner {
         var offsets: [UInt32: Int] = [:]
         var free: [(offset: Int, size: Int)] = []
         var end = 0
-        var ending: [(step: Int, offset: Int, size: Int)] = []
+        // By the last step: each is looked at once, since of a stranger's graph tens of thousands of values may live at once.
+        var ending: [Int: [(offset: Int, size: Int)]] = [:]
+        var passed = 0
         for need in needs.sorted(by: { ($0.steps.lowerBound, $0.key) < ($1.steps.lowerBound, $1.key) }) {
             // Freed only after the step: a kernel may not write over what it reads.
-            let ended = ending.filter { $0.step < need.steps.lowerBound }
-            ending.removeAll { $0.step < need.steps.lowerBound }
-            free = joined(free + ended.map { ($0.offset, $0.size) })
+            var ended: [(offset: Int, size: Int)] = []
+            while passed < need.steps.lowerBound {
+                ended += ending.removeValue(forKey: passed) ?? []
+                passed += 1
+            }
+            if !ended.isEmpty { free = joined(free + ended) }
             let size = (need.bytes + 63) / 64 * 64
             let offset: Int
             if let slot = free.firstIndex(where: { $0.size >= size }) {
@@ -85,7 +92,7 @@ extension GraphPlanner {
                 end += size
             }
             offsets[need.key] = offset
-            ending.append((need.steps.upperBound, offset, size))
+            ending[need.steps.upperBound, default: []].append((offset, size))
         }
         return (offsets, end)
     }
