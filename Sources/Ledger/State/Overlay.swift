@@ -19,6 +19,10 @@ struct Overlay {
 
     private typealias Held = (value: [UInt8]?, isDirty: Bool)
 
+    /// The keys that were changed, in order, so that a scan looks at those under its prefix alone: a block of thousands of transactions, each of which scans, would
+    /// else look at each change for each. A key whose change was undone stays here and is passed over.
+    private var changes: [[UInt8]] = []
+
     private enum Undo {
         case account(Int, AccountTable.Held)
         case value(Key, Held)
@@ -102,10 +106,38 @@ struct Overlay {
         let place = Key(bytes: key)
         if let index = values.index(forKey: place) {
             undo.append(.value(place, values.values[index]))
+            if !values.values[index].isDirty { noteChange(of: key) }
             values.values[index] = (bytes, true)
         } else {
             undo.append(.value(place, (try read(key), false)))
+            noteChange(of: key)
             values[place] = (bytes, true)
+        }
+    }
+
+    private mutating func noteChange(of key: [UInt8]) {
+        let place = position(of: key)
+        // It may have been changed before, and that undone.
+        if place < changes.count, changes[place] == key { return }
+        changes.insert(key, at: place)
+    }
+
+    /// How many of the changed keys lie before this one.
+    private func position(of key: [UInt8]) -> Int {
+        var low = 0
+        var high = changes.count
+        while low < high {
+            let middle = (low + high) / 2
+            if changes[middle].lexicographicallyPrecedes(key) { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    /// The changes under a prefix, in key order.
+    private func changed(under prefix: [UInt8]) -> [(key: [UInt8], value: [UInt8]?)] {
+        changes[position(of: prefix)...].prefix { $0.starts(with: prefix) }.compactMap { key in
+            guard let held = values[Key(bytes: key)], held.isDirty else { return nil }
+            return (key, held.value)
         }
     }
 
@@ -117,30 +149,31 @@ struct Overlay {
     func scan(prefix: [UInt8], after: [UInt8]? = nil, limit: Int) throws(LedgerFault) -> [(
         key: [UInt8], value: [UInt8]
     )] {
-        let changed = values.filter { $0.value.isDirty && $0.key.bytes.starts(with: prefix) }
-        var found: [(key: [UInt8], value: [UInt8])]
+        let changed = changed(under: prefix)
+        let found: [(key: [UInt8], value: [UInt8])]
         do {
             found = try store.scan(.state, prefix: prefix, after: after, limit: limit + changed.count)
         } catch { throw .state(error) }
         if changed.isEmpty { return Array(found.prefix(limit)) }
-        found.removeAll { changed[Key(bytes: $0.key)] != nil }
-        for (key, held) in changed {
-            guard let value = held.value else { continue }
-            if let after, !after.lexicographicallyPrecedes(key.bytes) { continue }
-            found.append((key.bytes, value))
+        var merged: [(key: [UInt8], value: [UInt8])] = []
+        var stored = found[...]
+        for change in changed {
+            if let after, !after.lexicographicallyPrecedes(change.key) { continue }
+            while let next = stored.first, next.key.lexicographicallyPrecedes(change.key) {
+                merged.append(next)
+                stored.removeFirst()
+            }
+            if stored.first?.key == change.key { stored.removeFirst() }
+            if let value = change.value { merged.append((change.key, value)) }
         }
-        // Keys are distinct, so the order does not depend on how the dictionary was walked.
-        found.sort { $0.key.lexicographicallyPrecedes($1.key) }
-        return Array(found.prefix(limit))
+        return Array((merged + stored).prefix(limit))
     }
 
     /// All changes of the block, in key order.
     mutating func finish() throws(LedgerFault) -> StateWrites {
         try set(totals, StateKey.totals)
         try set(chain, StateKey.chain)
-        // Keys are distinct, so the order does not depend on how the dictionary was walked.
-        let changes = values.filter(\.value.isDirty).map { (key: $0.key.bytes, value: $0.value.value) }
-            .sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        let changes = changed(under: [])
         let own = accounts.changes()
         var writes = StateWrites()
         var next = changes.startIndex
