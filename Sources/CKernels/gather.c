@@ -127,6 +127,140 @@ static void gather_even(const pk_gather *g, int64_t first, int64_t last, int64_t
     }
 }
 
+/* So many places are written out at the most: 32 KiB of stack. */
+#define PLACES 4096
+/* Instead of an offset, which may be below zero: all that is not INSIDE is at most IS_SKIPPED. */
+#define IS_OUTSIDE INT64_MIN
+#define IS_SKIPPED (INT64_MIN + 1)
+
+/* Each coordinate's places over the axes that it depends on, as offsets in the source. */
+typedef struct {
+    int64_t begin[PK_GATHER_RANK];
+    /* From one place of an axis to the next; 0 where the coordinate does not depend on it. */
+    int64_t step[PK_GATHER_RANK][PK_GATHER_RANK];
+    int64_t offset[PLACES];
+} written_places;
+
+/* Writes them, where they are few and no more than the elements that are asked for. */
+static int write_places(const pk_gather *g, int64_t elements, written_places *w) {
+    int64_t used = 0;
+    for (int c = 0; c < g->coordinates; c++) {
+        const pk_coordinate *k = &g->coordinate[c];
+        int64_t count = 1;
+        for (int a = g->rank - 1; a >= 0; a--) {
+            int depends = g->count[a] > 1 && (k->coefficient[a] != 0 || (k->table && k->table_stride[a] != 0));
+            w->step[c][a] = depends ? count : 0;
+            if (!depends) continue;
+            if (g->count[a] > PLACES / count) return 0;
+            count *= g->count[a];
+        }
+        if (count > PLACES - used || count > elements - used) return 0;
+        w->begin[c] = used;
+        for (int64_t i = 0; i < count; i++) {
+            int64_t x = k->offset, t = 0, p = 0;
+            for (int a = 0; a < g->rank; a++) {
+                int64_t at = g->start[a] + (w->step[c][a] ? i / w->step[c][a] % g->count[a] : 0);
+                x += k->coefficient[a] * at;
+                t += k->table_stride[a] * at;
+            }
+            if (k->table) x += k->table[t];
+            placed state = place(k, x, &p);
+            w->offset[used + i] = state == INSIDE ? p * k->stride : state == OUTSIDE ? IS_OUTSIDE : IS_SKIPPED;
+        }
+        used += count;
+    }
+    return 1;
+}
+
+/* Rows by places that are written out: no division, and from row to row only the coordinates that depend on what changed are looked at. */
+static void gather_written(const pk_gather *g, const written_places *w, int64_t first, int64_t last, char *result) {
+    int inner = g->rank - 1, element = g->element;
+    int64_t n = g->count[inner], to = g->stride[inner], target = 0, at[PK_GATHER_RANK], rest = first;
+    const int64_t *place[PK_GATHER_RANK];
+    int varying[PK_GATHER_RANK], varies = 0, moved[PK_GATHER_RANK][PK_GATHER_RANK], moves[PK_GATHER_RANK] = {0};
+    for (int c = 0; c < g->coordinates; c++) {
+        place[c] = w->offset + w->begin[c];
+        if (w->step[c][inner]) varying[varies++] = c;
+        for (int a = 0; a < inner; a++) if (w->step[c][a]) moved[a][moves[a]++] = c;
+    }
+    for (int a = 0; a < g->rank; a++) target += g->start[a] * g->stride[a];
+    for (int a = inner - 1; a >= 0; a--) {
+        at[a] = rest % g->count[a];
+        rest /= g->count[a];
+        target += at[a] * g->stride[a];
+        for (int m = 0; m < moves[a]; m++) place[moved[a][m]] += at[a] * w->step[moved[a][m]][a];
+    }
+    /* Of the coordinates that stay along a row: the sum of those inside, and how many are not. */
+    int64_t from = 0;
+    int barred = 0;
+#define COUNT(c, sign)                                                                                                 \
+    if (!w->step[c][inner]) {                                                                                          \
+        if (*place[c] > IS_SKIPPED) from += (sign) * *place[c];                                                        \
+        else barred += (sign);                                                                                         \
+    }
+    for (int c = 0; c < g->coordinates; c++) COUNT(c, 1)
+    for (int64_t row = first; row < last; row++) {
+        char *out = result + target * element;
+        if (barred == 0 && varies == 1) {
+            const int64_t *p = place[varying[0]];
+            int64_t step = w->step[varying[0]][inner];
+#define ROW(T)                                                                                                         \
+    {                                                                                                                  \
+        const T *s = (const T *)g->source + from;                                                                      \
+        T *o = (T *)(void *)out;                                                                                       \
+        for (int64_t j = 0; j < n; j++) {                                                                              \
+            int64_t x = p[j * step];                                                                                   \
+            if (x > IS_SKIPPED) o[j * to] = s[x];                                                                      \
+            else if (x == IS_OUTSIDE) o[j * to] = (T)g->fill;                                                          \
+        }                                                                                                              \
+        break;                                                                                                         \
+    }
+            switch (element) {
+            case 1: ROW(uint8_t)
+            case 2: ROW(uint16_t)
+            case 4: ROW(uint32_t)
+            default: ROW(uint64_t)
+            }
+#undef ROW
+        } else {
+            /* An earlier coordinate decides before a later one. */
+            int decided = g->coordinates;
+            for (int c = 0; barred && c < g->coordinates; c++) {
+                if (!w->step[c][inner] && *place[c] <= IS_SKIPPED) {
+                    decided = c;
+                    break;
+                }
+            }
+            for (int64_t j = 0; j < n; j++) {
+                int64_t x = decided < g->coordinates ? *place[decided] : from;
+                for (int v = 0; v < varies && varying[v] < decided; v++) {
+                    int64_t p = place[varying[v]][j * w->step[varying[v]][inner]];
+                    if (p <= IS_SKIPPED) {
+                        x = p;
+                        break;
+                    }
+                    if (decided == g->coordinates) x += p;
+                }
+                if (x > IS_SKIPPED) copy_run(element, 1, (const char *)g->source + x * element, 1, out + j * to * element, 1);
+                else if (x == IS_OUTSIDE) fill_run(element, g->fill, 1, out + j * to * element, 1);
+            }
+        }
+        for (int a = inner - 1; a >= 0; a--) {
+            int64_t by = ++at[a] < g->count[a] ? 1 : 1 - g->count[a];
+            target += by * g->stride[a];
+            for (int m = 0; m < moves[a]; m++) {
+                int c = moved[a][m];
+                COUNT(c, -1)
+                place[c] += by * w->step[c][a];
+                COUNT(c, 1)
+            }
+            if (by == 1) break;
+            at[a] = 0;
+        }
+    }
+#undef COUNT
+}
+
 void pk_gather_run(const pk_gather *g, int64_t first, int64_t last, void *result) {
     int64_t even_from, even_step[PK_GATHER_RANK];
     if (even_steps(g, &even_from, even_step)) {
@@ -144,6 +278,14 @@ void pk_gather_run(const pk_gather *g, int64_t first, int64_t last, void *result
         int table = k->table && inner >= 0 && k->table_stride[inner] != 0;
         varies[c] = table || (inner >= 0 && k->coefficient[inner] != 0);
         if (varies[c] && (table || k->quotient != 1 || k->modulus != 0)) even = 0;
+    }
+    /* Long even rows are copied whole, and the rest is faster without divisions. */
+    if (g->pinned < 0 && inner >= 0 && first < last && !(even && n >= 16)) {
+        written_places written;
+        if (write_places(g, (last - first) * n, &written)) {
+            gather_written(g, &written, first, last, result);
+            return;
+        }
     }
     for (int64_t row = first; row < last; row++) {
         int64_t at[PK_GATHER_RANK];

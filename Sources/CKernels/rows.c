@@ -97,15 +97,8 @@ typedef struct {
 
 size_t pk_sort_scratch(int64_t n) { return (size_t)n * 2 * sizeof(sorted); }
 
-/* Bottom-up merging from runs of eight, which insertion makes: stable, and n log n at the worst. */
-void pk_sort_row(int type, int64_t n, const void *x, int descending, int32_t *out, void *scratch) {
-    sorted *a = scratch, *b = a + n;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t key = type == PK_F32 ? key_of(((const float *)x)[i]) : type == PK_I32 ? ((const int32_t *)x)[i] : ((const int64_t *)x)[i];
-        /* ~ turns the order round without overflow. */
-        a[i].key = descending ? ~key : key;
-        a[i].index = (int32_t)i;
-    }
+/* Bottom-up merging from runs of eight, which insertion makes: stable, and n log n at the worst. Answers where the result lies. */
+static sorted *merged(int64_t n, sorted *a, sorted *b) {
     for (int64_t start = 0; start < n; start += 8) {
         int64_t end = start + 8 < n ? start + 8 : n;
         for (int64_t i = start + 1; i < end; i++) {
@@ -125,7 +118,48 @@ void pk_sort_row(int type, int64_t n, const void *x, int descending, int32_t *ou
         a = b;
         b = t;
     }
-    for (int64_t i = 0; i < n; i++) out[i] = a[i].index;
+    return a;
+}
+
+/* From the lowest byte of the keys to the highest, each stable. Of keys of 32 bits the highest says what all four above them do: the sign, and which is NaN. A byte that
+   all keys share is passed over. */
+static sorted *by_bytes(int64_t n, sorted *a, sorted *b, int is_narrow) {
+    int64_t counts[8][256] = {{0}};
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t key = (uint64_t)a[i].key ^ (UINT64_C(1) << 63);
+        for (int byte = 0; byte < 8; byte++) counts[byte][key >> 8 * byte & 255]++;
+    }
+    for (int byte = 0; byte < 8; byte++) {
+        int64_t *next = counts[byte], sum = 0;
+        uint64_t one = (uint64_t)a[0].key ^ (UINT64_C(1) << 63);
+        if (is_narrow && byte > 3 && byte < 7) continue;
+        if (next[one >> 8 * byte & 255] == n) continue;
+        for (int digit = 0; digit < 256; digit++) {
+            int64_t count = next[digit];
+            next[digit] = sum;
+            sum += count;
+        }
+        for (int64_t i = 0; i < n; i++) {
+            uint64_t key = (uint64_t)a[i].key ^ (UINT64_C(1) << 63);
+            b[next[key >> 8 * byte & 255]++] = a[i];
+        }
+        sorted *t = a;
+        a = b;
+        b = t;
+    }
+    return a;
+}
+
+void pk_sort_row(int type, int64_t n, const void *x, int descending, int32_t *out, void *scratch) {
+    sorted *a = scratch;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t key = type == PK_F32 ? key_of(((const float *)x)[i]) : type == PK_I32 ? ((const int32_t *)x)[i] : ((const int64_t *)x)[i];
+        /* ~ turns the order round without overflow. */
+        a[i].key = descending ? ~key : key;
+        a[i].index = (int32_t)i;
+    }
+    sorted *end = n < 512 ? merged(n, a, a + n) : by_bytes(n, a, a + n, type != PK_I64);
+    for (int64_t i = 0; i < n; i++) out[i] = end[i].index;
 }
 
 size_t pk_selected_scratch(int n) { return (size_t)n * 256 * sizeof(float) + 256 * sizeof(int32_t); }
