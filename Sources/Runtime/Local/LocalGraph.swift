@@ -63,17 +63,17 @@ public struct GraphRun: Sendable {
     public let outputs: [(name: String, array: NumpyArray)]
     /// Reading the file, writing the program and laying out weights.
     public let loadTime: Duration
-    /// The run alone.
+    /// The run alone; of several the middle of those after the first.
     public let runTime: Duration
     public let computeUnits: ComputeUnits
     /// Bytes that the run takes at most, weights and outputs included, as planned before it started.
     public let peakMemory: UInt64
     public let threads: Int
 
-    /// Runs the model on arrays by the inputs' names. What needs more than `memory` bytes is refused before it starts.
+    /// Runs the model on arrays by the inputs' names, so many times. What needs more than `memory` bytes is refused before it starts.
     public init(
         _ graph: LocalGraph, _ arrays: [String: NumpyArray], axes: [String: Int] = [:], threads: Int,
-        memory: UInt64 = .max
+        memory: UInt64 = .max, times: Int = 1
     ) throws(RunFault) {
         let start = ContinuousClock.now
         let made = try graph.imported(axes: axes, arrays: arrays)
@@ -89,9 +89,10 @@ public struct GraphRun: Sendable {
         loadTime = graph.readingTime + (ready - start)
         let tensors: [Tensor]
         do throws(ExecutionFault) {
-            tensors = try executor.run(inputs: held.map(\.bytes)).outputs[0]
+            (tensors, runTime) = try RepeatedRun.timed(times) { () throws(ExecutionFault) in
+                try executor.run(inputs: held.map(\.bytes)).outputs[0]
+            }
         } catch { throw .execution(error) }
-        runTime = ContinuousClock.now - ready
         withExtendedLifetime(held) {}
         program = made
         self.threads = threads

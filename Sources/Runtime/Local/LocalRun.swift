@@ -26,7 +26,7 @@ public struct LocalRun: Sendable {
     public let outputs: [Output]
     /// Reading the folder and packing its weights.
     public let loadTime: Duration
-    /// The run alone.
+    /// The run alone; of several the middle of those after the first.
     public let runTime: Duration
     /// What the network would charge for the embeddings of this batch.
     public let computeUnits: ComputeUnits
@@ -34,10 +34,10 @@ public struct LocalRun: Sendable {
     public let peakMemory: UInt64
     public let threads: Int
 
-    /// Runs a batch, quantized where that is asked for. The outputs' bits do not depend on `threads`. What needs more than `memory` bytes is refused before it starts.
+    /// Runs a batch, quantized where that is asked for, so many times. The outputs' bits do not depend on `threads`. What needs more than `memory` bytes is refused before it starts.
     public init(
         _ model: LocalModel, _ arrays: EncoderArrays, threads: Int, memory: UInt64 = .max,
-        quantization: Quantization? = nil
+        quantization: Quantization? = nil, times: Int = 1
     ) throws(RunFault) {
         let start = ContinuousClock.now
         let axes = arrays.packed.axes.map { (name: $0.name, value: UInt64($0.value)) }
@@ -64,8 +64,11 @@ public struct LocalRun: Sendable {
         let ready = ContinuousClock.now
         loadTime = model.readingTime + (ready - start)
         let tensors: [Tensor]
-        do throws(ExecutionFault) { tensors = try executor.run(inputs: inputs.named) } catch { throw .execution(error) }
-        runTime = ContinuousClock.now - ready
+        do throws(ExecutionFault) {
+            (tensors, runTime) = try RepeatedRun.timed(times) { () throws(ExecutionFault) in
+                try executor.run(inputs: inputs.named)
+            }
+        } catch { throw .execution(error) }
         withExtendedLifetime(inputs) {}
         self.threads = threads
         do throws(NumpyFault) {

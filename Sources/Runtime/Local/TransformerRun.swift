@@ -7,16 +7,17 @@ public struct TransformerRun: Sendable {
     public let outputs: [LocalRun.Output]
     /// Writing the program, packing its weights and laying out its inputs.
     public let loadTime: Duration
+    /// The run alone; of several the middle of those after the first.
     public let runTime: Duration
     public let computeUnits: ComputeUnits
     /// Bytes that the run takes at most, weights and outputs included, as planned before it started.
     public let peakMemory: UInt64
     public let threads: Int
 
-    /// Runs a batch, quantized where that is asked for. What needs more than `memory` bytes is refused before it starts.
+    /// Runs a batch, quantized where that is asked for, so many times. What needs more than `memory` bytes is refused before it starts.
     public init(
         _ model: TransformerModel, _ arrays: TransformerArrays, threads: Int, memory: UInt64 = .max,
-        quantization: Quantization? = nil
+        quantization: Quantization? = nil, times: Int = 1
     ) throws(RunFault) {
         let start = ContinuousClock.now
         let fixed: SpecialisedProgram
@@ -41,8 +42,11 @@ public struct TransformerRun: Sendable {
         let ready = ContinuousClock.now
         loadTime = ready - start
         let found: [[Tensor]]
-        do throws(ExecutionFault) { found = try runner.run(inputs: inputs) } catch { throw .execution(error) }
-        runTime = ContinuousClock.now - ready
+        do throws(ExecutionFault) {
+            (found, runTime) = try RepeatedRun.timed(times) { () throws(ExecutionFault) in
+                try runner.run(inputs: inputs)
+            }
+        } catch { throw .execution(error) }
         self.threads = threads
         var outputs: [LocalRun.Output] = []
         for (name, tensor) in zip(model.outputNames, found[0]) {

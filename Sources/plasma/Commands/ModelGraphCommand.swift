@@ -35,7 +35,7 @@ extension ModelCommand.Run {
             local = try LocalGraph(path: folder)
             run = try GraphRun(
                 local, try local.arrays(arguments: input), axes: try graph.sizes(), threads: options.threads,
-                memory: options.memory)
+                memory: options.memory, times: `repeat`)
         } catch { throw Failure(describing: error) }
         var files: [(name: String, array: NumpyArray, url: URL)] = []
         for (name, array) in run.outputs {

@@ -56,9 +56,19 @@ extension ModelCommand {
         @Option(help: "Linear layers of a folder's model on whole numbers. \(Quantization.help)")
         var quantize: Quantization?
 
+        @Option(
+            help:
+                "Run so many times and tell the middle of the times after the first, to hold it against another runtime."
+        )
+        var `repeat`: Int = 1
+
         @OptionGroup var options: LocalRunOptions
 
         @OptionGroup var graph: GraphOptions
+
+        func validate() throws {
+            if `repeat` < 1 { throw ValidationError("--repeat must be 1 or more") }
+        }
 
         func run() throws {
             if GraphOptions.isGraph(folder) {
@@ -70,7 +80,8 @@ extension ModelCommand {
                 let model = try LocalModel(folder: folder)
                 let arrays = try EncoderArrays(arguments: input, configuration: model.imported.configuration)
                 let run = try LocalRun(
-                    model, arrays, threads: options.threads, memory: options.memory, quantization: quantize)
+                    model, arrays, threads: options.threads, memory: options.memory, quantization: quantize,
+                    times: `repeat`)
                 try write(run.outputs)
                 show(model, arrays, run)
             } catch { throw Failure(describing: error) }

@@ -13,7 +13,8 @@ extension ModelCommand.Run {
         let reading = ContinuousClock.now - start
         let arrays = try TransformerArrays(arguments: input, kind: model.kind)
         let run = try TransformerRun(
-            model, arrays, threads: options.threads, memory: options.memory, quantization: quantize)
+            model, arrays, threads: options.threads, memory: options.memory, quantization: quantize,
+            times: `repeat`)
         try write(run.outputs)
         let load = reading + run.loadTime
         let json: JSONValue = [
