@@ -49,9 +49,21 @@ extension GraphPlanner {
             let (row, step) = (view.strides[own.count - 2], last)
             return row == 1 || step == 1 || own[own.count - 2] == 1 && step == 1 || own[own.count - 1] == 1
         case .gather(let pieces, _):
-            return !pieces.contains { $0.coordinates.contains { $0.table == value } }
+            return !pieces.contains { $0.coordinates.contains { $0.table == value } } && !areFilters(value, number)
         case .sort: return false
         }
+    }
+
+    /// Whether a weight that is laid out anew is taken as rows of filters next. A convolution packs filters that lie in a row; turned round by a view they would be no
+    /// convolution's any more.
+    private func areFilters(_ value: ValueID, _ number: Int) -> Bool {
+        let readers = consumers[leading + number]
+        return hoists && isConstant[Int(value.index)] && type(value).element == .f32 && shape(value).count > 2
+            && !readers.isEmpty
+            && readers.allSatisfy { reader in
+                if case .contract = operations[reader.operation].operation { return reader.operand == 1 }
+                return false
+            }
     }
 
     mutating func placeGather(_ pieces: [GatherPiece], _ fill: UInt64, _ value: ValueID, _ number: Int) {

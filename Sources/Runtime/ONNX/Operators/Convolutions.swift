@@ -158,6 +158,11 @@ extension ONNXLowering {
         if let bias = call.optional(2), shape(bias) != [results] || element(bias) != .f32 {
             throw call.fault("its bias is \(shape(bias))")
         }
+        if let phased = try transposedByPhases(
+            x, filters: turned, bias: call.optional(2), groups: groups, window, call)
+        {
+            return [phased]
+        }
         return [
             .value(
                 graph.convolution(
