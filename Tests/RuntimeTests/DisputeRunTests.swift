@@ -200,6 +200,12 @@ import Testing
         #expect(report.convicted == 1)
     }
 
+    /// Of a full list of steps a liar made one entry more, which no validator can read: the campaign took it for a fault of the court.
+    @Test func aRevealThatNobodyCanReadIsSilence() {
+        let report = DisputeCampaign(seed: 9).run(faults: 1, honest: 0, first: 2536, threads: 1)
+        #expect(report.wrong == 0 && report.endings == ["silence": 1], "\(report.failures)")
+    }
+
     /// Every kind of lie that a job has a place for; the large ones run with `plasma simulate disputes --job`.
     @Test(arguments: DisputeDemonstration.Job.allCases)
     func whatIsShownOfLargeJobsHoldsOfSmallOnes(_ job: DisputeDemonstration.Job) throws {

@@ -73,7 +73,12 @@ struct DisputeCourt {
         try walk(
             liar.claim,
             defender: { point, move in
-                do throws(DisputeRunFault) { return try liar.reveal(at: point, move: move) } catch {
+                do throws(DisputeRunFault) {
+                    guard let reveal = try liar.reveal(at: point, move: move) else { return nil }
+                    // A list that is longer than the format allows is no move on a chain, since nobody can read it: that is silence.
+                    let isRead = (try? Reveal(canonicalBytes: reveal.canonicalBytes)) != nil
+                    return isRead || liar.isConsistent ? reveal : nil
+                } catch {
                     // Whoever changes what it shows may be asked for what is not there, and is silent then.
                     if error == .impossibleElement { return nil }
                     if liar.isConsistent, try liar.run.commitment().steps == liar.claim.steps { throw error }
