@@ -87,9 +87,10 @@ import Testing
         #expect(try paid.subtracting(try price.adding(fees)) < Amount(parsing: "0.01"), "the rest is fees")
         let provider = try #require(json["providerName"]?.string)
         let earned = try amount("after", provider).subtracting(try amount("before", provider))
-        #expect(
-            try earned == price.scaled(96, over: 100)
-                || earned == price.scaled(96, over: 100).adding(Amount(baseUnits: 1)))
+        // Where the network challenges its device meanwhile, as it does a minute after the first offer, the provider pays the fee of its answers.
+        let most = try price.scaled(96, over: 100).adding(Amount(baseUnits: 1))
+        #expect(earned <= most)
+        #expect(try most.subtracting(earned) < Amount(parsing: "0.05"), "\(earned) of \(price)")
         let totals = try #require(json["totals"])
         var sum = Amount.zero
         for name in [
