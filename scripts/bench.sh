@@ -2,13 +2,14 @@
 # Measures this machine and prints a table: MiniLM beside ONNX Runtime, and a devnet's transfers, finality and job overhead.
 # Installs what the comparison needs (ONNX Runtime from PyPI, into .cache/venv). Everything is measured in the same run; nothing else should run.
 # Usage: scripts/bench.sh [--seconds S] [--transfers N]
-#        scripts/bench.sh runtime                                               all of the exact runtime beside its peers: the eight parts that follow, an hour
+#        scripts/bench.sh runtime                                               all of the exact runtime beside its peers: the nine parts that follow, more than an hour
 #        scripts/bench.sh encoder [--rounds R] [--seconds S]                    MiniLM in f32 beside ONNX Runtime, PyTorch and OpenVINO
 #        scripts/bench.sh import [--rounds R]                                   from a model's file to its program
 #        scripts/bench.sh generation [--rounds R] [--quantize w8a8|fx15]        GPT-2's shape beside PyTorch
 #        scripts/bench.sh training [--steps N] [--rounds R]                     a small decoder's training beside PyTorch
 #        scripts/bench.sh quantized [--seconds S]                               MiniLM with w8a8 beside ONNX Runtime's dynamic int8
 #        scripts/bench.sh resnet [--rounds R] [--seconds S]                     ResNet-50's shape beside ONNX Runtime
+#        scripts/bench.sh threads [--rounds R] [--seconds S]                    what a second thread gives, beside what a second process does
 #        scripts/bench.sh kernels [VARIANT …]                                   contractions on one core beside ONNX Runtime, PyTorch, BLAS
 #        scripts/bench.sh verification [-o json]                                what proving a result costs
 #        scripts/bench.sh market [--jobs N] [--rounds R]                        jobs settled a second, pay beside computing, a dispute, on networks of this machine
@@ -63,7 +64,7 @@ if [ "${1:-}" = verification ] || [ "${1:-}" = market ]; then
 fi
 if [ "${1:-}" = runtime ]; then
     if [ $# -gt 1 ]; then echo "usage: scripts/bench.sh runtime" >&2; exit 64; fi
-    for part in encoder quantized kernels generation "generation --quantize w8a8" training resnet import; do
+    for part in encoder quantized kernels generation "generation --quantize w8a8" training resnet threads import; do
         printf '\n## %s\n\n' "$part"
         # A part is a command with its options.
         # shellcheck disable=SC2086
@@ -71,11 +72,12 @@ if [ "${1:-}" = runtime ]; then
     done
     exit
 fi
-if [ "${1:-}" = encoder ] || [ "${1:-}" = import ] || [ "${1:-}" = training ] || [ "${1:-}" = generation ] || [ "${1:-}" = quantized ] || [ "${1:-}" = resnet ]; then
+if [ "${1:-}" = encoder ] || [ "${1:-}" = import ] || [ "${1:-}" = training ] || [ "${1:-}" = generation ] || [ "${1:-}" = quantized ] || [ "${1:-}" = resnet ] \
+    || [ "${1:-}" = threads ]; then
     part=$1
     shift
     ./scripts/setup.sh >&2
-    case $part in quantized | encoder | import) ./scripts/fetch_model.sh >&2 ;; esac
+    case $part in quantized | encoder | import | threads) ./scripts/fetch_model.sh >&2 ;; esac
     swift build -c release -j 2 --product plasma >&2
     exec "./scripts/bench/$part.sh" "$@"
 fi

@@ -90,6 +90,15 @@ static uint64_t contractions(pk_variant variant, uint64_t h) {
                 h = digest(h, c, count);
                 pk_contract_strided_f32(variant, m, n, k, extents, a, 1, (size_t)m, packed, c, (size_t)n);
                 h = digest(h, c, count);
+                /* The right side as it lies, by rows and across: for few rows, and by segments. */
+                pk_contract_few_f32(variant, m, n, k, extents, a, (size_t)k, 1, b, (size_t)k, 1, bias, c, (size_t)n);
+                h = digest(h, c, count);
+                pk_contract_few_f32(variant, m, n, k, NULL, a, (size_t)k, 1, b, 1, (size_t)n, NULL, c, (size_t)n);
+                h = digest(h, c, count);
+                float *segment = malloc(pk_outer_scratch(variant, n) * sizeof(float));
+                pk_contract_outer_f32(variant, m, n, k, a, 1, (size_t)m, b, (size_t)k, 1, c, (size_t)n, segment);
+                h = digest(h, c, count);
+                free(segment);
                 h = whole_numbers(variant, h, m, n, k, a, bias, &e, c);
                 free(a), free(b), free(bias), free(residual), free(c), free(packed);
             }

@@ -145,6 +145,14 @@ void pk_contract_outer_f32(pk_variant v, int m, int n, int k, const float *a, si
              apart, c, ldc, scratch)
 }
 
+int pk_few_rows(pk_variant v) { DISPATCH(v, few_rows, return 4;) }
+
+void pk_contract_few_f32(pk_variant v, int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b,
+                         size_t ldb, size_t apart, const float *bias, float *c, size_t ldc) {
+    DISPATCH(v, contract_few, pk_ref_contract_few(m, n, k, extents, a, lda, step, b, ldb, apart, bias, c, ldc);, m, n, k, extents, a, lda,
+             step, b, ldb, apart, bias, c, ldc)
+}
+
 float pk_row_extreme_f32(pk_variant v, const float *x, size_t n, int largest) {
     DISPATCH(v, row_extreme, return largest ? pk_row_max_f32(x, n) : pk_row_min_f32(x, n);, x, n, largest)
 }

@@ -395,8 +395,8 @@ void pk_ref_scale_halves(int n, const pk_half_sums *s, float power, const float 
     }
 }
 
-void pk_ref_contract_strided(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b,
-                             float *c, size_t ldc) {
+void pk_ref_contract_few(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b, size_t ldb, size_t apart,
+                         const float *bias, float *c, size_t ldc) {
     for (int i = 0; i < m; i++)
         for (int j = 0; j < n; j++) {
             int extent = extents ? extents[i] : k;
@@ -405,27 +405,22 @@ void pk_ref_contract_strided(int m, int n, int k, const int *extents, const floa
                 float segment = 0.0f;
                 int end = start + 256 < extent ? start + 256 : extent;
                 for (int t = start; t < end; t++)
-                    segment = fmaf(a[(size_t)i * lda + (size_t)t * step], b[(size_t)j * (size_t)k + (size_t)t], segment);
+                    segment = fmaf(a[(size_t)i * lda + (size_t)t * step], b[(size_t)j * ldb + (size_t)t * apart], segment);
                 total += segment;
             }
-            c[(size_t)i * ldc + (size_t)j] = canonical(total + 0.0f);
+            total = canonical(total + 0.0f);
+            c[(size_t)i * ldc + (size_t)j] = bias ? canonical(total + bias[j]) : total;
         }
+}
+
+void pk_ref_contract_strided(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b,
+                             float *c, size_t ldc) {
+    pk_ref_contract_few(m, n, k, extents, a, lda, step, b, (size_t)k, 1, NULL, c, ldc);
 }
 
 void pk_ref_contract_outer(int m, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb, size_t apart,
                            float *c, size_t ldc) {
-    for (int i = 0; i < m; i++)
-        for (int j = 0; j < n; j++) {
-            float total = 0.0f;
-            for (int start = 0; start < k; start += 256) {
-                float segment = 0.0f;
-                int end = start + 256 < k ? start + 256 : k;
-                for (int t = start; t < end; t++)
-                    segment = fmaf(a[(size_t)i * lda + (size_t)t * step], b[(size_t)j * ldb + (size_t)t * apart], segment);
-                total += segment;
-            }
-            c[(size_t)i * ldc + (size_t)j] = canonical(total + 0.0f);
-        }
+    pk_ref_contract_few(m, n, k, NULL, a, lda, step, b, ldb, apart, NULL, c, ldc);
 }
 
 void pk_ref_softmax(int rows, int n, const int *extents, const float *x, size_t ldx, float scale, float *y, size_t ldy) {

@@ -16,6 +16,8 @@ void pk_ref_layer_norm(int rows, int n, const float *x, size_t ldx, const float 
 float pk_ref_unary(pk_function function, float x);
 void pk_ref_contract_strided(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b,
                              float *c, size_t ldc);
+void pk_ref_contract_few(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b, size_t ldb, size_t apart,
+                         const float *bias, float *c, size_t ldc);
 void pk_ref_contract_outer(int m, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb, size_t apart,
                            float *c, size_t ldc);
 void pk_ref_round_rows(int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale, float *top, int32_t *place);
@@ -64,6 +66,9 @@ void pk_map_run_scalar(const pk_map *map, int64_t first, int64_t count, void *ou
     void pk_contract_strided_##suffix(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, \
                                       const float *packed, float *c, size_t ldc);                                      \
     size_t pk_outer_scratch_##suffix(int n);                                                                            \
+    int pk_few_rows_##suffix(void);                                                                                     \
+    void pk_contract_few_##suffix(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step,       \
+                                  const float *b, size_t ldb, size_t apart, const float *bias, float *c, size_t ldc);     \
     void pk_contract_outer_##suffix(int m, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb, \
                                     size_t apart, float *c, size_t ldc, float *scratch);                               \
     void pk_pack_turned_##suffix(int n, int k, const float *b, size_t ldb, float *packed);                             \

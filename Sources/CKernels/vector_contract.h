@@ -644,6 +644,122 @@ void FN(contract_outer)(int m, int n, int k, const float *a, size_t lda, size_t 
     }
 }
 
+/* Few rows: the right side is read as it lies, once, and never packed. */
+#define FEW (MR / 2)
+
+int FN(few_rows)(void) { return FEW; }
+
+/* A segment of `count` terms against VW columns that are rows of memory: turned in registers, VW terms at a time. */
+INLINE void turned_terms(const int rows, int columns, int count, const float *a, size_t lda, size_t step, const float *b, size_t ldb, vf *acc) {
+    for (int i = 0; i < count; i += VW) {
+        int part = count - i < VW ? count - i : VW;
+        vf r[VW];
+        UNROLL for (int j = 0; j < VW; j++) {
+            if (j < columns) r[j] = load_part(b + (size_t)j * ldb + (size_t)i, part);
+            else r[j] = 0.0f;
+        }
+        transpose(r);
+        const float *x = a + (size_t)i * step;
+        if (part == VW) {
+            UNROLL for (int t = 0; t < VW; t++)
+                UNROLL for (int row = 0; row < rows; row++) acc[row] = fma_one((vf)x[(size_t)row * lda + (size_t)t * step], r[t], acc[row]);
+        } else {
+            UNROLL for (int t = 0; t < VW; t++)
+                if (t < part)
+                    UNROLL for (int row = 0; row < rows; row++) acc[row] = fma_one((vf)x[(size_t)row * lda + (size_t)t * step], r[t], acc[row]);
+        }
+    }
+}
+
+INLINE void store_few(const int rows, int columns, vf *total, const float *bias, float *c, size_t ldc) {
+    UNROLL for (int row = 0; row < rows; row++) {
+        vf y = total[row] + 0.0f;
+        if (bias) y += load_part(bias, columns);
+        store_part(c + (size_t)row * ldc, canonical(y), columns);
+    }
+}
+
+/* Columns that are rows of memory, two vectors of them by turns: the chains of one go on while the other is turned. */
+INLINE void few_turned(const int rows, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb, const float *bias, float *c,
+                       size_t ldc) {
+    for (int j = 0; j < n; j += 2 * VW) {
+        int first = n - j < VW ? n - j : VW, second = n - j - first < VW ? n - j - first : VW;
+        vf total[2][FEW];
+        UNROLL for (int row = 0; row < rows; row++) total[0][row] = total[1][row] = 0.0f;
+        for (int start = 0; start < k; start += 256) {
+            int count = k - start < 256 ? k - start : 256;
+            const float *from = b + (size_t)j * ldb + (size_t)start;
+            vf acc[2][FEW];
+            UNROLL for (int row = 0; row < rows; row++) acc[0][row] = acc[1][row] = 0.0f;
+            for (int i = 0; i < count; i += VW) {
+                int part = count - i < VW ? count - i : VW;
+                const float *x = a + (size_t)(start + i) * step;
+                turned_terms(rows, first, part, x, lda, step, from + i, ldb, acc[0]);
+                if (second > 0) turned_terms(rows, second, part, x, lda, step, from + (size_t)VW * ldb + i, ldb, acc[1]);
+            }
+            UNROLL for (int row = 0; row < rows; row++) {
+                total[0][row] += acc[0][row];
+                total[1][row] += acc[1][row];
+            }
+        }
+        store_few(rows, first, total[0], bias ? bias + j : NULL, c + j, ldc);
+        if (second > 0) store_few(rows, second, total[1], bias ? bias + j + VW : NULL, c + j + VW, ldc);
+    }
+}
+
+/* Columns that lie beside one another, `apart` between successive k. */
+INLINE void few_lines(const int rows, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t apart, const float *bias, float *c,
+                      size_t ldc) {
+    int j = 0;
+    for (; j + NV * VW <= n; j += NV * VW) {
+        vf tile[MR * NV];
+        multiply(rows, NV, NV, 0, k, a, lda, step, b + j, apart, NULL, 0, tile);
+        UNROLL for (int row = 0; row < rows; row++)
+            UNROLL for (int v = 0; v < NV; v++) {
+                vf y = tile[row * NV + v];
+                if (bias) y = canonical(y + load(bias + j + v * VW));
+                store(c + (size_t)row * ldc + j + v * VW, y);
+            }
+    }
+    for (; j < n; j += VW) {
+        int part = n - j < VW ? n - j : VW;
+        vf total[FEW];
+        UNROLL for (int row = 0; row < rows; row++) total[row] = 0.0f;
+        for (int start = 0; start < k; start += 256) {
+            int end = start + 256 < k ? start + 256 : k;
+            vf acc[FEW];
+            UNROLL for (int row = 0; row < rows; row++) acc[row] = 0.0f;
+            for (int i = start; i < end; i++) {
+                vf w = load_part(b + (size_t)i * apart + j, part);
+                UNROLL for (int row = 0; row < rows; row++) acc[row] = fma_one((vf)a[(size_t)row * lda + (size_t)i * step], w, acc[row]);
+            }
+            UNROLL for (int row = 0; row < rows; row++) total[row] += acc[row];
+        }
+        store_few(rows, part, total, bias ? bias + j : NULL, c + j, ldc);
+    }
+}
+
+/* As contract_outer, with extents and a bias. Rows of one extent go together. */
+void FN(contract_few)(int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b, size_t ldb, size_t apart,
+                      const float *bias, float *c, size_t ldc) {
+    for (int i = 0; i < m;) {
+        int rows = 1, extent = extents ? extents[i] : k;
+        while (rows < FEW && i + rows < m && (!extents || extents[i + rows] == extent)) rows++;
+        const float *from = a + (size_t)i * lda;
+        float *to = c + (size_t)i * ldc;
+        switch (rows) {
+#define CASE(R)                                                                                                        \
+    case R:                                                                                                            \
+        if (apart == 1) few_turned(R, n, extent, from, lda, step, b, ldb, bias, to, ldc);                               \
+        else few_lines(R, n, extent, from, lda, step, b, apart, bias, to, ldc);                                         \
+        break;
+            EACH_LOW_HEIGHT(CASE) FOURTH(CASE)
+#undef CASE
+        }
+        i += rows;
+    }
+}
+
 /* A chain of one column, for those that fill no vector. */
 INLINE float chain(const float *a, const float *b, size_t stride, int k) {
     float total = 0.0f;

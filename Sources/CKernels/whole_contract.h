@@ -170,6 +170,13 @@ static void contract_near(int m, int n, int k, const held *a, size_t lda, const 
     }
 }
 
+/* Asks for a part of the rows of the next tile, `part` of `parts`: where they come from beyond the second-level cache, its first panel would else wait for them. */
+static __attribute__((noinline)) void ask_rows(int rows, int count, const held *a, size_t apart, int part, int parts) {
+    int lines = (count + 63) / 64, each = lines / parts + 1;
+    for (int line = part * each; line < lines && line < (part + 1) * each; line++)
+        for (int r = 0; r < rows; r++) __builtin_prefetch(a + (size_t)r * apart + (size_t)line * 64);
+}
+
 void FN(contract_i8)(int m, int n, int k, const int *extents, const int8_t *a, size_t lda, const uint8_t *packed, int32_t *c,
                      size_t ldc) {
     if (sizeof(held) == 1 && !extents && k > 0 && k % GROUP == 0 && FN(packed_column_i8)(k) * NP <= NEAR && lda % 4096 != 0 && m >= 2 * MR) {
@@ -185,6 +192,7 @@ void FN(contract_i8)(int m, int n, int k, const int *extents, const int8_t *a, s
             int count = k - start < DEPTH ? k - start : DEPTH;
             int groups = GROUPS(count);
             int lies = lies_well(count, extents, lda);
+            int far = lies && (size_t)(below - above) * (size_t)count > REACH;
             for (int i = above; i < below && lies; i++)
                 row_sums[i - above] = row_sum(count, (const held *)(const void *)(a + (size_t)i * lda + (size_t)start));
             int chunk = groups == 0 ? n : (int)(REACH / ((size_t)groups * BYTES)) / NP * NP;
@@ -208,6 +216,8 @@ void FN(contract_i8)(int m, int n, int k, const int *extents, const int8_t *a, s
                         int columns = n - j < NP ? n - j : NP;
                         int vectors = columns <= VW ? 1 : NV;
                         const uint8_t *b = packed + (size_t)j * column + (size_t)(start / GROUP) * NP * BYTES;
+                        if (far && i + rows < below)
+                            ask_rows(below - i - rows < rows ? below - i - rows : rows, count, from + (size_t)rows * apart, apart, (j - first) / NP, (end - first + NP - 1) / NP);
                         tile_of(rows, vectors, groups, from, apart, b, sums, start > 0, columns, c + (size_t)i * ldc + (size_t)j, ldc);
                     }
                     i += rows;

@@ -84,4 +84,60 @@ import Testing
             }
         }
     }
+
+    /// Few rows read the right side as it lies, by rows or by columns, each row as far as its extent goes.
+    @Test(arguments: [1, 5, 15, 16, 64, 159, 255, 256, 257, 513, 800])
+    func fewRowsAgainstARightSideThatIsNotPackedGiveTheSameBits(_ k: Int) {
+        var random = Random(state: UInt64(k) &+ 17)
+        for (m, n) in [(1, 1), (1, 16), (2, 5), (3, 48), (4, 33), (1, 64), (5, 80), (8, 100), (2, 31)] {
+            for (row, step) in [(1, m), (k + 1, 1), (2, 2 * m + 1)] {
+                for isTurned in [false, true] {
+                    for special in [false, true] {
+                        let a = random.floats((m - 1) * row + (k - 1) * step + 1, special: special)
+                        let (column, apart) = isTurned ? (1, n + 3) : (k + 1, 1)
+                        let b = random.floats((n - 1) * column + (k - 1) * apart + 1, special: special)
+                        let bias = random.floats(n, special: special)
+                        let most = UInt64(k + 1)
+                        let ragged = (0..<m).map { _ in Int32(random.next() % most) }
+                        let even = [Int32](repeating: Int32(k / 2), count: m)
+                        var plain = [Float](repeating: 0, count: n * k)
+                        for j in 0..<n { for t in 0..<k { plain[j * k + t] = b[j * column + t * apart] } }
+                        for taken in [nil, ragged, even] {
+                            for isAdded in [false, true] {
+                                func few(_ variant: pk_variant) -> [Float] {
+                                    var c = [Float](repeating: -1, count: m * (n + 2))
+                                    let extents = taken ?? [Int32](repeating: Int32(k), count: m)
+                                    extents.withUnsafeBufferPointer { extents in
+                                        bias.withUnsafeBufferPointer { bias in
+                                            pk_contract_few_f32(
+                                                variant, Int32(m), Int32(n), Int32(k),
+                                                taken == nil ? nil : extents.baseAddress, a, row, step, b, column,
+                                                apart, isAdded ? bias.baseAddress : nil, &c, n + 2)
+                                        }
+                                    }
+                                    return c
+                                }
+                                var expected = contract(
+                                    PK_SCALAR, m, n, k, taken, a, row: row, step: step, plain, ldc: n + 2)
+                                if isAdded {
+                                    for i in 0..<m {
+                                        for j in 0..<n {
+                                            let sum = expected[i * (n + 2) + j] + bias[j]
+                                            expected[i * (n + 2) + j] = sum.isNaN ? Float(bitPattern: 0x7FC0_0000) : sum
+                                        }
+                                    }
+                                }
+                                for variant in VariantTests.variants + [PK_SCALAR] {
+                                    #expect(
+                                        same(few(variant), expected),
+                                        "m \(m) n \(n) k \(k) row \(row) turned \(isTurned) \(variant) extents \(taken ?? [])"
+                                    )
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -62,6 +62,12 @@ size_t pk_outer_scratch(pk_variant variant, int n);
 void pk_contract_outer_f32(pk_variant variant, int m, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb,
                            size_t apart, float *c, size_t ldc, float *scratch);
 
+/* The same with extents (NULL: all k) and a number added to each column's sums (NULL: none), for few rows: the right side is read once and packed nowhere. Any
+   number of rows may be given; more than pk_few_rows come faster when the right side is packed. */
+int pk_few_rows(pk_variant variant);
+void pk_contract_few_f32(pk_variant variant, int m, int n, int k, const int *extents, const float *a, size_t lda, size_t step, const float *b,
+                         size_t ldb, size_t apart, const float *bias, float *c, size_t ldc);
+
 /* i8 × i8 → i32, exact: sums wrap, and with at most 131,071 terms none does. B is [n, k] row-major; the packed layout is the variant's own, its size in
    bytes. Threads may share out columns at multiples of pk_panel_columns_i8: from column j on, the matrix is packed + j·pk_packed_column_i8. */
 size_t pk_pack_size_i8(pk_variant variant, int n, int k);

@@ -31,7 +31,7 @@ struct ContractStep: Sendable {
     var bias: Access?
 
     /// Whether the kernel that runs it can add a bias.
-    var takesBias: Bool { extents == nil && (left.step == 1 || k <= 1) && bias == nil }
+    var takesBias: Bool { extents == nil && (left.step == 1 || k <= 1 || isFew) && bias == nil }
 
     /// Whether each thread takes whole batch items, right side and all.
     private func sharesBatch(_ threads: Int) -> Bool { batch >= 2 * threads || (threads == 1 && batch > 1) }
@@ -42,12 +42,15 @@ struct ContractStep: Sendable {
         batch == 1 && !isWeight && extents == nil && left.step != 1 && k >= 256 && n <= 1 << 14
     }
 
+    /// Whether the rows are so few that packing the right side would take longer than the product: it is read once as it lies.
+    private var isFew: Bool { !isWeight && k > 0 && m <= Int(pk_few_rows(variant.code)) }
+
     private var packedFloats: Int { pk_pack_size(variant.code, Int32(n), Int32(k)) }
 
     /// Bytes of scratch: for each thread, and for all.
     func scratch(threads: Int) -> (thread: Int, shared: Int) {
         let rows = extents == nil ? 0 : m * 4 + 64
-        if isWeight { return (rows, 0) }
+        if isWeight || isFew { return (rows, 0) }
         if isOuter { return (pk_outer_scratch(variant.code, Int32(n)) * 4 + 64, 0) }
         return sharesBatch(threads) ? (packedFloats * 4 + 64 + rows, 0) : (rows, packedFloats * 4 + 64)
     }
@@ -57,6 +60,7 @@ struct ContractStep: Sendable {
         let a = SharedPointer(memory.pointer(left.access))
         // A weight that was made only to be packed has no memory any more.
         let b = isWeight ? out : SharedPointer(memory.pointer(right.access))
+        if isFew { return runFew(a, b, out, memory) }
         if k == 0 || packed == nil && sharesBatch(memory.team.threads) {
             memory.team.run(batch) { item, thread in
                 let scratch = memory.scratch(thread).assumingMemoryBound(to: Float.self)
@@ -92,6 +96,26 @@ struct ContractStep: Sendable {
                     item, rows: rows, columns: columns, from.floats(0), weights.floats(0), out, memory,
                     extents: memory.scratch(thread))
             }
+        }
+    }
+
+    /// Batch items as tasks, or parts of their columns where that is more than a task's worth.
+    private func runFew(_ a: SharedPointer, _ b: SharedPointer, _ out: SharedPointer, _ memory: StepMemory) {
+        let columns = min(max(1, n), max(1, 32768 / k / 64) * 64)
+        let across = (n + columns - 1) / columns
+        memory.team.run(batch * across) { task, thread in
+            let (item, first) = (task / across, task % across * columns)
+            let width = min(columns, n - first)
+            let taken = extents.map { extents in
+                let taken = memory.scratch(thread).assumingMemoryBound(to: Int32.self)
+                extents.fill(
+                    taken, item * m..<(item + 1) * m, from: UnsafeRawPointer(memory.pointer(extents.access)))
+                return taken
+            }
+            pk_contract_few_f32(
+                variant.code, Int32(m), Int32(width), Int32(k), taken, a.floats(left.batch.offset(item)), left.row,
+                left.step, b.floats(right.batch.offset(item) + first * right.row), right.row, right.step,
+                bias.map { memory.floats($0) + first }, out.floats(item * m * n + first), n)
         }
     }
 
