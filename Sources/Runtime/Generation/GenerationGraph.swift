@@ -23,8 +23,7 @@ public enum SamplingKind: Sendable, Hashable, CaseIterable {
 
 /// Writes the program that generates: a prefill scan of one step, then a decode scan of one step a token, over one carried state.
 ///
-/// Carried: for each layer keys [batch, heads, capacity, width] and values [batch, heads, width, capacity]; `position`, how many tokens of each row
-/// are in the cache; `token`, each row's last one; `finished`; `stop`, which ends the scan once all rows are finished. Each step gives out the tokens
+/// Carried: for each layer keys and values, both [batch, heads, capacity, width]; `position`, how many tokens of each row are in the cache; `token`, each row's last one; `finished`; `stop`, which ends the scan once all rows are finished. Each step gives out the tokens
 /// that it chose, i32 [batch]; a row that is finished gives the padding.
 struct GenerationGraph: Sendable {
     static let axes = ["batch", "length", "tokens", "capacity", "stops"]
@@ -65,10 +64,9 @@ struct GenerationGraph: Sendable {
         let (heads, width) = (UInt64(configuration.keyValueHeads), UInt64(configuration.headSize))
         var carried: [TensorDeclaration] = []
         for layer in 0..<configuration.layers {
-            let keys = TensorType(.f32, [batch, Dimension(heads), capacity, Dimension(width)])
-            let values = TensorType(.f32, [batch, Dimension(heads), Dimension(width), capacity])
-            carried.append(TensorDeclaration(name: "keys.\(layer)", type: keys))
-            carried.append(TensorDeclaration(name: "values.\(layer)", type: values))
+            let cache = TensorType(.f32, [batch, Dimension(heads), capacity, Dimension(width)])
+            carried.append(TensorDeclaration(name: "keys.\(layer)", type: cache))
+            carried.append(TensorDeclaration(name: "values.\(layer)", type: cache))
         }
         carried.append(TensorDeclaration(name: "position", type: TensorType(.i32, [batch])))
         carried.append(TensorDeclaration(name: "token", type: TensorType(.i32, [batch])))
@@ -107,10 +105,10 @@ struct GenerationGraph: Sendable {
         var caches: [ValueID] = []
         let hidden = decoder.hidden(&builder, ids: inputs.ids, positions: positions, extent: extent) {
             builder, layer, key, value in
-            let (keys, values) = (builder.keyRows(key), builder.valueColumns(value))
-            caches.append(builder.cache(state.caches[layer].keys, startingWith: keys, axis: 2))
-            caches.append(builder.cache(state.caches[layer].values, startingWith: values, axis: 3))
-            return (keys, values)
+            let (keys, values) = (builder.keyRows(key), builder.keyRows(value))
+            caches.append(builder.cache(state.caches[layer].keys, startingWith: keys))
+            caches.append(builder.cache(state.caches[layer].values, startingWith: values))
+            return (keys, builder.valueColumns(value))
         }
         let last = builder.map(.i32, [shape[0]], [inputs.lengths]) { e in
             _ = e.apply(.subtract, e.input(0), e.node(.constant(.i32, bits: 1)))
@@ -142,11 +140,11 @@ struct GenerationGraph: Sendable {
         let hidden = decoder.hidden(&builder, ids: ids, positions: positions, extent: extent) {
             builder, layer, key, value in
             let keys = builder.cache(
-                state.caches[layer].keys, with: builder.keyRows(key), axis: 2, negativePositions: negative)
+                state.caches[layer].keys, with: builder.keyRows(key), negativePositions: negative)
             let values = builder.cache(
-                state.caches[layer].values, with: builder.valueColumns(value), axis: 3, negativePositions: negative)
+                state.caches[layer].values, with: builder.keyRows(value), negativePositions: negative)
             caches += [keys, values]
-            return (keys, values)
+            return (keys, builder.transpose(values, [0, 1, 3, 2]))
         }
         let width = Dimension(UInt64(decoder.configuration.hiddenSize))
         let rows = builder.reshape(hidden, [batch, width])
