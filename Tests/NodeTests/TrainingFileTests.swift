@@ -70,6 +70,38 @@ struct TrainingFileTests {
         #expect(plain.model == nil && plain.trainOnly.isEmpty && plain.freeze.isEmpty)
     }
 
+    @Test func anONNXFileTakesExamples() throws {
+        let text = """
+            [model]
+            file = "nets/a.onnx"
+            output = "logits"
+            [data]
+            inputs = ["x=x.npy", "mask=m.npy"]
+            classes = "labels.npy"
+            [training]
+            freeze = ["*bias"]
+            [output]
+            folder = "run"
+            """
+        let file = try TrainingFile.parse(text, path: "/home/me/config.toml")
+        #expect(file.graph == "/home/me/nets/a.onnx" && file.model == nil && file.graphOutput == "logits")
+        #expect(
+            file.inputs == ["x=x.npy", "mask=m.npy"] && file.classes == "/home/me/labels.npy" && file.values == nil)
+        #expect(file.freeze == ["*bias"])
+        for (from, to, what) in [
+            ("classes", "text", "is of a decoder"), ("file = \"nets/a.onnx\"\n", "", "name one as file"),
+            ("classes = \"labels.npy\"\n", "", "one of them"),
+            ("inputs = [\"x=x.npy\", \"mask=m.npy\"]\n", "", "data.inputs"),
+            ("output = \"logits\"", "width = 4", "the file's own"),
+            ("output = \"logits\"", "folder = \"b\"", "leave one out"),
+        ] {
+            let changed = text.replacing(from, with: to)
+            #expect(changed != text)
+            let fault = #expect(throws: ConfigurationFault.self) { try TrainingFile.parse(changed, path: "c.toml") }
+            #expect("\(fault.map { "\($0)" } ?? "")".contains(what), "\(from)")
+        }
+    }
+
     @Test func roundsAreReadAndOtherwiseNotThere() throws {
         #expect(try TrainingFile.parse(Self.least, path: "c.toml").workers == nil)
         let rounds = "\n[rounds]\nworkers = 4\nsteps = 50\nouter_rate = 0.5\nouter_momentum = 0.8"
@@ -100,7 +132,10 @@ struct TrainingFileTests {
             "[model]\nfolder = \"m\"\nwidth = 64",
             "line 7: \"model.width\" is the folder's own: leave it out, or the folder"
         ),
-        ("[training]\nfreeze = [\"a\"]", "line 6: \"training.freeze\" is of a model with a folder under [model]"),
+        (
+            "[training]\nfreeze = [\"a\"]",
+            "line 6: \"training.freeze\" is of a model with a folder or a file under [model]"
+        ),
         ("[training]\ndropout = 1", "line 6: \"training.dropout\" must be a number from 0.0 to 0.99"),
         ("[training]\naccumulate = 65", "line 6: \"training.accumulate\" must be a whole number from 1 to 64"),
         ("[training]\nsteps = 0", "line 6: \"training.steps\" must be a whole number from 1 to 1000000"),

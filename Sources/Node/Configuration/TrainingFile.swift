@@ -10,6 +10,15 @@ public struct TrainingFile: Sendable, Equatable {
     public var context = 128
     /// The folder of a decoder that is trained further; nil for a small one from nothing.
     public var model: String?
+    /// The ONNX file that is trained further; nil for another model.
+    public var graph: String?
+    /// What of its outputs the loss is of; nil for the first.
+    public var graphOutput: String?
+    /// Of an ONNX file's examples: NAME=FILE.npy for each of its inputs.
+    public var inputs: [String] = []
+    /// The examples' classes, or else what the output should be.
+    public var classes: String?
+    public var values: String?
     /// Patterns of the names of the weights that are trained, all where there is none, and of those that are not.
     public var trainOnly: [String] = []
     public var freeze: [String] = []
@@ -70,11 +79,7 @@ public struct TrainingFile: Sendable, Equatable {
         if let model = try file.section("model") {
             try out.read(model: model, of: path)
         }
-        guard let data = try file.section("data"), let text = try data.string("text") else {
-            throw file.missing("data.text")
-        }
-        try data.finish()
-        out.text = TrainingFile.path(text, of: path)
+        try out.read(data: file, of: path)
         if let training = try file.section("training") {
             out.steps = try training.integer("steps", 1...1_000_000) ?? out.steps
             out.batch = try training.integer("batch", 1...4096) ?? out.batch
@@ -97,7 +102,9 @@ public struct TrainingFile: Sendable, Equatable {
             out.trainOnly = try training.strings("train_only") ?? []
             out.freeze = try training.strings("freeze") ?? []
             for (key, patterns) in [("train_only", out.trainOnly), ("freeze", out.freeze)] where !patterns.isEmpty {
-                if out.model == nil { throw training.fault(key, "is of a model with a folder under [model]") }
+                if out.model == nil && out.graph == nil {
+                    throw training.fault(key, "is of a model with a folder or a file under [model]")
+                }
             }
             try training.finish()
         }
@@ -130,13 +137,41 @@ public struct TrainingFile: Sendable, Equatable {
     }
 
     /// A path as the file at `file` means it.
-    private static func path(_ name: String, of file: String) -> String {
+    public static func path(_ name: String, of file: String) -> String {
         URL(fileURLWithPath: name, relativeTo: URL(fileURLWithPath: file).deletingLastPathComponent()).path
+    }
+
+    /// The section data: a text, or the examples of an ONNX file.
+    private mutating func read(data file: TOMLSection, of path: String) throws {
+        guard let data = try file.section("data") else {
+            throw file.missing(graph == nil ? "data.text" : "data.inputs")
+        }
+        let text = try data.string("text")
+        inputs = try data.strings("inputs") ?? []
+        classes = try data.string("classes").map { TrainingFile.path($0, of: path) }
+        values = try data.string("values").map { TrainingFile.path($0, of: path) }
+        if graph == nil {
+            for (key, isGiven) in [("inputs", !inputs.isEmpty), ("classes", classes != nil), ("values", values != nil)]
+            where isGiven { throw data.fault(key, "is of an ONNX file: name one as file under [model]") }
+            guard let text else { throw file.missing("data.text") }
+            self.text = TrainingFile.path(text, of: path)
+        } else {
+            if text != nil {
+                throw data.fault("text", "is of a decoder: an ONNX file takes inputs, and classes or values")
+            }
+            if inputs.isEmpty { throw file.missing("data.inputs") }
+            if (classes == nil) == (values == nil) {
+                throw data.fault("classes", "or \"data.values\" must be there, one of them")
+            }
+        }
+        try data.finish()
     }
 
     /// The section model: a folder's model has its own sizes.
     private mutating func read(model: TOMLSection, of path: String) throws {
-        context = try model.integer("context", 1...65536) ?? context
+        let length = try model.integer("context", 1...65536)
+        context = length ?? context
+        graphOutput = try model.string("output")
         let sizes = [
             ("vocabulary", try model.integer("vocabulary", 256...1 << 20)),
             ("width", try model.integer("width", 1...65536)), ("layers", try model.integer("layers", 1...1024)),
@@ -147,6 +182,16 @@ public struct TrainingFile: Sendable, Equatable {
                 throw model.fault(other, "is the folder's own: leave it out, or the folder")
             }
             self.model = TrainingFile.path(name, of: path)
+        }
+        if let name = try model.string("file") {
+            let others = sizes + [("context", length)]
+            if let other = others.first(where: { $0.1 != nil })?.0 {
+                throw model.fault(other, "is the file's own: leave it out, or the file")
+            }
+            if self.model != nil { throw model.fault("file", "is a model, and so is the folder: leave one out") }
+            graph = TrainingFile.path(name, of: path)
+        } else if graphOutput != nil {
+            throw model.fault("output", "is of an ONNX file: name one as file")
         }
         vocabulary = sizes[0].1 ?? vocabulary
         width = sizes[1].1 ?? width

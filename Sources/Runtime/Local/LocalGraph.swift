@@ -22,7 +22,10 @@ public struct LocalGraph: Sendable {
     }
 
     /// Reads `NAME=FILE.npy` (or `.pb`) arguments; a name that the model does not know is refused before its file is opened.
-    public func arrays(arguments: [String]) throws(RunFault) -> [String: NumpyArray] {
+    /// `path` tells where a file that is named lies.
+    public func arrays(
+        arguments: [String], path: (String) -> String = { $0 }
+    ) throws(RunFault) -> [String: NumpyArray] {
         var files: [(name: String, path: String)] = []
         for argument in arguments {
             // Names of inputs may hold an equals sign, paths rarely do; the first one that ends a known name counts.
@@ -33,9 +36,14 @@ public struct LocalGraph: Sendable {
                     .input(
                         name, "is none of the model's: it has \(model.inputs.map(\.name).joined(separator: ", "))"))
             }
-            files.append((input.name, String(argument.dropFirst(input.name.count + 1))))
+            files.append((input.name, path(String(argument.dropFirst(input.name.count + 1)))))
         }
         return try arrays(files: files)
+    }
+
+    /// Reads one file, a .npy or a .pb.
+    public static func array(path: String) throws(RunFault) -> NumpyArray {
+        try EncoderArrays.read(path, limit: inputLimit)
     }
 
     /// Reads files by the inputs' names.
@@ -43,7 +51,7 @@ public struct LocalGraph: Sendable {
         var arrays: [String: NumpyArray] = [:]
         for (name, path) in files {
             if arrays[name] != nil { throw .repeatedInput(name) }
-            arrays[name] = try EncoderArrays.read(path, limit: LocalGraph.inputLimit)
+            arrays[name] = try LocalGraph.array(path: path)
         }
         return arrays
     }

@@ -35,9 +35,11 @@ public final class ONNXModel: @unchecked Sendable {
     /// The operators that are taken, those of other domains with their domain.
     public static var operatorNames: [String] { (ONNXOperators.names + ["If", "Loop"]).sorted() }
 
-    private let file: ONNXModelFile
-    private let owner: AnyObject
-    private let folder: String?
+    let file: ONNXModelFile
+    /// The file's own bytes.
+    let bytes: UnsafeRawBufferPointer
+    let owner: AnyObject
+    let folder: String?
 
     /// Opens and checks a file; tensors in other files must lie in its folder.
     public convenience init(path: String) throws(ONNXFault) {
@@ -61,6 +63,7 @@ public final class ONNXModel: @unchecked Sendable {
         _ bytes: UnsafeRawBufferPointer, owner: AnyObject, name: String, folder: String?
     ) throws(ONNXFault) {
         self.owner = owner
+        self.bytes = bytes
         self.folder = folder
         self.name = name.hasSuffix(".onnx") ? String(name.dropLast(5)) : name
         file = try ONNXModelFile(bytes)
@@ -122,6 +125,16 @@ public final class ONNXModel: @unchecked Sendable {
     public func imported(
         axes given: [String: Int] = [:], arrays: [String: NumpyArray] = [:], foldBudget: UInt64 = foldBudget
     ) throws(ONNXFault) -> ONNXProgram {
+        try imported(axes: given, arrays: arrays, weights: [], foldBudget: foldBudget)
+    }
+
+    /// The same with stored tensors as inputs before the model's own: nothing is computed from what they hold. One whose value an operator needs is left as it is
+    /// stored, and is none of the program's inputs.
+    func imported(
+        axes given: [String: Int] = [:], arrays: [String: NumpyArray] = [:],
+        weights: [(name: String, type: TensorType)],
+        foldBudget: UInt64 = foldBudget
+    ) throws(ONNXFault) -> ONNXProgram {
         let known = self.axes
         for name in given.keys.sorted() where !known.contains(name) { throw .unknownAxis(name) }
         for name in arrays.keys.sorted() where !inputs.contains(where: { $0.name == name }) {
@@ -129,10 +142,15 @@ public final class ONNXModel: @unchecked Sendable {
         }
         let shapes = try shapes(given, arrays)
         var bound: Set<String> = []
+        var weights = weights
         while true {
-            do throws(ONNXFault) { return try lowered(shapes, arrays, bound, foldBudget) } catch {
-                // An operator needs values: fix those that a file gives, and start again.
-                guard case .unknownValue(_, _, let names) = error, !names.isEmpty,
+            do throws(ONNXFault) { return try lowered(shapes, arrays, weights, bound, foldBudget) } catch {
+                // An operator needs values: fix those that are stored, then those that a file gives, and start again.
+                guard case .unknownValue(_, _, let names) = error, !names.isEmpty else { throw error }
+                let count = weights.count
+                weights.removeAll { names.contains($0.name) }
+                if weights.count < count { continue }
+                guard
                     names.allSatisfy({ name in
                         !bound.contains(name)
                             && arrays[name].map { $0.shape.reduce(1, *) <= ONNXModel.boundElements } == true
@@ -199,9 +217,10 @@ public final class ONNXModel: @unchecked Sendable {
     }
 
     private func lowered(
-        _ shapes: [[Int]], _ arrays: [String: NumpyArray], _ bound: Set<String>, _ foldBudget: UInt64
+        _ shapes: [[Int]], _ arrays: [String: NumpyArray], _ weights: [(name: String, type: TensorType)],
+        _ bound: Set<String>, _ foldBudget: UInt64
     ) throws(ONNXFault) -> ONNXProgram {
-        var declared: [(name: String, type: TensorType)] = []
+        var declared = weights
         var constants: [(name: String, tensor: ConstantTensor)] = []
         for (input, shape) in zip(inputs, shapes) {
             if bound.contains(input.name), let array = arrays[input.name] {

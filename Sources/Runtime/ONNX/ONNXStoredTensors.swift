@@ -78,6 +78,20 @@ final class ONNXStoredTensors {
         return count * width
     }
 
+    /// Where the elements of an f32 tensor lie one after another; nil for one that is kept in another way.
+    func place(_ proto: ONNXTensorProto, in bytes: UnsafeRawBufferPointer) throws(ONNXFault) -> StoredPlace? {
+        guard proto.type == 1 else { return nil }
+        let size = try ONNXStoredTensors.byteCount(proto.dimensions, 4, proto.name)
+        let (found, owner) = try stored(proto, proto.name, .f32, false, size)
+        guard found.count == size, let address = found.baseAddress else { return nil }
+        if proto.isExternal, let location = proto.external["location"], let mapped = others[location]?.bytes.baseAddress
+        {
+            return StoredPlace(location: location, offset: address - mapped, count: size)
+        }
+        guard owner === file, let start = bytes.baseAddress else { return nil }
+        return StoredPlace(location: nil, offset: address - start, count: size)
+    }
+
     private func stored(
         _ proto: ONNXTensorProto, _ title: String, _ element: ElementType, _ isDouble: Bool, _ size: Int
     ) throws(ONNXFault) -> (UnsafeRawBufferPointer, AnyObject?) {
@@ -137,6 +151,14 @@ final class ONNXStoredTensors {
         }
         return (UnsafeRawBufferPointer(rebasing: mapped.bytes[offset..<offset + size]), mapped)
     }
+}
+
+/// Where a stored tensor's elements lie.
+struct StoredPlace: Sendable {
+    /// The file beside the model's own; nil for that.
+    let location: String?
+    let offset: Int
+    let count: Int
 }
 
 /// The elements of a tensor that stand in the list of its type.

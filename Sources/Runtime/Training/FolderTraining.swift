@@ -2,7 +2,7 @@ internal import Foundation
 public import Programs
 
 /// The training of a folder's decoder on a text: what is moved starts from the folder's weights, and at the end there is a folder like it.
-public struct FolderTraining: Sendable {
+public struct FolderTraining: ModelTraining {
     public let model: TransformerModel
     /// The text as the model's tokens.
     public let tokens: [Int32]
@@ -76,6 +76,8 @@ public struct FolderTraining: Sendable {
     }
 
     // MARK: The folder at the end
+
+    public func path(in folder: String) -> String { folder }
 
     /// Files of a folder that are copied as they are.
     private static let files =

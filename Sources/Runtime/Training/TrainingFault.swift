@@ -10,6 +10,7 @@ public enum TrainingFault: Error, Equatable, Sendable {
     case memory(needed: UInt64, available: UInt64)
     case checkpoint(path: String, String)
     case model(ImportFault)
+    case graph(ONNXFault)
     case folder(path: String, String)
 }
 
@@ -25,6 +26,7 @@ extension TrainingFault: CustomStringConvertible {
         case .memory(let needed, let available):
             "The training needs \(needed) bytes of memory and \(available) are there: use a smaller batch or model."
         case .model(let fault): fault.description
+        case .graph(let fault): fault.description
         case .folder(let path, let what): "\(path) \(what): make room, or choose another folder under [output]."
         case .checkpoint(let path, let what): "\(path) \(what): name a checkpoint of this very model, or start anew."
         }

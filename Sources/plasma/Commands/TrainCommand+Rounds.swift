@@ -21,7 +21,7 @@ extension TrainCommand {
         let trainer = try RoundTrainer(
             subject.objective, settings.settings, rounds, data: subject.data,
             rows: RoundRows(
-                rounds, rounds: settings.rounds, batch: settings.batch, text: subject.count, context: settings.context,
+                rounds, rounds: settings.rounds, batch: settings.batch, text: subject.count, context: subject.context,
                 seed: UInt64(settings.seed)),
             weights: subject.weights(), frozen: subject.frozen, threads: options.threads, memory: options.memory)
         var losses: [Float] = []
@@ -69,7 +69,7 @@ extension TrainCommand {
             throw error
         }
         await network?.node.close()
-        try subject.folder?.write(trainer.weights, to: output.model)
+        try subject.model?.write(trainer.weights, to: output.model)
         finish(losses, (ContinuousClock.now - start).seconds, output, trainer, subject)
     }
 
@@ -153,7 +153,9 @@ extension TrainCommand {
         }
         print(LossCurve(losses).text(width: 64))
         print("\(output.checkpoint): weights, outer momentum and round; \(output.folder)/loss.svg: the curve")
-        if subject.folder != nil { print("\(output.model): the model, as plasma model generate takes it") }
+        if let model = subject.model {
+            print("\(model.path(in: output.model)): the model, as \(subject.reader) takes it")
+        }
     }
 }
 

@@ -6,16 +6,16 @@ import Primitives
 import Programs
 import Runtime
 
-/// Trains a small decoder, or one of a folder further, on a text, on this machine or in rounds on others'.
+/// Trains a small decoder or one of a folder on a text, or an ONNX file's model on examples, on this machine or in rounds on others'.
 struct TrainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "train",
-        abstract: "Train a small decoder, or a model of a folder, on a text, on this machine or on others'.",
+        abstract: "Train a decoder on a text, or an ONNX file's model on examples, on this machine or on others'.",
         discussion: """
             Example: plasma train config.toml
             Writes checkpoint.safetensors, losses.csv and loss.svg into the output folder, and a model that began as a folder \
-            (folder under [model]) into its folder model. A training that was stopped goes on with \
-            --resume, to the same bits as one that never was. With a section rounds, several workers train on stretches of the text \
+            or an ONNX file (folder or file under [model]) into its folder model. A training that was stopped goes on with \
+            --resume, to the same bits as one that never was. With a section rounds, several workers train on stretches of the text or examples \
             of their own and are put together after each round; with --providers each is a job on the network. docs/training.md describes the file.
             """)
 
@@ -75,21 +75,18 @@ struct TrainCommand: AsyncParsableCommand {
     }
 
     private func train(_ settings: TrainingFile) async throws {
-        guard let text = FileManager.default.contents(atPath: settings.text) else {
-            throw Failure("\(settings.text) cannot be read: name a text under [data].")
-        }
         let output = TrainingOutput(folder: settings.folder)
         if replay != nil && settings.workers == nil {
             throw Failure("--replay is of rounds, and \(file) has no section rounds.")
         }
-        let subject = try TrainingSubject(settings, text, memory: options.memory)
-        try output.prepare(resumes: resume, from: settings.model)
+        let subject = try TrainingSubject(settings, of: file, memory: options.memory)
+        try output.prepare(resumes: resume, from: settings.source)
         if settings.workers != nil { return try await trainInRounds(settings, subject, output) }
         let seed = UInt64(settings.seed)
         let trainer = try Trainer(
             subject.objective, settings.settings, data: subject.data,
             starts: try TrainingDraws.starts(
-                steps: settings.steps, batch: settings.settings.rows, text: subject.count, context: settings.context,
+                steps: settings.steps, batch: settings.settings.rows, text: subject.count, context: subject.context,
                 seed: seed),
             weights: subject.weights(), frozen: subject.frozen, threads: options.threads, memory: options.memory,
             seed: seed)
@@ -118,7 +115,7 @@ struct TrainCommand: AsyncParsableCommand {
                     losses.count == settings.steps || (now - told).seconds >= 1 || losses.count == first + 1
                 {
                     told = now
-                    tell(losses, of: settings, since: (now - start).seconds, first)
+                    tell(losses, of: settings, subject, since: (now - start).seconds, first)
                 }
             }
             // The checkpoint last: it names the step up to which the losses are there.
@@ -126,19 +123,21 @@ struct TrainCommand: AsyncParsableCommand {
             try Checkpoint.write(trainer, to: output.checkpoint)
         }
         let seconds = (ContinuousClock.now - start).seconds
-        try subject.folder?.write(trainer, to: output.model)
+        try subject.model?.write(trainer, to: output.model)
         finish(losses, first, seconds, output, trainer, subject)
     }
 
-    private func tell(_ losses: [Float], of settings: TrainingFile, since seconds: Double, _ first: Int) {
+    private func tell(
+        _ losses: [Float], of settings: TrainingFile, _ subject: TrainingSubject, since seconds: Double, _ first: Int
+    ) {
         let done = losses.count - first
         let rate = Double(done) / max(seconds, 1e-9)
         let left = Int(Double(settings.steps - losses.count) / max(rate, 1e-9))
         print(
             String(
                 format: "step %d of %d  loss %.4f  %.2f steps/s  %.0f %@/s  %d s left", losses.count, settings.steps,
-                losses.last ?? 0, rate, rate * Double(settings.settings.rows * settings.context),
-                settings.model == nil ? "bytes" : "tokens", left))
+                losses.last ?? 0, rate, rate * Double(settings.settings.rows * subject.unit.perRow),
+                subject.unit.name, left))
     }
 
     private func finish(
@@ -151,7 +150,7 @@ struct TrainCommand: AsyncParsableCommand {
                 "steps": JSONValue(losses.count), "firstLoss": .number(Double(losses.first ?? 0)),
                 "lastLoss": .number(Double(losses.last ?? 0)), "stepsPerSecond": .number(rate),
                 "parameters": JSONValue(subject.objective.weightCount),
-                "model": subject.folder == nil ? .null : .string(output.model),
+                "model": subject.model.map { .string($0.path(in: output.model)) } ?? .null,
                 "program": .string(trainer.program.program.root.hex), "checkpoint": .string(output.checkpoint),
                 "peakMemoryBytes": JSONValue(trainer.peakMemory), "threads": JSONValue(options.threads),
             ]
@@ -159,11 +158,16 @@ struct TrainCommand: AsyncParsableCommand {
         }
         print(LossCurve(losses).text(width: 64))
         print("\(output.checkpoint): weights, moments and step; \(output.folder)/loss.svg: the curve")
-        if subject.folder != nil { print("\(output.model): the model, as plasma model generate takes it") }
+        if let model = subject.model {
+            print("\(model.path(in: output.model)): the model, as \(subject.reader) takes it")
+        }
     }
 }
 
 extension TrainingFile {
+    /// The folder in which the model lies that is trained further.
+    var source: String? { model ?? graph.map { URL(fileURLWithPath: $0).deletingLastPathComponent().path } }
+
     var settings: TrainingSettings {
         var out = TrainingSettings()
         out.batch = batch
