@@ -261,6 +261,86 @@ static void gather_written(const pk_gather *g, const written_places *w, int64_t 
 #undef COUNT
 }
 
+/* One row of which the source is read in even steps: the coordinates' numerators at its first element, their tables read. */
+static void even_row(const pk_gather *g, const int *varies, const int64_t *value, int64_t n, char *out) {
+    int inner = g->rank - 1, element = g->element;
+    int64_t to = inner < 0 ? 1 : g->stride[inner];
+    placed state = INSIDE;
+    /* The part of the row that lies inside: [low, high). */
+    int64_t low = 0, high = n, offset = 0, stride = 0;
+    for (int c = 0; c < g->coordinates && state == INSIDE; c++) {
+        const pk_coordinate *k = &g->coordinate[c];
+        if (!varies[c]) {
+            int64_t p = 0;
+            state = place(k, value[c], &p);
+            offset += p * k->stride;
+            continue;
+        }
+        int64_t step = k->coefficient[inner];
+        /* 0 ≤ value + step·j < size */
+        int64_t lo, hi;
+        if (step == 1) {
+            lo = -value[c];
+            hi = k->size - value[c];
+        } else if (step > 0) {
+            lo = value[c] >= 0 ? 0 : (-value[c] + step - 1) / step;
+            hi = value[c] >= k->size ? 0 : (k->size - 1 - value[c]) / step + 1;
+        } else {
+            lo = value[c] < k->size ? 0 : (value[c] - k->size) / -step + 1;
+            hi = value[c] < 0 ? 0 : value[c] / -step + 1;
+        }
+        if (lo > low) low = lo;
+        if (hi < high) high = hi;
+        offset += value[c] * k->stride;
+        stride += step * k->stride;
+    }
+    if (state == OUTSIDE || high < low) high = low = n;
+    if (low > 0) fill_run(element, g->fill, low, out, to);
+    /* What an earlier coordinate puts outside is filled even where a later one forbids the rest. */
+    if (high > low && state == INSIDE)
+        copy_run(element, high - low, (const char *)g->source + (offset + low * stride) * element, stride, out + low * to * element, to);
+    if (high < n) fill_run(element, g->fill, n - high, out + high * to * element, to);
+}
+
+/* Such rows one after another, by additions alone. */
+static void gather_runs(const pk_gather *g, const int *varies, int64_t first, int64_t last, char *result) {
+    int inner = g->rank - 1;
+    int64_t at[PK_GATHER_RANK], numerator[PK_GATHER_RANK], entry[PK_GATHER_RANK], value[PK_GATHER_RANK], rest = first;
+    int64_t target = g->start[inner] * g->stride[inner];
+    at[inner] = g->start[inner];
+    for (int a = inner - 1; a >= 0; a--) {
+        at[a] = rest % g->count[a] + g->start[a];
+        rest /= g->count[a];
+        target += at[a] * g->stride[a];
+    }
+    for (int c = 0; c < g->coordinates; c++) {
+        const pk_coordinate *k = &g->coordinate[c];
+        numerator[c] = k->offset;
+        entry[c] = 0;
+        for (int a = 0; a <= inner; a++) {
+            numerator[c] += k->coefficient[a] * at[a];
+            entry[c] += k->table_stride[a] * at[a];
+        }
+    }
+    for (int64_t row = first; row < last; row++) {
+        for (int c = 0; c < g->coordinates; c++) {
+            const pk_coordinate *k = &g->coordinate[c];
+            value[c] = numerator[c] + (k->table ? k->table[entry[c]] : 0);
+        }
+        even_row(g, varies, value, g->count[inner], result + target * g->element);
+        for (int a = inner - 1; a >= 0; a--) {
+            int64_t by = ++at[a] < g->start[a] + g->count[a] ? 1 : 1 - g->count[a];
+            target += by * g->stride[a];
+            for (int c = 0; c < g->coordinates; c++) {
+                numerator[c] += by * g->coordinate[c].coefficient[a];
+                entry[c] += by * g->coordinate[c].table_stride[a];
+            }
+            if (by == 1) break;
+            at[a] = g->start[a];
+        }
+    }
+}
+
 void pk_gather_run(const pk_gather *g, int64_t first, int64_t last, void *result) {
     int64_t even_from, even_step[PK_GATHER_RANK];
     if (even_steps(g, &even_from, even_step)) {
@@ -280,8 +360,12 @@ void pk_gather_run(const pk_gather *g, int64_t first, int64_t last, void *result
         if (varies[c] && (table || k->quotient != 1 || k->modulus != 0)) even = 0;
     }
     /* Long even rows are copied whole, and the rest is faster without divisions. */
-    if (g->pinned < 0 && inner >= 0 && first < last && !(even && n >= 16)) {
+    if (g->pinned < 0 && inner >= 0 && first < last) {
         written_places written;
+        if (even && n >= 16) {
+            gather_runs(g, varies, first, last, result);
+            return;
+        }
         if (write_places(g, (last - first) * n, &written)) {
             gather_written(g, &written, first, last, result);
             return;
@@ -315,8 +399,6 @@ void pk_gather_run(const pk_gather *g, int64_t first, int64_t last, void *result
         char *out = (char *)result + target * element;
         /* Numerators at the row's first element, without tables that vary along it. */
         int64_t value[PK_GATHER_RANK], table_at[PK_GATHER_RANK];
-        int64_t offset = 0;
-        placed state = INSIDE;
         /* An earlier coordinate decides before a later one: a skip after an outside does not count. */
         for (int c = 0; c < g->coordinates; c++) {
             const pk_coordinate *k = &g->coordinate[c];
@@ -334,43 +416,12 @@ void pk_gather_run(const pk_gather *g, int64_t first, int64_t last, void *result
             table_at[c] = t;
         }
         if (even) {
-            /* The part of the row that lies inside: [low, high). */
-            int64_t low = 0, high = n, stride = 0;
-            for (int c = 0; c < g->coordinates && state == INSIDE; c++) {
-                const pk_coordinate *k = &g->coordinate[c];
-                if (!varies[c]) {
-                    int64_t p = 0;
-                    state = place(k, value[c], &p);
-                    offset += p * k->stride;
-                    continue;
-                }
-                int64_t step = k->coefficient[inner];
-                /* 0 ≤ value + step·j < size */
-                int64_t lo, hi;
-                if (step > 0) {
-                    lo = value[c] >= 0 ? 0 : (-value[c] + step - 1) / step;
-                    hi = value[c] >= k->size ? 0 : (k->size - 1 - value[c]) / step + 1;
-                } else {
-                    lo = value[c] < k->size ? 0 : (value[c] - k->size) / -step + 1;
-                    hi = value[c] < 0 ? 0 : value[c] / -step + 1;
-                }
-                if (lo > low) low = lo;
-                if (hi < high) high = hi;
-                offset += value[c] * k->stride;
-                stride += step * k->stride;
-            }
-            if (state == OUTSIDE || high < low) high = low = n;
-            if (low > 0) fill_run(element, g->fill, low, out, to);
-            /* What an earlier coordinate puts outside is filled even where a later one forbids the rest. */
-            if (high > low && state == INSIDE)
-                copy_run(element, high - low, (const char *)g->source + (offset + low * stride) * element, stride,
-                         out + low * to * element, to);
-            if (high < n) fill_run(element, g->fill, n - high, out + high * to * element, to);
+            even_row(g, varies, value, n, out);
             continue;
         }
         for (int64_t j = 0; j < n; j++) {
             int64_t from = 0;
-            state = INSIDE;
+            placed state = INSIDE;
             for (int c = 0; c < g->coordinates; c++) {
                 const pk_coordinate *k = &g->coordinate[c];
                 int64_t x = value[c] + (inner >= 0 ? k->coefficient[inner] * j : 0), p = 0;

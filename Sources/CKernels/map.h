@@ -188,6 +188,14 @@ static inline float FN(map_canonical)(float x) {
     }                                                                                                                  \
     break
 
+/* Rule 6, as conversions.c has it: NaN to 0, clamp, round to nearest even. */
+static inline float FN(map_nearest)(float x, float least, float most) {
+    x = x == x ? x : 0.0f;
+    x = x < least ? least : x;
+    x = x > most ? most : x;
+    return __builtin_rintf(x);
+}
+
 static inline int64_t FN(map_divide)(uint8_t type, int64_t x, int64_t y) {
     if (y == 0) return 0;
     if (y == -1) return WRAP(type, 0 - (uint64_t)x);
@@ -220,10 +228,10 @@ APART_FROM_OTHERS static void FN(map_float)(const pk_map_step *s, int n, void *o
     case 20: COMPARE(<);
     case 21: COMPARE(<=);
     case 29: if (out != a) memmove(out, a, (size_t)n * sizeof(float)); break;
-    case 30: { int64_t *o = I(out); const float *x = F(a); for (int i = 0; i < n; i++) o[i] = pk_f32_to_i32(x[i]); } break;
-    case 31: { int64_t *o = I(out); const float *x = F(a); for (int i = 0; i < n; i++) o[i] = pk_f32_to_i64(x[i]); } break;
-    case 32: { int64_t *o = I(out); const float *x = F(a); for (int i = 0; i < n; i++) o[i] = pk_f32_to_i8(x[i]); } break;
-    case 33: { int64_t *o = I(out); const float *x = F(a); for (int i = 0; i < n; i++) o[i] = pk_f32_to_u8(x[i]); } break;
+    case 30: { int64_t *o = I(out); const float *x = F(a); for (int i = 0; i < n; i++) o[i] = (int32_t)FN(map_nearest)(x[i], -2147483648.0f, 2147483520.0f); } break;
+    case 31: { int64_t *o = I(out); const float *x = F(a); for (int i = 0; i < n; i++) o[i] = (int64_t)FN(map_nearest)(x[i], -0x1p63f, 0x1.fffffep62f); } break;
+    case 32: { int64_t *o = I(out); const float *x = F(a); for (int i = 0; i < n; i++) o[i] = (int32_t)FN(map_nearest)(x[i], -128.0f, 127.0f); } break;
+    case 33: { int64_t *o = I(out); const float *x = F(a); for (int i = 0; i < n; i++) o[i] = (int32_t)FN(map_nearest)(x[i], 0.0f, 255.0f); } break;
     case 34: { int32_t *o = B(out); const float *x = F(a); EACH o[i] = x[i] != 0; } break;
     }
 }

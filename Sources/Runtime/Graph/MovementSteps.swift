@@ -7,6 +7,42 @@ struct GatherStep: Sendable {
         let form: GatherForm
         let source: Access
         let tables: [Access?]
+        /// The box's axes from the outermost to the innermost of the loops.
+        let order: [Int]
+
+        init(form: GatherForm, source: Access, tables: [Access?]) {
+            self.form = form
+            self.source = source
+            self.tables = tables
+            order = Piece.order(form, source)
+        }
+
+        /// Rows that are copied whole pay from so many elements on; and beyond so many their places in the result push one another out of the cache.
+        private static let run = 16...2048
+
+        /// The axes as they stand, but where the last one is short and along another the source is read nearly one element after another: then that comes last.
+        /// Such are the windows of a convolution, whose elements come three by three and whose places lie side by side.
+        private static func order(_ form: GatherForm, _ source: Access) -> [Int] {
+            let axes = Array(form.axes.indices)
+            guard let last = axes.last, form.axes[last].count < run.lowerBound, form.pinned == nil else { return axes }
+            func step(_ axis: Int) -> Int? {
+                var step = 0
+                for (place, stride) in zip(form.places, source.strides) {
+                    if place.coefficients[axis] == 0 && place.tableStrides[axis] == 0 { continue }
+                    guard place.isEven, place.tableStrides[axis] == 0, abs(place.coefficients[axis]) <= 4, stride <= 4
+                    else { return nil }
+                    step += place.coefficients[axis] * stride
+                }
+                return (1...4).contains(abs(step)) ? abs(step) : nil
+            }
+            let found = axes.dropLast().filter { run.contains(form.axes[$0].count) && step($0) != nil }
+            guard
+                let best = found.min(by: {
+                    (step($0) ?? 9, -form.axes[$0].count) < (step($1) ?? 9, -form.axes[$1].count)
+                })
+            else { return axes }
+            return axes.filter { $0 != best } + [best]
+        }
     }
 
     let out: ValueID
@@ -50,7 +86,7 @@ struct GatherStep: Sendable {
         for piece in pieces.reversed() {
             let gather = GatherStep.kernel(piece, element, fill, memory)
             let rows = Int(pk_gather_rows(gather.value))
-            let perRow = piece.form.axes.last?.count ?? 1
+            let perRow = piece.order.last.map { piece.form.axes[$0].count } ?? 1
             let target = SharedPointer(out.raw + piece.form.start * element.size)
             memory.team.run(over: rows, grain: max(1, 16384 / max(1, perRow))) { range, _ in
                 pk_gather_run(gather.value, Int64(range.lowerBound), Int64(range.upperBound), target.raw)
@@ -71,7 +107,9 @@ struct GatherStep: Sendable {
         gather.pointee.source = UnsafeRawPointer(memory.pointer(piece.source))
         gather.pointee.element = Int32(element.size)
         gather.pointee.fill = fill
-        var counts = form.axes.map(\.count)
+        // Only a piece with nothing pinned has its axes in another order.
+        func ordered(_ numbers: [Int]) -> [Int] { piece.order.map { numbers[$0] } }
+        var counts = ordered(form.axes.map(\.count))
         gather.pointee.pinned = -1
         if let pinned = form.pinned {
             gather.pointee.pinned = Int32(pinned.axis)
@@ -80,7 +118,9 @@ struct GatherStep: Sendable {
             counts[pinned.axis] = 1
         }
         withUnsafeMutableBytes(of: &gather.pointee.count) { HeldGather.write(counts, to: $0) }
-        withUnsafeMutableBytes(of: &gather.pointee.stride) { HeldGather.write(form.axes.map(\.stride), to: $0) }
+        withUnsafeMutableBytes(of: &gather.pointee.stride) {
+            HeldGather.write(ordered(form.axes.map(\.stride)), to: $0)
+        }
         for (index, place) in form.places.enumerated() {
             var coordinate = pk_coordinate()
             coordinate.offset = Int64(place.offset)
@@ -89,11 +129,15 @@ struct GatherStep: Sendable {
             coordinate.exact = place.exact ? 1 : 0
             coordinate.size = Int64(place.size)
             coordinate.stride = Int64(piece.source.strides[index])
-            withUnsafeMutableBytes(of: &coordinate.coefficient) { HeldGather.write(place.coefficients, to: $0) }
+            withUnsafeMutableBytes(of: &coordinate.coefficient) {
+                HeldGather.write(ordered(place.coefficients), to: $0)
+            }
             if let table = piece.tables[index] {
                 coordinate.table = UnsafePointer(
                     memory.pointer(table).assumingMemoryBound(to: Int32.self) + form.tableCorner[index])
-                withUnsafeMutableBytes(of: &coordinate.table_stride) { HeldGather.write(place.tableStrides, to: $0) }
+                withUnsafeMutableBytes(of: &coordinate.table_stride) {
+                    HeldGather.write(ordered(place.tableStrides), to: $0)
+                }
             }
             withUnsafeMutableBytes(of: &gather.pointee.coordinate) {
                 $0.storeBytes(
