@@ -150,16 +150,53 @@ static sorted *by_bytes(int64_t n, sorted *a, sorted *b, int is_narrow) {
     return a;
 }
 
-void pk_sort_row(int type, int64_t n, const void *x, int descending, int32_t *out, void *scratch) {
-    sorted *a = scratch;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t key = type == PK_F32 ? key_of(((const float *)x)[i]) : type == PK_I32 ? ((const int32_t *)x)[i] : ((const int64_t *)x)[i];
-        /* ~ turns the order round without overflow. */
-        a[i].key = descending ? ~key : key;
-        a[i].index = (int32_t)i;
+static inline __attribute__((always_inline)) int64_t sort_key(int type, int64_t i, const void *x, int descending) {
+    int64_t key = type == PK_F32 ? key_of(((const float *)x)[i]) : type == PK_I32 ? ((const int32_t *)x)[i] : ((const int64_t *)x)[i];
+    /* ~ turns the order round without overflow. */
+    return descending ? ~key : key;
+}
+
+/* The highest eleven bits of a key: those of 32 bits where it has no more, and a NaN is with the greatest of them. */
+#define DIGITS 2048
+static inline __attribute__((always_inline)) int64_t first_digit(int type, int64_t key) {
+    if (type == PK_I64) return (int64_t)(((uint64_t)key ^ (UINT64_C(1) << 63)) >> 53);
+    int64_t near = key > INT32_MAX ? INT32_MAX : key < INT32_MIN ? INT32_MIN : key;
+    return (near + (INT64_C(1) << 31)) >> 21;
+}
+
+/* Brings keys and places together, in order of the places; where fewer than all are wanted only those whose first digits may be among them. Says how many. */
+static inline __attribute__((always_inline)) int64_t candidates(int type, int64_t n, int64_t limit, const void *x, int descending, sorted *a) {
+    int64_t last = DIGITS;
+    if (limit < n) {
+        int32_t counts[DIGITS] = {0};
+        for (int64_t i = 0; i < n; i++) counts[first_digit(type, sort_key(type, i, x, descending))]++;
+        int64_t sum = 0;
+        for (last = 0; last < DIGITS - 1; last++) {
+            sum += counts[last];
+            if (sum >= limit) break;
+        }
     }
-    sorted *end = n < 512 ? merged(n, a, a + n) : by_bytes(n, a, a + n, type != PK_I64);
-    for (int64_t i = 0; i < n; i++) out[i] = end[i].index;
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t key = sort_key(type, i, x, descending);
+        if (last < DIGITS && first_digit(type, key) > last) continue;
+        a[count].key = key;
+        a[count++].index = (int32_t)i;
+    }
+    return count;
+}
+
+void pk_sort_row(int type, int64_t n, int64_t limit, const void *x, int descending, int32_t *out, void *scratch) {
+    sorted *a = scratch;
+    if (n < 512 || limit > n / 8) limit = n;
+    int64_t count;
+    switch (type) {
+    case PK_F32: count = descending ? candidates(PK_F32, n, limit, x, 1, a) : candidates(PK_F32, n, limit, x, 0, a); break;
+    case PK_I32: count = descending ? candidates(PK_I32, n, limit, x, 1, a) : candidates(PK_I32, n, limit, x, 0, a); break;
+    default: count = descending ? candidates(PK_I64, n, limit, x, 1, a) : candidates(PK_I64, n, limit, x, 0, a); break;
+    }
+    sorted *end = count < 512 ? merged(count, a, a + count) : by_bytes(count, a, a + count, type != PK_I64);
+    for (int64_t i = 0; i < limit; i++) out[i] = end[i].index;
 }
 
 size_t pk_selected_scratch(int n) { return (size_t)n * 256 * sizeof(float) + 256 * sizeof(int32_t); }

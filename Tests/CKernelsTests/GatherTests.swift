@@ -172,6 +172,33 @@ import Testing
         }
     }
 
+    /// Of long rows of which little is wanted only that is sorted: the same places, however many are equal at the edge.
+    @Test func theFirstPlacesOfASortAreThoseOfTheWhole() {
+        var random = Random(state: 77)
+        for count in [511, 512, 3000, 20_000] {
+            let plain = random.floats(count, special: true)
+            let few = (0..<count).map { _ in Float(Int(random.next() % 5)) - 2 }
+            let same = [Float](repeating: .nan, count: count)
+            let words = (0..<count).map { _ in Int32(truncatingIfNeeded: random.next()) }
+            let longs = (0..<count).map { _ in Int64(bitPattern: random.next()) >> Int64(random.next() % 60) }
+            for limit in [0, 1, 7, count / 8, count / 8 + 1] {
+                for descending in [false, true] {
+                    for x in [plain, few, same] {
+                        #expect(
+                            sorted(PK_F32, x, descending, limit: limit).prefix(limit)
+                                == order(x.map(Self.key), descending).prefix(limit), "\(count) \(limit)")
+                    }
+                    #expect(
+                        sorted(PK_I32, words, descending, limit: limit).prefix(limit)
+                            == order(words.map { Int64($0) }, descending).prefix(limit), "\(count) \(limit)")
+                    #expect(
+                        sorted(PK_I64, longs, descending, limit: limit).prefix(limit)
+                            == order(longs, descending).prefix(limit), "\(count) \(limit)")
+                }
+            }
+        }
+    }
+
     /// NaN above all, and both zeros alike.
     private static func key(_ x: Float) -> Int64 {
         if x.isNaN { return .max }
@@ -179,12 +206,14 @@ import Testing
         return x.sign == .minus ? -size : size
     }
 
-    private func sorted<T>(_ type: pk_type, _ x: [T], _ descending: Bool) -> [Int32] {
+    private func sorted<T>(_ type: pk_type, _ x: [T], _ descending: Bool, limit: Int? = nil) -> [Int32] {
         var out = [Int32](repeating: -1, count: x.count)
         let scratch = UnsafeMutableRawPointer.allocate(byteCount: pk_sort_scratch(Int64(x.count)) + 64, alignment: 64)
         defer { scratch.deallocate() }
         x.withUnsafeBytes {
-            pk_sort_row(Int32(type.rawValue), Int64(x.count), $0.baseAddress, descending ? 1 : 0, &out, scratch)
+            pk_sort_row(
+                Int32(type.rawValue), Int64(x.count), Int64(limit ?? x.count), $0.baseAddress, descending ? 1 : 0, &out,
+                scratch)
         }
         return out
     }

@@ -78,4 +78,23 @@ import Testing
             }
         }
     }
+
+    /// What reads only the beginning of sorted rows gets what it would of whole ones; what reads more, or the order itself, gets all.
+    @Test(arguments: [1, 2]) func theBeginningOfSortedRowsIsThatOfTheWhole(_ threads: Int) throws {
+        for element in [ElementType.f32, .i32, .i64] {
+            for descending in [false, true] {
+                for (first, second) in [(5, 9), (40, 1200), (1, 1)] {
+                    let (expected, found) = try Self.held(element, [3, 1200], threads: threads, seed: 9) { graph, x in
+                        let order = graph.append(
+                            .sort(input: x, descending: descending), TensorType(.i32, [3, 1200]))
+                        func begin(_ count: Int) -> ValueID {
+                            graph.gather(order, [3, Dimension(UInt64(count))], [.axis(0), .axis(1)])
+                        }
+                        return graph.concat([begin(first), begin(second)], axis: 1)
+                    }
+                    #expect(expected == found, "\(element) \(descending) \(first) \(second)")
+                }
+            }
+        }
+    }
 }

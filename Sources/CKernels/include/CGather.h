@@ -59,9 +59,9 @@ void pk_row_prefix_argument_f32(const float *x, size_t n, size_t extent, int lar
 /* The prefix sum with an extent: terms from it on do not take part. */
 void pk_row_prefix_sum_f32(const float *x, size_t n, size_t extent, float *out);
 
-/* Stable argsort of one row; keys of f32 by rule 5, NaN above all. Scratch: pk_sort_scratch(n) bytes. */
+/* Stable argsort of one row; keys of f32 by rule 5, NaN above all. Of the places at least the first `limit` ≤ n are written. Scratch: pk_sort_scratch(n) bytes. */
 size_t pk_sort_scratch(int64_t n);
-void pk_sort_row(int type, int64_t n, const void *x, int descending, int32_t *out, void *scratch);
+void pk_sort_row(int type, int64_t n, int64_t limit, const void *x, int descending, int32_t *out, void *scratch);
 
 /* out[index[i], :] gets b[:, i] in SEG order over i: element (d, i) of b lies at b[d·row + i·step]; out is [m, n]. Scratch: 256·n floats and 256 ints. */
 size_t pk_selected_scratch(int n);

@@ -66,6 +66,25 @@ extension GraphPlanner {
             }
     }
 
+    /// How far along its last axis, which is so long, a value is read: all of it, but where only slices of its beginning are.
+    func readPlaces(_ value: ValueID, _ length: Int) -> Int {
+        if isResult[Int(value.index)] { return length }
+        var most = 0
+        for (number, _) in consumers[Int(value.index)] {
+            guard case .gather(let pieces, _) = operations[number].operation else { return length }
+            for piece in pieces {
+                if piece.coordinates.contains(where: { $0.table == value }) { return length }
+                guard piece.source == value else { continue }
+                guard let last = piece.coordinates.last, last.table == nil, last.quotient == 1, last.modulus == 0,
+                    last.offset == 0, last.terms.count == 1, last.terms[0].coefficient == 1
+                else { return length }
+                let axis = Int(last.terms[0].axis)
+                most = max(most, Int(clamping: piece.start[axis].factor) + Int(clamping: piece.size[axis].factor))
+            }
+        }
+        return min(length, most)
+    }
+
     mutating func placeGather(_ pieces: [GatherPiece], _ fill: UInt64, _ value: ValueID, _ number: Int) {
         let own = shape(value)
         let moved = pieces.map { piece in

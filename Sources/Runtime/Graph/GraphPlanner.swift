@@ -192,7 +192,8 @@ struct GraphPlanner {
                 .sort(
                     SortStep(
                         out: value, input: access(input), element: type(input).element,
-                        rows: shape(input).dropLast().reduce(1, *), length: length, descending: descending)),
+                        rows: shape(input).dropLast().reduce(1, *), length: length,
+                        limit: readPlaces(value, length), descending: descending)),
                 makes: value, reads: [access(input).root])
         }
     }

@@ -176,6 +176,8 @@ struct SortStep: Sendable {
     let element: ElementType
     let rows: Int
     let length: Int
+    /// How many of a row's places anything reads, from the first on.
+    let limit: Int
     let descending: Bool
 
     var scratch: Int { pk_sort_scratch(Int64(length)) }
@@ -185,7 +187,8 @@ struct SortStep: Sendable {
         let target = SharedPointer(memory.base(out))
         memory.team.run(rows) { row, thread in
             pk_sort_row(
-                Int32(element.rawValue), Int64(length), source.raw + row * length * element.size, descending ? 1 : 0,
+                Int32(element.rawValue), Int64(length), Int64(limit), source.raw + row * length * element.size,
+                descending ? 1 : 0,
                 (target.raw + row * length * 4).assumingMemoryBound(to: Int32.self), memory.scratch(thread))
         }
     }
