@@ -361,11 +361,11 @@ void pk_gather_run(const pk_gather *g, int64_t first, int64_t last, void *result
     }
     /* Long even rows are copied whole, and the rest is faster without divisions. */
     if (g->pinned < 0 && inner >= 0 && first < last) {
-        written_places written;
         if (even && n >= 16) {
             gather_runs(g, varies, first, last, result);
             return;
         }
+        written_places written;
         if (write_places(g, (last - first) * n, &written)) {
             gather_written(g, &written, first, last, result);
             return;

@@ -30,16 +30,21 @@ INLINE void transpose(vf r[VW]) {
 #endif
 }
 
+/* r[i][j] = b[j·ldb + i] for i < part and j < columns, zero beyond both. */
+INLINE void load_turned(int columns, int part, const float *b, size_t ldb, vf r[VW]) {
+    UNROLL for (int j = 0; j < VW; j++) {
+        if (j < columns) r[j] = load_part(b + (size_t)j * ldb, part);
+        else r[j] = 0.0f;
+    }
+    transpose(r);
+}
+
 /* out[i·ldo + j] = b[j·ldb + i] for i < depth and j < VW; columns from `columns` on are zero. */
 static void turn(int columns, int depth, const float *b, size_t ldb, float *out, size_t ldo) {
     for (int i = 0; i < depth; i += VW) {
         int part = depth - i < VW ? depth - i : VW;
         vf r[VW];
-        UNROLL for (int j = 0; j < VW; j++) {
-            if (j < columns) r[j] = load_part(b + (size_t)j * ldb + (size_t)i, part);
-            else r[j] = 0.0f;
-        }
-        transpose(r);
+        load_turned(columns, part, b + i, ldb, r);
         if (part == VW) {
             UNROLL for (int l = 0; l < VW; l++) store(out + (size_t)(i + l) * ldo, r[l]);
         } else {
@@ -654,11 +659,7 @@ INLINE void turned_terms(const int rows, int columns, int count, const float *a,
     for (int i = 0; i < count; i += VW) {
         int part = count - i < VW ? count - i : VW;
         vf r[VW];
-        UNROLL for (int j = 0; j < VW; j++) {
-            if (j < columns) r[j] = load_part(b + (size_t)j * ldb + (size_t)i, part);
-            else r[j] = 0.0f;
-        }
-        transpose(r);
+        load_turned(columns, part, b + i, ldb, r);
         const float *x = a + (size_t)i * step;
         if (part == VW) {
             UNROLL for (int t = 0; t < VW; t++)

@@ -57,7 +57,8 @@ import Testing
         _ net: TestDevnet, _ file: String, fault: String = "flip-bit", set: [String] = []
     ) async throws -> String {
         // A busy machine, too, takes a whole walk in that: who is out of time goes on chain, which is another test.
-        try await net.up(set: ["challenge_window=90000"] + set)
+        // And no challenge of its device takes a fee from a balance that is looked at.
+        try await net.up(set: ["challenge_window=90000", "device_challenge_interval=0"] + set)
         try await net.publish()
         try await net.waitForOffers()
         // The liar is cheap, so that the job is its.

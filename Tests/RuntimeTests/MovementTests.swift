@@ -7,13 +7,7 @@ import Testing
 @Suite struct MovementTests {
     /// What a graph over one numbered i32 tensor gives.
     static func run(_ shape: [Int], _ body: (inout GraphBuilder, ValueID) -> ValueID) throws -> Tensor {
-        let type = TensorType(.i32, shape.map { Dimension(UInt64($0)) })
-        var graph = GraphBuilder(leading: [type])
-        let result = body(&graph, ValueID(0))
-        let program = try Program(
-            axes: [], parameters: [], inputs: [TensorDeclaration(name: "x", type: type)],
-            scans: [Scan(steps: 1, operations: graph.operations, outputs: [result])]
-        ).specialise([])
+        let program = try SpecialisedProgram.over(.i32, shape, body)
         let numbers = (0..<Int32(shape.reduce(1, *))).map { $0 }
         let steps = try numbers.withUnsafeBytes {
             try ReferenceExecutor(program).run(parameters: [], inputs: [$0])

@@ -88,7 +88,7 @@ import Testing
     }
 
     /// y = x·W + b with a second layer like the first: both biases are zeros and both weights are equal, as they may be before a training.
-    private static func twins(external: Bool = false) -> [UInt8] {
+    private static func twins(external: Bool = false, places: [Int] = [0, 16, 24, 40]) -> [UInt8] {
         let weights: [Float] = [0.5, -0.25, 0.125, 1]
         func stored(_ name: String, _ dimensions: [Int], _ values: [Float], at offset: Int) -> [UInt8] {
             if !external { return ONNXBuilder.floats(name, dimensions, values) }
@@ -107,8 +107,8 @@ import Testing
                     ONNXBuilder.node("Gemm", ["t", "w2", "b2"], ["y"]),
                 ],
                 initializers: [
-                    stored("w1", [2, 2], weights, at: 0), stored("b1", [2], [0, 0], at: 16),
-                    stored("w2", [2, 2], weights, at: 24), stored("b2", [2], [0, 0], at: 40),
+                    stored("w1", [2, 2], weights, at: places[0]), stored("b1", [2], [0, 0], at: places[1]),
+                    stored("w2", [2, 2], weights, at: places[2]), stored("b2", [2], [0, 0], at: places[3]),
                 ], inputs: [ONNXBuilder.value("x", [-1, 2])], outputs: ["y"]))
     }
 
@@ -137,28 +137,59 @@ import Testing
         #expect((losses.last ?? 9) < (losses.first ?? 0))
     }
 
-    /// Weights in a file beside the model's are changed there, and the first files stay as they are.
-    @Test func weightsInAnotherFileAreWrittenThere() throws {
+    /// The file of the twins, with its weights in parts/weights.bin.
+    private static func prepareTwins(places: [Int] = [0, 16, 24, 40]) throws -> (folder: TemporaryFolder, bytes: Data) {
         let folder = try TemporaryFolder()
         try FileManager.default.createDirectory(atPath: folder.path + "/parts", withIntermediateDirectories: true)
         let values: [Float] = [0.5, -0.25, 0.125, 1, 0, 0, 0.5, -0.25, 0.125, 1, 0, 0]
         let bytes = Data(values.withUnsafeBytes { Array($0) } + [7, 7, 7])
         try bytes.write(to: URL(fileURLWithPath: folder.path + "/parts/weights.bin"))
-        try Data(Self.twins(external: true)).write(to: URL(fileURLWithPath: folder.path + "/twins.onnx"))
+        try Data(twins(external: true, places: places)).write(to: URL(fileURLWithPath: folder.path + "/twins.onnx"))
+        return (folder, bytes)
+    }
+
+    private static func training(_ folder: TemporaryFolder, _ selection: WeightSelection) throws -> ONNXTraining {
         let points = try Self.points()
         var settings = TrainingSettings()
         settings.batch = 4
-        let training = try ONNXTraining(
+        return try ONNXTraining(
             ONNXModel(path: folder.path + "/twins.onnx"), arrays: ["x": points.x], target: .values(points.y), settings,
-            selection: WeightSelection(only: ["b*"]))
+            selection: selection)
+    }
+
+    /// Weights in a file beside the model's are changed there, and the first files stay as they are, also where they are reached over links.
+    @Test(arguments: [false, true]) func weightsInAnotherFileAreWrittenThere(overALink: Bool) throws {
+        let (folder, bytes) = try Self.prepareTwins()
+        if overALink {
+            let manager = FileManager.default
+            try manager.moveItem(atPath: folder.path + "/parts/weights.bin", toPath: folder.path + "/first.bin")
+            try manager.createSymbolicLink(
+                atPath: folder.path + "/parts/weights.bin", withDestinationPath: folder.path + "/first.bin")
+        }
+        let training = try Self.training(folder, WeightSelection(only: ["b*"]))
         #expect(training.objective.weights.map(\.name) == ["b1", "b2"])
-        let moved = [Tensor([Float(3), 4], shape: [2]), Tensor([Float(5), 6], shape: [2])]
-        try training.write(moved, to: folder.path + "/out")
-        #expect(try Data(contentsOf: URL(fileURLWithPath: folder.path + "/parts/weights.bin")) == bytes)
-        let written = try Data(contentsOf: URL(fileURLWithPath: folder.path + "/out/parts/weights.bin"))
-        let expected: [Float] = [0.5, -0.25, 0.125, 1, 3, 4, 0.5, -0.25, 0.125, 1, 5, 6]
-        #expect(Array(written) == expected.withUnsafeBytes { Array($0) } + [7, 7, 7])
+        // Twice, the second time over the first.
+        for first: Float in [1, 3] {
+            let moved = [Tensor([first, 4], shape: [2]), Tensor([Float(5), 6], shape: [2])]
+            try training.write(moved, to: folder.path + "/out")
+            #expect(try Data(contentsOf: URL(fileURLWithPath: folder.path + "/parts/weights.bin")) == bytes)
+            let written = try Data(contentsOf: URL(fileURLWithPath: folder.path + "/out/parts/weights.bin"))
+            let expected: [Float] = [0.5, -0.25, 0.125, 1, first, 4, 0.5, -0.25, 0.125, 1, 5, 6]
+            #expect(Array(written) == expected.withUnsafeBytes { Array($0) } + [7, 7, 7])
+        }
         #expect(try ONNXModel(path: folder.path + "/out/twins.onnx").inputs.map(\.name) == ["x"])
+        let left = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+        #expect(left == (overALink ? ["first.bin"] : []) + ["out", "parts", "twins.onnx"])
+    }
+
+    /// The file would have one place for two weights that a training moves apart.
+    @Test func weightsThatShareBytesAreNotTrained() throws {
+        let (folder, _) = try Self.prepareTwins(places: [0, 16, 8, 40])
+        #expect {
+            try Self.training(folder, WeightSelection(only: ["w1"]))
+        } throws: { "\($0)".contains("w2 lies in the same bytes of the file as w1") }
+        let training = try Self.training(folder, WeightSelection(only: ["b2"]))
+        #expect(training.objective.weights.map(\.name) == ["b2"])
     }
 
     @Test func whatCannotBeTrainedIsRefused() throws {

@@ -11,15 +11,9 @@ import Testing
         _ element: ElementType, _ shape: [Int], threads: Int, seed: UInt64,
         _ body: (inout GraphBuilder, ValueID) -> ValueID
     ) throws -> (expected: Tensor, found: Tensor) {
-        let type = TensorType(element, shape.map { Dimension(UInt64($0)) })
-        var graph = GraphBuilder(leading: [type])
-        let result = body(&graph, ValueID(0))
-        let program = try Program(
-            axes: [], parameters: [], inputs: [TensorDeclaration(name: "x", type: type)],
-            scans: [Scan(steps: 1, operations: graph.operations, outputs: [result])]
-        ).specialise([])
+        let program = try SpecialisedProgram.over(element, shape, body)
         var random = SplitMix64(seed: seed)
-        var bytes = (0..<Int(type.byteCount)).map { _ in UInt8(truncatingIfNeeded: random.next() >> 9) }
+        var bytes = (0..<shape.reduce(element.size, *)).map { _ in UInt8(truncatingIfNeeded: random.next() >> 9) }
         if element == .bool { bytes = bytes.map { $0 & 1 } }
         // Any bits at all are a whole number; an f32 is to be one that is compared.
         if element == .f32 {

@@ -1,5 +1,5 @@
 internal import Foundation
-public import Programs
+internal import Programs
 
 /// The training of a folder's decoder on a text: what is moved starts from the folder's weights, and at the end there is a folder like it.
 public struct FolderTraining: ModelTraining {

@@ -1,4 +1,4 @@
-public import Programs
+internal import Programs
 
 /// The training of a model that somebody made: what is moved starts from its weights, and at the end there is a model like it.
 public protocol ModelTraining: Sendable {

@@ -1,5 +1,5 @@
 internal import Foundation
-public import Programs
+internal import Programs
 
 /// The training of an ONNX file's model on examples: what is moved starts from the tensors that the file stores, and at the end there is a file like it.
 ///
@@ -19,11 +19,11 @@ public struct ONNXTraining: ModelTraining {
     /// Examples of the data set.
     public let examples: Int
     /// The tensors of the file that the program takes as weights, in its order: all of `objective.isTrained` behind the program's own parameters.
-    private let stored: [StoredWeight]
+    let stored: [StoredWeight]
     private let program: ONNXProgram
 
     /// A tensor of the file that a training may move.
-    private struct StoredWeight: Sendable {
+    struct StoredWeight: Sendable {
         let name: String
         let place: StoredPlace
         let tensor: Tensor
@@ -96,6 +96,8 @@ public struct ONNXTraining: ModelTraining {
             isTrained.append(isRead[offset + place] && chosen[place] && (weight.isWeight || isNamed))
         }
         objective = ImportedObjective(forward, target: kind, isTrained: isTrained)
+        try ONNXTraining.checkPlaces(
+            candidates, trained: Set(zip(weights, isTrained[offset...]).filter(\.1).map(\.0.name)))
         data =
             forward.inputs.map { declaration in
                 let array = arrays[declaration.name]
@@ -107,7 +109,7 @@ public struct ONNXTraining: ModelTraining {
     public func weights() -> [Tensor] { trained.map(\.tensor) }
 
     /// The moved ones, in the objective's order.
-    private var trained: [StoredWeight] {
+    var trained: [StoredWeight] {
         zip(stored, objective.isTrained.dropFirst(program.parameters.count)).filter(\.1).map(\.0)
     }
 
@@ -217,48 +219,5 @@ public struct ONNXTraining: ModelTraining {
             for operand in record.operation.operands { isRead[Int(operand.index)] = true }
         }
         return isRead
-    }
-
-    // MARK: The file at the end
-
-    public func path(in folder: String) -> String { "\(folder)/\(model.name).onnx" }
-
-    public func write(_ trainer: Trainer, to path: String) throws(TrainingFault) {
-        var moved: [Tensor] = []
-        for (place, weight) in trained.enumerated() {
-            moved.append(
-                Tensor(element: .f32, shape: weight.tensor.shape, bytes: trainer.withState(place) { Array($0) }))
-        }
-        try write(moved, to: path)
-    }
-
-    /// Writes NAME.onnx, and the files of weights that it names, into a folder: each as it was, but for the elements of what was trained.
-    public func write(_ weights: [Tensor], to path: String) throws(TrainingFault) {
-        guard let folder = model.folder else { throw .folder(path: path, "gets no model that lies in no file") }
-        let part = path + ".part"
-        do {
-            let manager = FileManager.default
-            try? manager.removeItem(atPath: part)
-            try manager.createDirectory(atPath: part, withIntermediateDirectories: true)
-            let own = "\(part)/\(model.name).onnx"
-            try Data(model.bytes).write(to: URL(fileURLWithPath: own))
-            let locations = model.file.graph.initializers.filter(\.isExternal).compactMap { $0.external["location"] }
-            for location in Set(locations).sorted() {
-                let copy = URL(fileURLWithPath: "\(part)/\(location)")
-                try manager.createDirectory(at: copy.deletingLastPathComponent(), withIntermediateDirectories: true)
-                try manager.copyItem(at: URL(fileURLWithPath: "\(folder)/\(location)"), to: copy)
-                try manager.setAttributes([.posixPermissions: 0o644], ofItemAtPath: copy.path)
-            }
-            for (weight, tensor) in zip(trained, weights) {
-                let file = weight.place.location.map { "\(part)/\($0)" } ?? own
-                let handle = try FileHandle(forUpdating: URL(fileURLWithPath: file))
-                try handle.seek(toOffset: UInt64(weight.place.offset))
-                try handle.write(contentsOf: tensor.bytes)
-                try handle.synchronize()
-                try handle.close()
-            }
-            if manager.fileExists(atPath: path) { try manager.removeItem(atPath: path) }
-            try manager.moveItem(atPath: part, toPath: path)
-        } catch { throw .folder(path: path, "cannot be written") }
     }
 }

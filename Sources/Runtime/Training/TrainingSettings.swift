@@ -1,4 +1,4 @@
-public import Programs
+internal import Programs
 
 /// How weights are moved.
 public struct TrainingSettings: Sendable, Hashable {

@@ -29,38 +29,35 @@ struct TrainingSubject {
             vocabulary: settings.vocabulary, width: settings.width, layers: settings.layers, heads: settings.heads,
             context: settings.context)
         let selection = WeightSelection(only: settings.trainOnly, frozen: settings.freeze)
+        var bytes: [UInt8] = []
         if let path = settings.graph {
             let training = try TrainingSubject.examples(settings, path, of: file, selection)
             model = training
             // A row is one example: it takes its own place and nothing after it.
             (count, context, unit) = (training.examples + 1, 0, ("examples", 1))
             reader = "plasma model run"
-        } else {
-            let text = try TrainingSubject.text(settings.text)
-            context = settings.context
-            reader = "plasma model generate"
-            if let path = settings.model {
-                guard let letters = String(data: text, encoding: .utf8) else {
-                    throw Failure("\(settings.text) is not UTF-8: a model's tokenizer reads letters.")
-                }
-                let training = try FolderTraining(
-                    folder: path, text: letters, settings.settings, context: settings.context, selection: selection)
-                model = training
-                (count, unit) = (training.tokens.count, ("tokens", settings.context))
-            } else {
-                model = nil
-                (count, unit) = (text.count, ("bytes", settings.context))
-                objective = ByteObjective(small, text: text.count)
-                data = [Tensor(element: .u8, shape: [text.count], bytes: [UInt8](text))]
-                frozen = []
-                try objective.check(settings.settings, steps: settings.steps, memory: memory)
-                return
+        } else if let path = settings.model {
+            guard let letters = String(data: try TrainingSubject.text(settings.text), encoding: .utf8) else {
+                throw Failure("\(settings.text) is not UTF-8: a model's tokenizer reads letters.")
             }
+            let training = try FolderTraining(
+                folder: path, text: letters, settings.settings, context: settings.context, selection: selection)
+            model = training
+            (count, context, unit) = (training.tokens.count, settings.context, ("tokens", settings.context))
+            reader = "plasma model generate"
+        } else {
+            bytes = [UInt8](try TrainingSubject.text(settings.text))
+            model = nil
+            (count, context, unit) = (bytes.count, settings.context, ("bytes", settings.context))
+            reader = ""
         }
-        guard let model else { preconditionFailure("the small decoder has returned") }
-        objective = model.objective
-        data = model.data
-        frozen = model.frozen
+        if let model {
+            (objective, data, frozen) = (model.objective, model.data, model.frozen)
+        } else {
+            objective = ByteObjective(small, text: bytes.count)
+            data = [Tensor(element: .u8, shape: [bytes.count], bytes: bytes)]
+            frozen = []
+        }
         try objective.check(settings.settings, steps: settings.steps, memory: memory)
     }
 
