@@ -36,8 +36,10 @@ import Testing
         let levels = (dispute["trail"]?.array ?? []).compactMap { $0["level"]?.string }
         #expect(levels.first == "ops" && levels.contains("blocks") && levels.contains("values"))
 
-        // The liar was not paid, and its bond is smaller; nothing is held for anybody.
-        #expect(try await net.balance(liar) == before)
+        // The liar was not paid, and its bond is smaller; nothing is held for anybody. A move that comes too late costs it a fee.
+        let after = try await net.balance(liar)
+        #expect(after <= before)
+        #expect(try before.subtracting(after) < Amount(parsing: "0.05"), "\(before) and then \(after)")
         let bonds = (try await net.call(0, "provider.list")["providers"]?.array ?? []).filter {
             $0["operator"]?.string == liar
         }
