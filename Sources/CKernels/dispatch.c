@@ -157,6 +157,21 @@ float pk_row_extreme_f32(pk_variant v, const float *x, size_t n, int largest) {
     DISPATCH(v, row_extreme, return largest ? pk_row_max_f32(x, n) : pk_row_min_f32(x, n);, x, n, largest)
 }
 
+size_t pk_row_argument_f32(pk_variant v, const float *x, size_t n, int largest) {
+    float most = pk_row_extreme_f32(v, x, n, largest);
+    int isNumber = most == most;
+    size_t first = 0;
+    /* Whole pieces first, of which the compiler makes vectors: only the one that has it is looked through. */
+    for (; first + 64 <= n; first += 64) {
+        int has = 0;
+        for (size_t i = first; i < first + 64; i++) has |= isNumber ? x[i] == most : x[i] != x[i];
+        if (has) break;
+    }
+    for (; first < n; first++)
+        if (isNumber ? x[first] == most : x[first] != x[first]) return first;
+    return 0;
+}
+
 void pk_round_rows(pk_variant v, int rows, int n, const float *x, size_t ldx, int8_t *q, size_t ldq, float *scale, float *top,
                    int32_t *place) {
     DISPATCH(v, round_rows, pk_ref_round_rows(rows, n, x, ldx, q, ldq, scale, top, place);, rows, n, x, ldx, q, ldq, scale, top, place)

@@ -41,8 +41,8 @@ static void reduce_floats(pk_variant v, const pk_row_member *m, const float *x, 
     case PK_SUM: *floats = pk_row_sum_f32(v, x, take); return;
     case PK_MAXIMUM: *floats = pk_row_extreme_f32(v, x, take, 1); return;
     case PK_MINIMUM: *floats = pk_row_extreme_f32(v, x, take, 0); return;
-    case PK_ARGMAX: *places = (int32_t)pk_row_argmax_f32(x, take); return;
-    case PK_ARGMIN: *places = (int32_t)pk_row_argmin_f32(x, take); return;
+    case PK_ARGMAX: *places = (int32_t)pk_row_argument_f32(v, x, take, 1); return;
+    case PK_ARGMIN: *places = (int32_t)pk_row_argument_f32(v, x, take, 0); return;
     }
 }
 

@@ -133,4 +133,21 @@ import Testing
         #expect(pk_row_min_f32([-.infinity, .nan], 2).bitPattern == 0x7FC0_0000)
         #expect(pk_row_min_f32([0x1p-149, -0x1p-149], 2) == -0x1p-149)
     }
+
+    /// Ties, both zeros, infinities and NaN at every place, in lengths around the pieces that are looked through at once.
+    @Test(arguments: VariantTests.variants + [PK_SCALAR])
+    func placesOfExtremesAreThoseOfTheScalarKernel(_ variant: pk_variant) {
+        var random = Random(state: 77)
+        let few: [Float] = [0, -0.0, 1, 1, -1, .infinity, -.infinity, 0x1p-149]
+        for n in [0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 200, 1000] {
+            for kind in 0..<6 {
+                var x = random.floats(n)
+                if kind > 1 { x = x.indices.map { _ in few[Int(random.next() % 8)] } }
+                if kind > 3 && n > 0 { x[Int(random.next() % UInt64(n))] = .nan }
+                if kind == 5 && n > 0 { x[Int(random.next() % UInt64(n))] = -.nan }
+                #expect(pk_row_argument_f32(variant, x, n, 1) == pk_row_argmax_f32(x, n), "\(n), \(kind)")
+                #expect(pk_row_argument_f32(variant, x, n, 0) == pk_row_argmin_f32(x, n), "\(n), \(kind)")
+            }
+        }
+    }
 }

@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 prompt=$(printf 'abcdefgh%.0s' {1..16})
 for threads in 1 2; do
     for _ in $(seq "$rounds"); do
-        .build/release/plasma model generate "$work/model" --prompt "$prompt" --max-tokens 128 --threads "$threads" -o json \
+        .build/release/plasma model generate "$work/model" --prompt "$prompt" --max-tokens 128 --threads "$threads" --repeat 4 -o json \
             ${quantize:+--quantize "$quantize"} >"$work/plasma"
         "$python" -I scripts/bench/generation_torch.py run "$work/model" --threads "$threads" >"$work/torch" 2>/dev/null
         python3 - "$threads" "$work/plasma" "$work/torch" <<'PY'

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What a second thread gives: MiniLM, GPT-2's shape, a small decoder's training and ResNet-50's shape on one thread, on two, and as two processes of one thread at the same
 # time, by turns. Two processes share nothing but the machine, so what they do together is what its memory, caches and neighbours allow at that moment.
+# What was measured while the machine had no two whole cores is measured again. How fast one thread and two read memory stands below the table.
 # The models are made as in generation.sh and resnet.sh; their packages come from PyPI into .cache/torch (large) and .cache/venv, or PLASMA_TORCH names a Python that has all.
 # Usage: scripts/bench.sh threads [--rounds R] [--seconds S]
 set -euo pipefail

@@ -121,6 +121,8 @@ float pk_row_max_f32(const float *x, size_t n);
 float pk_row_min_f32(const float *x, size_t n);
 float pk_row_extreme_f32(pk_variant variant, const float *x, size_t n, int largest);
 size_t pk_row_argmax_f32(const float *x, size_t n);
+/* The place of the largest or smallest: of equal ones the first, of NaN the first before all; 0 where there is none. */
+size_t pk_row_argument_f32(pk_variant variant, const float *x, size_t n, int largest);
 
 typedef enum {
     PK_EXP,

@@ -18,6 +18,14 @@ struct RowGroup: Sendable {
         /// Where in a thread's scratch its block lies; nil for a value with memory.
         var scratch: Int?
 
+        /// Elements that a row of it reads or writes.
+        var work: Int {
+            switch kind {
+            case .map: width
+            case .reduce(let kernel): max(width, kernel.length)
+            }
+        }
+
         /// The values whose memory it reads.
         var roots: [ValueID] {
             switch kind {
@@ -91,7 +99,7 @@ struct RowGroup: Sendable {
     func run(_ memory: StepMemory) {
         // Enough pieces that threads end together, none so small that handing it out costs more than doing it.
         let pieces = memory.team.threads == 1 ? 1 : memory.team.threads * 4
-        let perRow = members.reduce(0) { $0 + $1.width }
+        let perRow = members.reduce(0) { $0 + $1.work }
         let least = max(1, 16384 / max(1, perRow))
         memory.team.run(over: rows, grain: max((rows + pieces - 1) / pieces, least)) { range, thread in
             run(range, memory.scratch(thread), memory)

@@ -7,7 +7,8 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure this machine. scripts/bench.sh prints it beside its peers.",
         subcommands: [
-            Model.self, Graph.self, Network.self, Market.self, Verification.self, LoadCommand.self,
+            Model.self, Graph.self, Cores.self, Memory.self, Network.self, Market.self, Verification.self,
+            LoadCommand.self,
             ConsensusBenchCommand.self,
         ])
 
@@ -67,6 +68,35 @@ struct BenchCommand: AsyncParsableCommand {
                 print(line.text(pretty: false))
             } catch { throw Failure(describing: error) }
         }
+    }
+
+    struct Cores: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "What two threads that share nothing do, to what one does: one JSON line.",
+            discussion:
+                "Less than 1.8 means that this machine has no two whole cores at the moment: measure again later.")
+
+        @Option(help: "How often each is timed, by turns.")
+        var rounds = 5
+
+        @Option(help: "Seconds for each measurement.")
+        var seconds = 0.02
+
+        func run() { print(CoresBench.measure(rounds: rounds, seconds: seconds).text(pretty: false)) }
+    }
+
+    struct Memory: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Gigabytes a second that one thread and two read of memory: one JSON line.",
+            discussion: "What reads every weight once for each token, as decoding does, is bound by it.")
+
+        @Option(help: "How often each is timed, by turns.")
+        var rounds = 5
+
+        @Option(help: "Seconds for each measurement.")
+        var seconds = 0.1
+
+        func run() { print(CoresBench.measureMemory(rounds: rounds, seconds: seconds).text(pretty: false)) }
     }
 
     struct Verification: ParsableCommand {

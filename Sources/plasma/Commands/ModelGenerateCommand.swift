@@ -34,9 +34,16 @@ extension ModelCommand {
         @Option(help: "Linear layers on whole numbers. \(Quantization.help)")
         var quantize: Quantization?
 
+        @Option(
+            help:
+                "Generate so many times and tell the middle of the times after the first, to hold it against another runtime."
+        )
+        var `repeat`: Int = 1
+
         @OptionGroup var options: LocalRunOptions
 
         func validate() throws {
+            if `repeat` < 1 { throw ValidationError("--repeat must be 1 or more") }
             if system != nil && !chat { throw ValidationError("--system is of a chat: give --chat too") }
         }
 
@@ -66,23 +73,34 @@ extension ModelCommand {
         ) throws {
             var stream = TokenStream(generator.tokenizer)
             let streams = prompts.count == 1 && options.format == .text
-            let planned = ContinuousClock.now
-            var start = planned
-            var firstToken: ContinuousClock.Instant?
-            let generation = try generator.generator.generate(
-                prompts, settings, memory: options.memory, onReady: { start = ContinuousClock.now },
-                onTokens: { tokens in
-                    firstToken = firstToken ?? ContinuousClock.now
-                    if streams { show(stream.append(tokens[0])) }
-                })
-            let end = ContinuousClock.now
-            let load = generator.loadTime + (start - planned)
+            func once(tells: Bool) throws -> (generation: Generation, times: Times) {
+                let planned = ContinuousClock.now
+                var start = planned
+                var firstToken: ContinuousClock.Instant?
+                let generation = try generator.generator.generate(
+                    prompts, settings, memory: options.memory, onReady: { start = ContinuousClock.now },
+                    onTokens: { tokens in
+                        firstToken = firstToken ?? ContinuousClock.now
+                        if streams && tells { show(stream.append(tokens[0])) }
+                    })
+                let end = ContinuousClock.now
+                let first = firstToken ?? end
+                return (
+                    generation,
+                    Times(
+                        load: start - planned, prefill: (first - start).seconds, decode: (end - first).seconds)
+                )
+            }
+            let (generation, first) = try once(tells: true)
             if streams { show(stream.finish() + "\n") }
+            let load = generator.loadTime + first.load
+            let others = try (1..<`repeat`).map { _ in try once(tells: false).times }
+            // The first one finds memory that nobody has touched.
+            let prefill = others.map(\.prefill).median ?? first.prefill
+            let decode = others.map(\.decode).median ?? first.decode
             let texts = generation.rows.map { generator.tokenizer.decode($0) }
             if !streams && options.format == .text { print(texts.joined(separator: "\n\n")) }
             let tokens = generation.rows.map(\.count).reduce(0, +)
-            let prefill = ((firstToken ?? end) - start).seconds
-            let decode = (end - (firstToken ?? end)).seconds
             let rate = decode > 0 ? Double(tokens - prompts.count) / decode : 0
             if options.format == .json {
                 let json: JSONValue = [
@@ -108,9 +126,21 @@ extension ModelCommand {
             FileHandle.standardError.write(Data(line.utf8))
         }
 
+        /// Of one text.
+        private struct Times {
+            let load: Duration
+            let prefill: Double
+            let decode: Double
+        }
+
         private func show(_ text: String) {
             if text.isEmpty { return }
             FileHandle.standardOutput.write(Data(text.utf8))
         }
     }
+}
+
+extension [Double] {
+    /// The middle one; nil where there is none.
+    fileprivate var median: Double? { isEmpty ? nil : sorted()[count / 2] }
 }
