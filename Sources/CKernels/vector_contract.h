@@ -695,6 +695,8 @@ INLINE void few_turned(const int rows, int n, int k, const float *a, size_t lda,
             for (int i = 0; i < count; i += VW) {
                 int part = count - i < VW ? count - i : VW;
                 const float *x = a + (size_t)(start + i) * step;
+                /* The columns after these: so many rows of memory at once are more than the processor foresees. */
+                UNROLL for (int r = 0; r < 2 * VW; r++) __builtin_prefetch(from + i + (size_t)(2 * VW + r) * ldb);
                 turned_terms(rows, first, part, x, lda, step, from + i, ldb, acc[0]);
                 if (second > 0) turned_terms(rows, second, part, x, lda, step, from + (size_t)VW * ldb + i, ldb, acc[1]);
             }
