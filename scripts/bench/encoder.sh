@@ -11,15 +11,16 @@ takes=(rounds seconds)
 source scripts/bench/options.sh
 options encoder "$@"
 source scripts/bench/python.sh
+source scripts/bench/cores.sh
 python=$(python_with .cache/torch torch numpy openvino)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for round in $(seq "$rounds"); do
     echo "Round $round of $rounds …" >&2
-    .build/release/plasma bench model .cache/all-MiniLM-L6-v2 --seconds "$seconds" >>"$work/all"
-    ./scripts/bench/onnxruntime_minilm.sh --seconds "$seconds" >>"$work/all"
+    undisturbed .build/release/plasma bench model .cache/all-MiniLM-L6-v2 --seconds "$seconds" >>"$work/all"
+    undisturbed ./scripts/bench/onnxruntime_minilm.sh --seconds "$seconds" >>"$work/all"
     for runtime in eager compiled openvino; do
-        "$python" -I -W ignore scripts/bench/minilm_peers.py "$runtime" --seconds "$seconds" \
+        undisturbed "$python" -I -W ignore scripts/bench/minilm_peers.py "$runtime" --seconds "$seconds" \
             --check Tests/RuntimeTests/Fixtures/minilm-reference.json >>"$work/all"
     done
 done

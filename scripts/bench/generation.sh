@@ -12,16 +12,18 @@ source scripts/bench/options.sh
 options generation "$@"
 # Isolated (-I): beside the script lies a kernels.py that is none of transformers'.
 source scripts/bench/python.sh
+source scripts/bench/cores.sh
 python=$(python_with .cache/torch torch numpy transformers tokenizers)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "$python" -I scripts/bench/generation_torch.py make "$work/model" >&2
 prompt=$(printf 'abcdefgh%.0s' {1..16})
+theirs() { "$python" -I scripts/bench/generation_torch.py run "$work/model" --threads "$1" 2>/dev/null; }
 for threads in 1 2; do
     for _ in $(seq "$rounds"); do
-        .build/release/plasma model generate "$work/model" --prompt "$prompt" --max-tokens 128 --threads "$threads" --repeat 4 -o json \
-            ${quantize:+--quantize "$quantize"} >"$work/plasma"
-        "$python" -I scripts/bench/generation_torch.py run "$work/model" --threads "$threads" >"$work/torch" 2>/dev/null
+        undisturbed .build/release/plasma model generate "$work/model" --prompt "$prompt" --max-tokens 128 --threads "$threads" --repeat 4 \
+            -o json ${quantize:+--quantize "$quantize"} >"$work/plasma"
+        undisturbed theirs "$threads" >"$work/torch"
         python3 - "$threads" "$work/plasma" "$work/torch" <<'PY'
 import json, sys
 ours, theirs = (json.load(open(path)) for path in sys.argv[2:4])

@@ -7,11 +7,12 @@ seconds=2
 takes=(seconds)
 source scripts/bench/options.sh
 options quantized "$@"
+source scripts/bench/cores.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-.build/release/plasma bench model .cache/all-MiniLM-L6-v2 --quantize w8a8 --seconds "$seconds" >"$work/plasma"
-./scripts/bench/onnxruntime_minilm.sh --int8 --seconds "$seconds" >"$work/onnxruntime"
-.build/release/plasma bench model .cache/all-MiniLM-L6-v2 --quantize w8a8 --seconds "$seconds" >"$work/again"
+undisturbed .build/release/plasma bench model .cache/all-MiniLM-L6-v2 --quantize w8a8 --seconds "$seconds" >"$work/plasma"
+undisturbed ./scripts/bench/onnxruntime_minilm.sh --int8 --seconds "$seconds" >"$work/onnxruntime"
+undisturbed .build/release/plasma bench model .cache/all-MiniLM-L6-v2 --quantize w8a8 --seconds "$seconds" >"$work/again"
 python3 - "$work" <<'PY'
 import json, sys
 first, theirs, again = ([json.loads(line) for line in open(f"{sys.argv[1]}/{name}")] for name in ["plasma", "onnxruntime", "again"])

@@ -10,6 +10,7 @@ takes=(rounds seconds)
 source scripts/bench/options.sh
 options resnet "$@"
 source scripts/bench/python.sh
+source scripts/bench/cores.sh
 python=$(python_with .cache/venv numpy onnx onnxruntime)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -22,9 +23,9 @@ done
 for threads in 1 2; do
     for batch in 1 8; do
         for _ in $(seq "$rounds"); do
-            .build/release/plasma bench graph "$work/resnet.onnx" --input "image=$work/image$batch.npy" --threads "$threads" \
+            undisturbed .build/release/plasma bench graph "$work/resnet.onnx" --input "image=$work/image$batch.npy" --threads "$threads" \
                 --seconds "$seconds" >>"$work/plasma"
-            "$python" -I scripts/bench/resnet.py run "$work" --batch "$batch" --threads "$threads" --seconds "$seconds" >>"$work/onnxruntime"
+            undisturbed "$python" -I scripts/bench/resnet.py run "$work" --batch "$batch" --threads "$threads" --seconds "$seconds" >>"$work/onnxruntime"
         done
     done
 done

@@ -1,5 +1,5 @@
 """Times the works of threads.sh on one thread, on two, and as two processes of one thread each at the same time, by turns, and prints their ratios."""
-import argparse, collections, json, os, statistics, subprocess, sys
+import argparse, collections, json, os, statistics, subprocess, sys, time
 
 PLASMA = ".build/release/plasma"
 
@@ -81,6 +81,7 @@ def undisturbed(again, measure):
         if before and has_two_cores():
             break
         again["left" if attempt == 4 else "anew"] += 1
+        time.sleep(3)
     return found
 
 

@@ -11,6 +11,7 @@ takes=(steps rounds)
 source scripts/bench/options.sh
 options training "$@"
 source scripts/bench/python.sh
+source scripts/bench/cores.sh
 python=$(python_with .cache/torch torch numpy)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -25,12 +26,15 @@ steps = $steps
 folder = "run"
 checkpoint_every = $steps
 TOML
+ours() {
+    rm -rf "$work/run"
+    .build/release/plasma train "$work/config.toml" --threads "$1" -o json
+}
 for threads in 1 2; do
     for _ in $(seq "$rounds"); do
-        rm -rf "$work/run"
-        .build/release/plasma train "$work/config.toml" --threads "$threads" -o json >"$work/plasma"
-        "$python" -I scripts/bench/training_torch.py --text "$work/text" --threads "$threads" --steps "$steps" >"$work/eager"
-        "$python" -I scripts/bench/training_torch.py --text "$work/text" --threads "$threads" --steps "$steps" --compile >"$work/compiled"
+        undisturbed ours "$threads" >"$work/plasma"
+        undisturbed "$python" -I scripts/bench/training_torch.py --text "$work/text" --threads "$threads" --steps "$steps" >"$work/eager"
+        undisturbed "$python" -I scripts/bench/training_torch.py --text "$work/text" --threads "$threads" --steps "$steps" --compile >"$work/compiled"
         python3 - "$threads" "$work/plasma" "$work/eager" "$work/compiled" <<'PY'
 import json, sys
 ours, eager, compiled = (json.load(open(path)) for path in sys.argv[2:5])
