@@ -12,6 +12,10 @@ struct BenchCommand: AsyncParsableCommand {
             ConsensusBenchCommand.self,
         ])
 
+    private static func check(_ rounds: Int, _ seconds: Double) throws {
+        if rounds < 1 || !(seconds > 0) { throw ValidationError("--rounds must be 1 or more, and --seconds above 0") }
+    }
+
     struct Model: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Time a sentence encoder: one JSON line for each of batch 1 and 32, sequence 32 and 128.")
@@ -82,6 +86,8 @@ struct BenchCommand: AsyncParsableCommand {
         @Option(help: "Seconds for each measurement.")
         var seconds = 0.02
 
+        func validate() throws { try BenchCommand.check(rounds, seconds) }
+
         func run() { print(CoresBench.measure(rounds: rounds, seconds: seconds).text(pretty: false)) }
     }
 
@@ -95,6 +101,8 @@ struct BenchCommand: AsyncParsableCommand {
 
         @Option(help: "Seconds for each measurement.")
         var seconds = 0.1
+
+        func validate() throws { try BenchCommand.check(rounds, seconds) }
 
         func run() { print(CoresBench.measureMemory(rounds: rounds, seconds: seconds).text(pretty: false)) }
     }

@@ -139,8 +139,3 @@ extension ModelCommand {
         }
     }
 }
-
-extension [Double] {
-    /// The middle one; nil where there is none.
-    fileprivate var median: Double? { isEmpty ? nil : sorted()[count / 2] }
-}
