@@ -680,6 +680,9 @@ INLINE void store_few(const int rows, int columns, vf *total, const float *bias,
     }
 }
 
+/* Cache lines of VW terms of two vectors of columns. */
+#define LINES (2 * VW * VW / 16)
+
 /* Columns that are rows of memory, two vectors of them by turns: the chains of one go on while the other is turned. */
 INLINE void few_turned(const int rows, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t ldb, const float *bias, float *c,
                        size_t ldc) {
@@ -690,13 +693,21 @@ INLINE void few_turned(const int rows, int n, int k, const float *a, size_t lda,
         for (int start = 0; start < k; start += 256) {
             int count = k - start < 256 ? k - start : 256;
             const float *from = b + (size_t)j * ldb + (size_t)start;
+            /* The columns after these are asked for in the order in which they lie: so many rows of memory at once are more than the processor foresees. */
+            const float *ahead = from + 2 * VW * ldb;
+            int line = 0;
             vf acc[2][FEW];
             UNROLL for (int row = 0; row < rows; row++) acc[0][row] = acc[1][row] = 0.0f;
             for (int i = 0; i < count; i += VW) {
                 int part = count - i < VW ? count - i : VW;
                 const float *x = a + (size_t)(start + i) * step;
-                /* The columns after these: so many rows of memory at once are more than the processor foresees. */
-                UNROLL for (int r = 0; r < 2 * VW; r++) __builtin_prefetch(from + i + (size_t)(2 * VW + r) * ldb);
+                for (int asked = 0; asked < LINES;) {
+                    for (; line < count && asked < LINES; line += 16, asked++) __builtin_prefetch(ahead + line);
+                    if (line >= count) {
+                        line = 0;
+                        ahead += ldb;
+                    }
+                }
                 turned_terms(rows, first, part, x, lda, step, from + i, ldb, acc[0]);
                 if (second > 0) turned_terms(rows, second, part, x, lda, step, from + (size_t)VW * ldb + i, ldb, acc[1]);
             }
@@ -710,16 +721,20 @@ INLINE void few_turned(const int rows, int n, int k, const float *a, size_t lda,
     }
 }
 
+/* Vectors of columns beside one another for few rows: those of a head of 64 in one pass, where a line is 16 of them. */
+#define WIDE 4
+_Static_assert(WIDE <= 2 * NV && FEW * WIDE <= MR * NV, "the sums of few rows fit a tile");
+
 /* Columns that lie beside one another, `apart` between successive k. */
 INLINE void few_lines(const int rows, int n, int k, const float *a, size_t lda, size_t step, const float *b, size_t apart, const float *bias, float *c,
                       size_t ldc) {
     int j = 0;
-    for (; j + NV * VW <= n; j += NV * VW) {
+    for (; j + WIDE * VW <= n; j += WIDE * VW) {
         vf tile[MR * NV];
-        multiply(rows, NV, NV, 0, k, a, lda, step, b + j, apart, NULL, 0, tile);
+        multiply(rows, WIDE, WIDE, 0, k, a, lda, step, b + j, apart, NULL, 0, tile);
         UNROLL for (int row = 0; row < rows; row++)
-            UNROLL for (int v = 0; v < NV; v++) {
-                vf y = tile[row * NV + v];
+            UNROLL for (int v = 0; v < WIDE; v++) {
+                vf y = tile[row * WIDE + v];
                 if (bias) y = canonical(y + load(bias + j + v * VW));
                 store(c + (size_t)row * ldc + j + v * VW, y);
             }

@@ -23,6 +23,8 @@ static inline int pair(const held *p) {
 #define ADD(a, b) _mm256_add_epi32(a, b)
 #define LOAD(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define STORE(p, x) _mm256_storeu_si256((__m256i *)(void *)(p), x)
+#define PASS(p, x) _mm256_stream_si256((__m256i *)(void *)(p), x)
+#define SETTLE() _mm_sfence()
 #define FILL(i) _mm256_set1_epi32(i)
 /* A term of each lane. */
 #define TERM(w, t) _mm256_srai_epi32(_mm256_sll_epi32(w, _mm_cvtsi32_si128(16 - 16 * (t))), 16)

@@ -7,6 +7,7 @@
        DOT(c, w, x)       c + the lane's products
        TERM(w, t)         term t of a packed group, in every lane its own
        ADD(a, b), LOAD(p), STORE(p, x), FILL(i)   on lanes of i32
+       PASS(p, x)         stores at a multiple of the vector's size, past the caches; SETTLE() before another thread may read it
 
    Sums wrap, so their order is free; with at most 131,071 terms the result itself never does. */
 #include <string.h>
@@ -28,6 +29,8 @@
 /* Bytes of a panel that stays in the first-level cache while tiles of some rows, which are in the second-level cache, go over it. */
 #define NEAR (24 << 10)
 #define BAND 192
+/* Results of so many numbers are more than caches hold until somebody reads them: they go past. */
+#define FAR_RESULTS ((size_t)1 << 21)
 
 #define GROUPS(k) (((k) + GROUP - 1) / GROUP)
 
@@ -76,10 +79,19 @@ INLINE void products(const int rows, const int vectors, int groups, const held *
     UNROLL for (int t = 0; t < rows * vectors; t++) out[t] = acc[t];
 }
 
-/* One tile of a block of terms, into c: added to what is there where `adds` says so. `columns` of the last vector's lanes are the matrix's own. */
+/* What becomes of a tile's sums: they are added to what is there, or take its place, near or past the caches. */
+typedef enum { REPLACES, ADDS, PASSES } ending;
+
+/* One tile of a block of terms, into c. `columns` of the last vector's lanes are the matrix's own: all of them where the sums pass. */
 INLINE void dots(const int rows, const int vectors, int groups, const held *a, size_t apart, const uint8_t *b, const int32_t *sums,
-                 int adds, int columns, int32_t *c, size_t ldc) {
+                 ending end, int columns, int32_t *c, size_t ldc) {
     wv acc[MR * NV];
+    if (end == PASSES) {
+        products(rows, vectors, groups, a, apart, b, sums, acc);
+        UNROLL for (int r = 0; r < rows; r++)
+            UNROLL for (int v = 0; v < vectors; v++) PASS(c + (size_t)r * ldc + v * VW, acc[r * vectors + v]);
+        return;
+    }
     /* There when the sums are. */
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int v = 0; v < vectors; v++) __builtin_prefetch(c + (size_t)r * ldc + v * VW, 1);
@@ -90,12 +102,12 @@ INLINE void dots(const int rows, const int vectors, int groups, const held *a, s
             wv x = acc[r * vectors + v];
             int part = columns - v * VW;
             if (part >= VW) {
-                if (adds) x = ADD(x, LOAD(to));
+                if (end == ADDS) x = ADD(x, LOAD(to));
                 STORE(to, x);
             } else {
                 int32_t lanes[VW];
                 STORE(lanes, x);
-                for (int l = 0; l < part; l++) to[l] = (int32_t)((uint32_t)lanes[l] + (adds ? (uint32_t)to[l] : 0u));
+                for (int l = 0; l < part; l++) to[l] = (int32_t)((uint32_t)lanes[l] + (end == ADDS ? (uint32_t)to[l] : 0u));
             }
         }
 }
@@ -106,10 +118,10 @@ INLINE void dots(const int rows, const int vectors, int groups, const held *a, s
 #define EACH_HEIGHT(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #endif
 
-static void tile_of(int rows, int vectors, int groups, const held *a, size_t apart, const uint8_t *b, const int32_t *sums, int adds,
+static void tile_of(int rows, int vectors, int groups, const held *a, size_t apart, const uint8_t *b, const int32_t *sums, ending end,
                     int columns, int32_t *c, size_t ldc) {
-#define ONE_WIDE(R) case R: dots(R, 1, groups, a, apart, b, sums, adds, columns, c, ldc); break;
-#define TWO_WIDE(R) case R: dots(R, 2, groups, a, apart, b, sums, adds, columns, c, ldc); break;
+#define ONE_WIDE(R) case R: dots(R, 1, groups, a, apart, b, sums, end, columns, c, ldc); break;
+#define TWO_WIDE(R) case R: dots(R, 2, groups, a, apart, b, sums, end, columns, c, ldc); break;
     if (vectors == 1) switch (rows) { EACH_HEIGHT(ONE_WIDE) }
     else switch (rows) { EACH_HEIGHT(TWO_WIDE) }
 }
@@ -150,10 +162,16 @@ INLINE int lies_well(int count, const int *extents, size_t lda) {
     return sizeof(held) == 1 && !extents && count % GROUP == 0 && count >= DEPTH / 2 && lda % 4096 != 0;
 }
 
+/* Whether a whole panel's sums go past the caches: where lines of the result are whole, too. */
+INLINE int passes(int m, int n, const int32_t *c, size_t ldc) {
+    return (size_t)m * (size_t)n >= FAR_RESULTS && (uintptr_t)c % 64 == 0 && ldc % 16 == 0;
+}
+
 /* Few terms: a tile takes so little time that panels from the second-level cache would be what it waits for. So panels stay, and rows, which are a third of
    the bytes, go over them as they lie. */
 static void contract_near(int m, int n, int k, const held *a, size_t lda, const uint8_t *packed, int32_t *c, size_t ldc) {
     int32_t sums[BAND];
+    int past = passes(m, n, c, ldc);
     for (int above = 0; above < m; above += BAND) {
         int below = m - above < BAND ? m : above + BAND;
         for (int i = above; i < below; i++) sums[i - above] = row_sum(k, a + (size_t)i * lda);
@@ -163,11 +181,12 @@ static void contract_near(int m, int n, int k, const held *a, size_t lda, const 
                 int left = (below - i + MR - 1) / MR;
                 int rows = (below - i + left - 1) / left;
                 tile_of(rows, columns <= VW ? 1 : NV, GROUPS(k), a + (size_t)i * lda, lda, packed + (size_t)j * FN(packed_column_i8)(k),
-                        sums + (i - above), 0, columns, c + (size_t)i * ldc + (size_t)j, ldc);
+                        sums + (i - above), past && columns == NP ? PASSES : REPLACES, columns, c + (size_t)i * ldc + (size_t)j, ldc);
                 i += rows;
             }
         }
     }
+    if (past) SETTLE();
 }
 
 /* Asks for a part of the rows of the next tile, `part` of `parts`: where they come from beyond the second-level cache, its first panel would else wait for them. */
@@ -186,6 +205,7 @@ void FN(contract_i8)(int m, int n, int k, const int *extents, const int8_t *a, s
     __attribute__((aligned(64))) held rows_held[MR * DEPTH];
     int32_t row_sums[ROWS], few_sums[MR];
     size_t column = FN(packed_column_i8)(k);
+    int past = k <= DEPTH && passes(m, n, c, ldc);
     for (int above = 0; above < m; above += ROWS) {
         int below = m - above < ROWS ? m : above + ROWS;
         for (int start = 0; start < k || start == 0; start += DEPTH) {
@@ -218,13 +238,14 @@ void FN(contract_i8)(int m, int n, int k, const int *extents, const int8_t *a, s
                         const uint8_t *b = packed + (size_t)j * column + (size_t)(start / GROUP) * NP * BYTES;
                         if (far && i + rows < below)
                             ask_rows(below - i - rows < rows ? below - i - rows : rows, count, from + (size_t)rows * apart, apart, (j - first) / NP, (end - first + NP - 1) / NP);
-                        tile_of(rows, vectors, groups, from, apart, b, sums, start > 0, columns, c + (size_t)i * ldc + (size_t)j, ldc);
+                        tile_of(rows, vectors, groups, from, apart, b, sums, start > 0 ? ADDS : past && columns == NP ? PASSES : REPLACES, columns, c + (size_t)i * ldc + (size_t)j, ldc);
                     }
                     i += rows;
                 }
             }
         }
     }
+    if (past) SETTLE();
 }
 
 /* The left side's rows with all their terms, and their sums before them. */
@@ -247,7 +268,7 @@ void FN(held_i8)(int rows, int n, int k, const void *from, const uint8_t *packed
     const held *a = (const held *)((const char *)from + 64);
     for (int j = 0; j < n; j += NP) {
         int columns = n - j < NP ? n - j : NP;
-        tile_of(rows, columns <= VW ? 1 : NV, GROUPS(k), a, (size_t)GROUPS(k) * GROUP, packed + (size_t)j * FN(packed_column_i8)(k), from, 0,
+        tile_of(rows, columns <= VW ? 1 : NV, GROUPS(k), a, (size_t)GROUPS(k) * GROUP, packed + (size_t)j * FN(packed_column_i8)(k), from, REPLACES,
                 columns, c + j, ldc);
     }
 }

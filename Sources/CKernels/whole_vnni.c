@@ -24,6 +24,8 @@ static inline int four(const held *p) {
 #define ADD(a, b) _mm512_add_epi32(a, b)
 #define LOAD(p) _mm512_loadu_si512(p)
 #define STORE(p, x) _mm512_storeu_si512(p, x)
+#define PASS(p, x) _mm512_stream_si512((__m512i *)(void *)(p), x)
+#define SETTLE() _mm_sfence()
 #define FILL(i) _mm512_set1_epi32(i)
 /* A term of each lane, without the 128. */
 #define TERM(w, t) _mm512_sub_epi32(_mm512_and_si512(_mm512_srl_epi32(w, _mm_cvtsi32_si128(8 * (t))), _mm512_set1_epi32(255)), _mm512_set1_epi32(128))

@@ -83,6 +83,30 @@ import Testing
         }
     }
 
+    /// Results of two million numbers go past the caches where they begin with a line, and not where they lie anyhow; what is beside them stays.
+    @Test(arguments: [64, 70, 2_052])
+    func largeResultsAreExactWhereverTheyLie(_ k: Int) {
+        let (m, n, ldc) = (2_113, 1_000, 1_008)
+        var random = Random(state: UInt64(k))
+        let a = bytes(m * k, 0, &random)
+        let b = bytes(n * k, 0, &random)
+        let right = contract(PK_SCALAR, m, n, k, nil, a, lda: k, b, ldc: ldc)
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: (m * ldc + 16) * 4, alignment: 64)
+        defer { memory.deallocate() }
+        for variant in VariantTests.variants {
+            var packed = [UInt8](repeating: 0, count: pk_pack_size_i8(variant, Int32(n), Int32(k)))
+            pk_pack_i8(variant, Int32(n), Int32(k), b, k, &packed)
+            for shift in [0, 4] {
+                let c = memory.bindMemory(to: Int32.self)[shift..<shift + m * ldc]
+                let found = UnsafeMutableBufferPointer(rebasing: c)
+                found.update(repeating: 77)
+                pk_contract_i8(
+                    variant, Int32(m), Int32(n), Int32(k), nil, a, k, packed, found.baseAddress, ldc)
+                #expect(found.elementsEqual(right), "\(variant) shifted by \(shift)")
+            }
+        }
+    }
+
     /// The longest sum, of the greatest products: 131,071 × 16,384 is just below 2³¹.
     @Test func theLongestSumDoesNotWrap() {
         let k = 131_071

@@ -30,8 +30,7 @@ struct ProgramRunner {
         inputs: [HeldBytes], seed: UInt64 = 0, onStep: ([Tensor]) -> Void = { _ in }
     ) throws(ExecutionFault) -> [[Tensor]] {
         defer { withExtendedLifetime(inputs) {} }
-        return try executor.run(inputs: inputs.map(\.bytes), seed: seed, onStep: { _, _, outputs in onStep(outputs) })
-            .outputs
+        return try executor.outputs(inputs: inputs.map(\.bytes), seed: seed, onStep: onStep)
     }
 }
 

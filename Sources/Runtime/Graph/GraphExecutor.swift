@@ -141,6 +141,28 @@ public final class GraphExecutor: Sendable {
         onStep: (_ scan: Int, _ step: UInt64, _ outputs: [Tensor]) -> Void = { _, _, _ in },
         isCancelled: () -> Bool = { false }, from first: UInt64 = 0, limit: UInt64 = .max
     ) throws(ExecutionFault) -> ProgramResult {
+        let (steps, outputs, state) = try end(
+            inputs: inputs, carried: carried, seed: seed, onStep: onStep, isCancelled: isCancelled, from: first,
+            limit: limit)
+        return ProgramResult(steps: steps, outputs: outputs, carried: self.carried(state))
+    }
+
+    /// Runs all scans and gives each step's outputs alone: what they leave behind, a decoder's whole cache for one, is not copied.
+    func outputs(
+        inputs: [UnsafeRawBufferPointer], seed: UInt64, onStep: (_ outputs: [Tensor]) -> Void
+    ) throws(ExecutionFault) -> [[Tensor]] {
+        try end(
+            inputs: inputs, carried: [:], seed: seed, onStep: { _, _, outputs in onStep(outputs) },
+            isCancelled: { false }, from: 0, limit: .max
+        ).outputs
+    }
+
+    /// Runs all scans as `run` says, to the state that they leave.
+    private func end(
+        inputs: [UnsafeRawBufferPointer], carried: [Int: UnsafeRawBufferPointer], seed: UInt64,
+        onStep: (_ scan: Int, _ step: UInt64, _ outputs: [Tensor]) -> Void, isCancelled: () -> Bool, from first: UInt64,
+        limit: UInt64
+    ) throws(ExecutionFault) -> (steps: [UInt64], outputs: [[Tensor]], state: RunState) {
         let held = try hold(inputs)
         var state = RunState(blocks: try hold(carried: carried))
         var steps: [UInt64] = []
@@ -161,7 +183,7 @@ public final class GraphExecutor: Sendable {
             }
             steps.append(taken)
         }
-        return ProgramResult(steps: steps, outputs: outputs, carried: self.carried(state))
+        return (steps, outputs, state)
     }
 
     // MARK: Steps
