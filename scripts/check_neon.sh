@@ -4,6 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 clang=${CLANG:-$(dirname "$(readlink -f "$(command -v swift)")")/clang}
+for machine in aarch64 riscv64; do
+    if ! command -v "$machine-linux-gnu-gcc" >/dev/null || ! command -v "qemu-$machine" "qemu-$machine-static" >/dev/null; then
+        echo "A compiler or an emulator for $machine is missing: install gcc-aarch64-linux-gnu, gcc-riscv64-linux-gnu, libc6-dev-arm64-cross, libc6-dev-riscv64-cross and qemu-user." >&2
+        exit 1
+    fi
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 flags=(-std=c11 -O3 -ffp-contract=off -fno-fast-math -fno-math-errno -Wall -Wextra -Werror -ISources/CKernels/include)

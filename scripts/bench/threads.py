@@ -47,7 +47,14 @@ def resnet(batch):
     return command, cases
 
 
-WORKS = [(minilm, minilm_cases), generation(1, 128), generation(16, 64), (training, training_cases), resnet(1), resnet(8)]
+WORKS = {
+    "minilm": (minilm, minilm_cases),
+    "generation1": generation(1, 128),
+    "generation16": generation(16, 64),
+    "training": (training, training_cases),
+    "resnet1": resnet(1),
+    "resnet8": resnet(8),
+}
 
 
 def measured(work, number, command, cases, threads, processes, seconds):
@@ -89,6 +96,7 @@ def main():
     parser.add_argument("work")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1)
+    parser.add_argument("--only", choices=WORKS)
     options = parser.parse_args()
     if (os.cpu_count() or 1) < 2:
         sys.exit("This machine has one processor: there is nothing to compare.")
@@ -99,7 +107,7 @@ def main():
     for turn in range(options.rounds):
         print(f"Round {turn + 1} of {options.rounds} …", file=sys.stderr, flush=True)
         memory.append(json.loads(subprocess.run([PLASMA, "bench", "memory"], capture_output=True, check=True, text=True).stdout))
-        for command, cases in WORKS:
+        for command, cases in [WORKS[options.only]] if options.only else WORKS.values():
             number += 1
             ways = []
             for way in ((1, 1), (2, 1), (1, 2)):

@@ -97,9 +97,11 @@ struct RowGroup: Sendable {
     }
 
     func run(_ memory: StepMemory) {
-        // Enough pieces that threads end together, none so small that handing it out costs more than doing it.
-        let pieces = memory.team.threads == 1 ? 1 : memory.team.threads * 4
+        // Enough pieces that threads end together, none so small that handing it out and making its members ready costs more than doing it.
+        let threads = memory.team.threads
         let perRow = members.reduce(0) { $0 + $1.work }
+        let worthwhile = rows / max(1, 8192 * members.count / max(1, perRow)) / threads * threads
+        let pieces = threads == 1 ? 1 : min(threads * 4, max(threads, worthwhile))
         let least = max(1, 16384 / max(1, perRow))
         memory.team.run(over: rows, grain: max((rows + pieces - 1) / pieces, least)) { range, thread in
             run(range, memory.scratch(thread), memory)
