@@ -1,4 +1,4 @@
-public import Primitives
+internal import Primitives
 
 extension ChainParameters {
     /// Sets one number by its name in a genesis file.
