@@ -1,7 +1,11 @@
 # Sourced: `undisturbed COMMAND…` prints what the command prints while the machine has two whole cores. A virtual machine's processors are at times two halves of one core; what
 # was measured then, as seen right before or after, is measured again, up to five times.
 has_two_cores() {
-    [ "$(nproc)" -lt 2 ] || .build/release/plasma bench cores | python3 -I -c 'import json, sys; sys.exit(json.load(sys.stdin)["twoThreadsToOne"] < 1.75)'
+    if [ "$(nproc)" -lt 2 ]; then return; fi
+    local found
+    found=$(.build/release/plasma bench cores)
+    # Only then: started beside the measurement, Python would take one of the two.
+    python3 -I -c 'import json, sys; sys.exit(json.load(sys.stdin)["twoThreadsToOne"] < 1.75)' <<<"$found"
 }
 
 undisturbed() {
